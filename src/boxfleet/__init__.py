@@ -1,0 +1,3 @@
+"""Boxfleet: one control plane for applications on a mixed fleet."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,113 @@
+"""What the API machine must know of a kind, as plain data and pure functions."""
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+# The group and served version of Boxfleet's own kinds.
+GROUP = "boxfleet.dev"
+VERSION = "v1"
+
+
+class Reason(enum.StrEnum):
+    """Kubernetes' StatusReason for one field error (API type CauseType)."""
+
+    REQUIRED = "FieldValueRequired"
+    INVALID = "FieldValueInvalid"
+    DUPLICATE = "FieldValueDuplicate"
+    NOT_SUPPORTED = "FieldValueNotSupported"
+    FORBIDDEN = "FieldValueForbidden"
+    TYPE = "FieldValueTypeInvalid"
+    NOT_FOUND = "FieldValueNotFound"
+    TOO_LONG = "FieldValueTooLong"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with an object: where (``spec.units[db].dependsOn[0].unit``), which way, and what to do."""
+
+    field: str
+    message: str
+    reason: Reason = Reason.INVALID
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of ``kubectl get``; `path` is a JSONPath as in a CustomResourceDefinition's printer columns.
+
+    `cell` computes what no path can say (ready counts, ages of containers) from the object's JSON.
+    """
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    path: str = ""
+    cell: Callable[[JsonObject], object] | None = None
+    priority: int = 0
+    description: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Where the scale subresource reads and writes, as dotted paths."""
+
+    spec_replicas: str = ".spec.replicas"
+    status_replicas: str = ".status.replicas"
+    selector: str = ".status.selector"
+
+
+def _no_default(obj: JsonObject) -> None:
+    """Change nothing."""
+
+
+def _no_errors(new: JsonObject, old: JsonObject | None) -> list[FieldError]:
+    """Find nothing."""
+    return []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Kind:
+    """A kind as the API machine serves it.
+
+    `model` names the whole schema of the kind: a standard one as ``core_v1.Pod`` (a lightkube model), or an
+    own one by being empty, in which case the struct class itself is the schema.
+    `default` fills a JSON object in place after decoding and before validation.
+    `validate` gets the JSON object and, on updates, the stored one; it sees schema-valid objects only.
+    `prepare` runs on every write before `validate`, to drop what a client may not set.
+    """
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str
+    namespaced: bool
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    model: str = ""
+    columns: tuple[Column, ...] = ()
+    status: bool = True
+    scale: Scale | None = None
+    # Dotted paths usable in field selectors besides metadata.name and metadata.namespace.
+    selectable: tuple[str, ...] = ()
+    # Longest name: 253 for subdomains, 63 for labels.
+    name_limit: int = 253
+    default: Callable[[JsonObject], None] = _no_default
+    validate: Callable[[JsonObject, JsonObject | None], list[FieldError]] = _no_errors
+    # Deletion may wait for the holder (Pods): seconds of grace when the client names none; None: no grace.
+    grace: Callable[[JsonObject], int | None] | None = None
+    # Strategic merge patch: standard kinds only, as in Kubernetes.
+    strategic: bool = False
+
+    @property
+    def api_version(self) -> str:
+        """``v1`` or ``group/version``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """``boxes.boxfleet.dev``, as error messages name a resource."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural

@@ -1,0 +1,30 @@
+"""Names of labels, annotations, finalizers and taints that Boxfleet sets or reads."""
+
+# On Units, Pods, claims and everything made for them.
+BOX = "boxfleet.dev/box"
+UNIT = "boxfleet.dev/unit"
+ORDINAL = "boxfleet.dev/ordinal"
+# Fingerprint of the template that a Pod was made from.
+REVISION = "boxfleet.dev/revision"
+# The Cluster that runs a Pod, or that a Node belongs to.
+CLUSTER = "boxfleet.dev/cluster"
+
+# On a Pod: its address, claimed before the Pod is made.
+ADDRESS = "boxfleet.dev/address"
+# On a Pod whose spec or object came from outside a Unit and that wants no address.
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+
+HOSTNAME = "kubernetes.io/hostname"
+ARCH = "kubernetes.io/arch"
+OS = "kubernetes.io/os"
+
+# Namespaces and objects wait for these before they go.
+ADDRESS_FINALIZER = "boxfleet.dev/address"
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+
+TAINT_NOT_READY = "node.kubernetes.io/not-ready"
+TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
+TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+
+LEASE_NAMESPACE = "kube-node-lease"

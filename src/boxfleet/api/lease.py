@@ -1,0 +1,35 @@
+"""Lease: a sign of life, renewed by its holder."""
+
+from typing import ClassVar
+
+import msgspec
+
+from boxfleet.api import kind, meta
+
+
+class LeaseSpec(meta.Model):
+    """Who holds it, since when and for how long."""
+
+    holderIdentity: str = ""
+    leaseDurationSeconds: int | None = None
+    acquireTime: str | None = None
+    renewTime: str | None = None
+    leaseTransitions: int | None = None
+
+
+class Lease(meta.Object, kw_only=True):
+    """A sign of life of a node, or the office of a leader."""
+
+    KIND: ClassVar[kind.Kind] = kind.Kind(
+        group="coordination.k8s.io",
+        version="v1",
+        kind="Lease",
+        plural="leases",
+        singular="lease",
+        namespaced=True,
+        model="coordination_v1.Lease",
+        status=False,
+        strategic=True,
+    )
+
+    spec: LeaseSpec = msgspec.field(default_factory=LeaseSpec)

@@ -1,0 +1,510 @@
+"""Pod: one instance. The part of the standard v1 Pod that Boxfleet acts on.
+
+The API serves and stores the whole standard schema (`Kind.model`); these types are what our own code reads.
+A test holds every field here against the standard one.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from boxfleet.api import kind, meta
+
+IntOrString = int | str
+
+
+class KeySelector(meta.Model):
+    """A key of a ConfigMap or Secret."""
+
+    key: str
+    name: str = ""
+    optional: bool | None = None
+
+
+class ObjectFieldSelector(meta.Model):
+    """A field of the Pod itself."""
+
+    fieldPath: str
+    apiVersion: str = ""
+
+
+class ResourceFieldSelector(meta.Model):
+    """A resource of a container, divided by `divisor`."""
+
+    resource: str
+    containerName: str = ""
+    divisor: IntOrString = ""
+
+
+class EnvVarSource(meta.Model):
+    """Where a variable's value comes from."""
+
+    configMapKeyRef: KeySelector | None = None
+    secretKeyRef: KeySelector | None = None
+    fieldRef: ObjectFieldSelector | None = None
+    resourceFieldRef: ResourceFieldSelector | None = None
+
+
+class EnvVar(meta.Model):
+    """One environment variable."""
+
+    name: str
+    value: str = ""
+    valueFrom: EnvVarSource | None = None
+
+
+class NamedSource(meta.Model):
+    """A whole ConfigMap or Secret by name."""
+
+    name: str = ""
+    optional: bool | None = None
+
+
+class EnvFromSource(meta.Model):
+    """All keys of a ConfigMap or Secret as variables."""
+
+    prefix: str = ""
+    configMapRef: NamedSource | None = None
+    secretRef: NamedSource | None = None
+
+
+class ContainerPort(meta.Model):
+    """A port that the container serves."""
+
+    containerPort: int
+    name: str = ""
+    protocol: str = "TCP"
+    hostPort: int = 0
+    hostIP: str = ""
+
+
+class ExecAction(meta.Model):
+    """A command in the container; exit code 0 is success."""
+
+    command: list[str] = []
+
+
+class HTTPHeader(meta.Model):
+    """One header of a probe."""
+
+    name: str
+    value: str
+
+
+class HTTPGetAction(meta.Model):
+    """A GET; 200 to 399 is success."""
+
+    port: IntOrString
+    path: str = "/"
+    host: str = ""
+    scheme: str = "HTTP"
+    httpHeaders: list[HTTPHeader] = []
+
+
+class TCPSocketAction(meta.Model):
+    """A connection that opens is success."""
+
+    port: IntOrString
+    host: str = ""
+
+
+class SleepAction(meta.Model):
+    """A pause, in lifecycle hooks."""
+
+    seconds: int
+
+
+class LifecycleHandler(meta.Model):
+    """What a hook does; one of these is set."""
+
+    exec: ExecAction | None = None
+    httpGet: HTTPGetAction | None = None
+    tcpSocket: TCPSocketAction | None = None
+    sleep: SleepAction | None = None
+
+
+class Lifecycle(meta.Model):
+    """Hooks after the start and before the stop of a container."""
+
+    postStart: LifecycleHandler | None = None
+    preStop: LifecycleHandler | None = None
+
+
+class Probe(meta.Model):
+    """A check of a container, again and again. Times in seconds."""
+
+    exec: ExecAction | None = None
+    httpGet: HTTPGetAction | None = None
+    tcpSocket: TCPSocketAction | None = None
+    initialDelaySeconds: int = 0
+    periodSeconds: int = 10
+    timeoutSeconds: int = 1
+    successThreshold: int = 1
+    failureThreshold: int = 3
+    terminationGracePeriodSeconds: int | None = None
+
+
+class ResourceRequirements(meta.Model):
+    """Quantities by resource: what is set aside, and what may not be exceeded."""
+
+    requests: dict[str, IntOrString] = {}
+    limits: dict[str, IntOrString] = {}
+
+
+class Capabilities(meta.Model):
+    """Linux capabilities to add and drop."""
+
+    add: list[str] = []
+    drop: list[str] = []
+
+
+class SecurityContext(meta.Model):
+    """Privileges of one container."""
+
+    privileged: bool | None = None
+    runAsUser: int | None = None
+    runAsGroup: int | None = None
+    runAsNonRoot: bool | None = None
+    readOnlyRootFilesystem: bool | None = None
+    allowPrivilegeEscalation: bool | None = None
+    capabilities: Capabilities | None = None
+
+
+class VolumeMount(meta.Model):
+    """Where a volume appears in a container."""
+
+    name: str
+    mountPath: str
+    subPath: str = ""
+    readOnly: bool = False
+
+
+class Container(meta.Model):
+    """One container of an instance."""
+
+    name: str
+    image: str = ""
+    imagePullPolicy: str = ""
+    command: list[str] = []
+    args: list[str] = []
+    workingDir: str = ""
+    env: list[EnvVar] = []
+    envFrom: list[EnvFromSource] = []
+    ports: list[ContainerPort] = []
+    resources: ResourceRequirements = msgspec.field(default_factory=ResourceRequirements)
+    volumeMounts: list[VolumeMount] = []
+    startupProbe: Probe | None = None
+    readinessProbe: Probe | None = None
+    livenessProbe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    securityContext: SecurityContext | None = None
+    # "Always" on an init container makes it a sidecar.
+    restartPolicy: str = ""
+    stdin: bool = False
+    stdinOnce: bool = False
+    tty: bool = False
+    terminationMessagePath: str = "/dev/termination-log"
+
+
+class KeyToPath(meta.Model):
+    """A key of a ConfigMap or Secret as a file."""
+
+    key: str
+    path: str
+    mode: int | None = None
+
+
+class ConfigMapVolumeSource(meta.Model):
+    """A ConfigMap as files."""
+
+    name: str = ""
+    items: list[KeyToPath] = []
+    defaultMode: int | None = None
+    optional: bool | None = None
+
+
+class SecretVolumeSource(meta.Model):
+    """A Secret as files, on memory only."""
+
+    secretName: str = ""
+    items: list[KeyToPath] = []
+    defaultMode: int | None = None
+    optional: bool | None = None
+
+
+class EmptyDirVolumeSource(meta.Model):
+    """A folder that lives as long as the Pod."""
+
+    medium: str = ""
+    sizeLimit: IntOrString | None = None
+
+
+class HostPathVolumeSource(meta.Model):
+    """A path of the host."""
+
+    path: str
+    type: str = ""
+
+
+class ClaimVolumeSource(meta.Model):
+    """A PersistentVolumeClaim of the same namespace."""
+
+    claimName: str
+    readOnly: bool = False
+
+
+class DownwardItem(meta.Model):
+    """A field of the Pod as a file."""
+
+    path: str
+    fieldRef: ObjectFieldSelector | None = None
+    resourceFieldRef: ResourceFieldSelector | None = None
+    mode: int | None = None
+
+
+class DownwardVolumeSource(meta.Model):
+    """Fields of the Pod as files."""
+
+    items: list[DownwardItem] = []
+    defaultMode: int | None = None
+
+
+class Volume(meta.Model):
+    """A folder or file that containers can mount; one source is set, emptyDir when none."""
+
+    name: str
+    emptyDir: EmptyDirVolumeSource | None = None
+    hostPath: HostPathVolumeSource | None = None
+    configMap: ConfigMapVolumeSource | None = None
+    secret: SecretVolumeSource | None = None
+    persistentVolumeClaim: ClaimVolumeSource | None = None
+    downwardAPI: DownwardVolumeSource | None = None
+
+
+class Toleration(meta.Model):
+    """A taint that this instance puts up with."""
+
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+    tolerationSeconds: int | None = None
+
+
+class NodeSelectorRequirement(meta.Model):
+    """One expression over a node's labels."""
+
+    key: str
+    operator: str
+    values: list[str] = []
+
+
+class NodeSelectorTerm(meta.Model):
+    """Expressions that must all hold."""
+
+    matchExpressions: list[NodeSelectorRequirement] = []
+    matchFields: list[NodeSelectorRequirement] = []
+
+
+class NodeSelector(meta.Model):
+    """Terms of which one must hold."""
+
+    nodeSelectorTerms: list[NodeSelectorTerm] = []
+
+
+class NodeAffinity(meta.Model):
+    """Nodes that an instance may run on."""
+
+    requiredDuringSchedulingIgnoredDuringExecution: NodeSelector | None = None
+
+
+class Affinity(meta.Model):
+    """Where an instance wants to be."""
+
+    nodeAffinity: NodeAffinity | None = None
+
+
+class PodSecurityContext(meta.Model):
+    """Privileges of all containers of a Pod."""
+
+    runAsUser: int | None = None
+    runAsGroup: int | None = None
+    runAsNonRoot: bool | None = None
+    fsGroup: int | None = None
+    supplementalGroups: list[int] = []
+    sysctls: list["Sysctl"] = []
+
+
+class Sysctl(meta.Model):
+    """A kernel parameter of the sandbox."""
+
+    name: str
+    value: str
+
+
+class HostAlias(meta.Model):
+    """Lines for /etc/hosts."""
+
+    ip: str
+    hostnames: list[str] = []
+
+
+class DNSOption(meta.Model):
+    """An option of resolv.conf."""
+
+    name: str = ""
+    value: str | None = None
+
+
+class DNSConfig(meta.Model):
+    """Additions to resolv.conf."""
+
+    nameservers: list[str] = []
+    searches: list[str] = []
+    options: list[DNSOption] = []
+
+
+class ReadinessGate(meta.Model):
+    """A condition that must also be True for the Pod to be Ready."""
+
+    conditionType: str
+
+
+class PodSpec(meta.Model):
+    """The wanted instance."""
+
+    containers: list[Container] = []
+    initContainers: list[Container] = []
+    volumes: list[Volume] = []
+    restartPolicy: str = "Always"
+    terminationGracePeriodSeconds: int = 30
+    activeDeadlineSeconds: int | None = None
+    nodeName: str = ""
+    nodeSelector: dict[str, str] = {}
+    affinity: Affinity | None = None
+    tolerations: list[Toleration] = []
+    hostname: str = ""
+    subdomain: str = ""
+    hostNetwork: bool = False
+    hostPID: bool = False
+    hostIPC: bool = False
+    shareProcessNamespace: bool = False
+    hostAliases: list[HostAlias] = []
+    dnsPolicy: str = "ClusterFirst"
+    dnsConfig: DNSConfig | None = None
+    securityContext: PodSecurityContext | None = None
+    serviceAccountName: str = ""
+    readinessGates: list[ReadinessGate] = []
+    priority: int | None = None
+
+
+class ContainerStateWaiting(meta.Model):
+    """Not running yet."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerStateRunning(meta.Model):
+    """Running since."""
+
+    startedAt: str = ""
+
+
+class ContainerStateTerminated(meta.Model, omit_defaults=False):
+    """Ended, and how."""
+
+    exitCode: int
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    startedAt: str | None = None
+    finishedAt: str | None = None
+    containerID: str = ""
+
+
+class ContainerState(meta.Model):
+    """One of three."""
+
+    waiting: ContainerStateWaiting | None = None
+    running: ContainerStateRunning | None = None
+    terminated: ContainerStateTerminated | None = None
+
+
+class ContainerStatus(meta.Model, omit_defaults=False):
+    """What became of one container."""
+
+    name: str
+    state: ContainerState = msgspec.field(default_factory=ContainerState)
+    lastState: ContainerState = msgspec.field(default_factory=ContainerState)
+    ready: bool = False
+    started: bool | None = None
+    restartCount: int = 0
+    image: str = ""
+    imageID: str = ""
+    containerID: str = ""
+
+
+class PodIP(meta.Model):
+    """One address of a Pod."""
+
+    ip: str
+
+
+class PodStatus(meta.Model):
+    """What became of the instance."""
+
+    phase: str = ""
+    conditions: list[meta.Condition] = []
+    reason: str = ""
+    message: str = ""
+    hostIP: str = ""
+    podIP: str = ""
+    podIPs: list[PodIP] = []
+    startTime: str | None = None
+    qosClass: str = ""
+    initContainerStatuses: list[ContainerStatus] = []
+    containerStatuses: list[ContainerStatus] = []
+
+
+class Pod(meta.Object, kw_only=True):
+    """One instance."""
+
+    KIND: ClassVar[kind.Kind] = kind.Kind(
+        group="",
+        version="v1",
+        kind="Pod",
+        plural="pods",
+        singular="pod",
+        short_names=("po",),
+        categories=("all",),
+        namespaced=True,
+        model="core_v1.Pod",
+        selectable=(
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+        ),
+        strategic=True,
+    )
+
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+    status: PodStatus = msgspec.field(default_factory=PodStatus)
+
+
+class TemplateMeta(meta.Model):
+    """Labels and annotations that instances get."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class PodTemplateSpec(meta.Model):
+    """What instances are made from."""
+
+    metadata: TemplateMeta = msgspec.field(default_factory=TemplateMeta)
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)

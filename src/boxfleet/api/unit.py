@@ -1,0 +1,127 @@
+"""Unit: a replicated component of a Box."""
+
+import enum
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from boxfleet.api import kind, meta, pod, volume_claim
+
+
+class DependsOnCondition(enum.StrEnum):
+    """What must be so of the other Unit before this one starts."""
+
+    STARTED = "Started"
+    READY = "Ready"
+    COMPLETED = "Completed"
+
+
+class Dependency(meta.Model):
+    """Another Unit of the same Box that comes first."""
+
+    unit: Annotated[str, msgspec.Meta(description="Name of a Unit of the same Box.")]
+    condition: Annotated[
+        DependsOnCondition,
+        msgspec.Meta(
+            description="Started: all its instances run. Ready: all pass their probes. "
+            "Completed: all ran to their end with exit code 0."
+        ),
+    ] = DependsOnCondition.READY
+
+
+class File(meta.Model):
+    """A file made from a template over the Box's facts and mounted into the instance."""
+
+    path: Annotated[str, msgspec.Meta(description="Absolute path in the container.")]
+    content: Annotated[
+        str,
+        msgspec.Meta(
+            description="A Jinja2 template. Names: instance (name, ordinal, domain, address, namespace), box (name, "
+            "namespace), unit (this Unit) and units.NAME, each with name, domain, replicas, ports.NAME and members "
+            "(each with name, ordinal, domain, address)."
+        ),
+    ]
+    mode: Annotated[str, msgspec.Meta(description="Permission bits in octal.", pattern="^0?[0-7]{3}$")] = "0644"
+    containers: Annotated[
+        list[str], msgspec.Meta(description="Containers that get the file; all of them when empty.")
+    ] = []
+
+
+class UnitTemplate(meta.Model):
+    """What a Box says about one Unit."""
+
+    # Kept as it came, since it may say more than our own code reads; `pod_template` gives the typed view.
+    template: Annotated[
+        dict[str, Any],
+        msgspec.Meta(
+            description="The instance: a Kubernetes pod template.", extra={"model": "core_v1.PodTemplateSpec"}
+        ),
+    ]
+    replicas: Annotated[int, msgspec.Meta(description="How many instances.", ge=0, le=10000)] = 1
+    dependsOn: Annotated[
+        list[Dependency], msgspec.Meta(description="Units that come first; instances are made when all hold.")
+    ] = []
+    env: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="Environment of every container that does not set the name itself; values are templates "
+            "over the same facts as files."
+        ),
+    ] = {}
+    files: Annotated[list[File], msgspec.Meta(description="Files rendered from the Box's facts.")] = []
+    volumeClaimTemplates: Annotated[
+        list[dict[str, Any]],
+        msgspec.Meta(
+            description="One claim per instance, named CLAIM-INSTANCE and usable in the template as a volume of "
+            "that name. It survives the instance and is removed with the Unit.",
+            extra={"model": "core_v1.PersistentVolumeClaim"},
+        ),
+    ] = []
+
+    def pod_template(self) -> pod.PodTemplateSpec:
+        """The part of the template that our own code reads."""
+        return msgspec.convert(self.template, pod.PodTemplateSpec)
+
+    def claim_templates(self) -> list[volume_claim.PersistentVolumeClaim]:
+        """The part of the claim templates that our own code reads."""
+        return msgspec.convert(self.volumeClaimTemplates, list[volume_claim.PersistentVolumeClaim])
+
+
+class UnitSpec(UnitTemplate):
+    """The wanted Unit: what its Box says of it, and which Box that is."""
+
+    box: Annotated[str, msgspec.Meta(description="The Box it belongs to; empty for a Unit of its own.")] = ""
+
+
+class UnitStatus(meta.Model):
+    """What became of it."""
+
+    observedGeneration: int = 0
+    replicas: int = 0
+    readyReplicas: int = 0
+    updatedReplicas: int = 0
+    # Label selector of its Pods, as text, for the scale subresource.
+    selector: str = ""
+    domain: str = ""
+    revision: str = ""
+    conditions: list[meta.Condition] = []
+
+
+class Unit(meta.Object, kw_only=True):
+    """A replicated component: instances with stable names, addresses, domain names and data."""
+
+    KIND: ClassVar[kind.Kind] = kind.Kind(
+        group=kind.GROUP,
+        version=kind.VERSION,
+        kind="Unit",
+        plural="units",
+        singular="unit",
+        short_names=("un",),
+        categories=("all", "boxfleet"),
+        namespaced=True,
+        scale=kind.Scale(),
+        name_limit=63,
+    )
+
+    spec: UnitSpec
+    status: UnitStatus = msgspec.field(default_factory=UnitStatus)

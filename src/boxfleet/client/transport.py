@@ -1,0 +1,28 @@
+"""How requests reach the API: over a socket, or straight into an app of the same process."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+
+
+class Transport(Protocol):
+    """Carries requests to one API server. Raises `errors.Unavailable` when it cannot be reached."""
+
+    async def request(
+        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+    ) -> Response:
+        """Send a request and read the whole answer."""
+
+    def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+        """GET an answer that goes on, line by line; raises ApiError when the status is not 200."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

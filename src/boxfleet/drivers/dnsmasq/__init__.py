@@ -1,0 +1,1 @@
+"""dnsmasq: the name server of a host."""

@@ -1,0 +1,1 @@
+"""mmdebstrap: OCI images from Debian packages, without internet."""

@@ -1,0 +1,50 @@
+"""Time as a thing that is handed in, so that tests own it."""
+
+import asyncio
+import datetime
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What code may ask about time."""
+
+    def now(self) -> datetime.datetime:
+        """Wall time, always in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after at least that many seconds."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime.datetime:
+        """Wall time in UTC."""
+        return datetime.datetime.now(datetime.UTC)
+
+    def monotonic(self) -> float:
+        """Seconds of the monotonic clock."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on the event loop."""
+        await asyncio.sleep(seconds)
+
+
+def stamp(moment: datetime.datetime) -> str:
+    """Write a moment as Kubernetes' ``Time``: RFC 3339, whole seconds, UTC."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_stamp(moment: datetime.datetime) -> str:
+    """Write a moment as Kubernetes' ``MicroTime``: RFC 3339 with six digits, UTC."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse(text: str) -> datetime.datetime:
+    """Read either form; raises ValueError on anything else."""
+    return datetime.datetime.fromisoformat(text)

@@ -1,0 +1,55 @@
+"""The network of a host: addresses that the ledger chose, and names."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class PoolNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    """One AddressPool as a host sees it."""
+
+    name: str
+    cidr: str
+    gateway: str
+    bridge: str
+    mtu: int = 0
+
+
+class Record(msgspec.Struct, frozen=True, order=True):
+    """One name and one address that answers to it."""
+
+    name: str
+    address: str
+
+
+class HostNetwork(Protocol):
+    """Bridges and addresses of this host."""
+
+    async def prepare(self, pools: list[PoolNetwork]) -> None:
+        """Make the host able to give sandboxes addresses of these pools; repeated calls are harmless."""
+
+    async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
+        """Say which address the sandbox of that instance gets when it is made."""
+
+    async def unassign(self, *, namespace: str, name: str) -> None:
+        """Forget an assignment."""
+
+    async def remove(self) -> None:
+        """Take away everything that `prepare` made on the host."""
+
+
+class NameServer(Protocol):
+    """The name server that the instances of this host ask."""
+
+    @property
+    def address(self) -> str:
+        """Where instances reach it; empty while it does not run."""
+
+    async def start(self, *, address: str, domain: str) -> None:
+        """Serve on that address with authority for that domain; keep it running until `stop`."""
+
+    async def publish(self, records: frozenset[Record]) -> None:
+        """Make exactly these records the answers, at once and also after a restart."""
+
+    async def stop(self) -> None:
+        """End the server."""
