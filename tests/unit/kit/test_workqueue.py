@@ -1,0 +1,111 @@
+import asyncio
+import collections
+
+import pytest
+
+from boxfleet.kit import backoff, workqueue
+
+pytestmark = pytest.mark.anyio
+FAST = backoff.Backoff(initial=0.001, limit=0.01)
+
+
+def ignore(key: str, error: Exception) -> None:
+    """Failures are part of these tests."""
+
+
+async def run_until(queue: workqueue.WorkQueue[str], reconcile, condition: asyncio.Event, **options) -> None:
+    runner = asyncio.create_task(queue.run(reconcile, **{"failed": ignore, **options}))
+    try:
+        await asyncio.wait_for(condition.wait(), 5)
+    finally:
+        runner.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await runner
+
+
+async def test_a_waiting_key_is_there_once() -> None:
+    queue = workqueue.WorkQueue[str]()
+    for _ in range(3):
+        queue.add("a")
+    assert len(queue) == 1
+
+
+async def test_a_key_added_while_worked_on_comes_again_and_never_twice_at_once() -> None:
+    queue = workqueue.WorkQueue[str](backoff=FAST)
+    running: collections.Counter[str] = collections.Counter()
+    rounds = 0
+    finished = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        nonlocal rounds
+        running[key] += 1
+        assert running[key] == 1
+        rounds += 1
+        if rounds < 5:
+            queue.add(key)
+        await asyncio.sleep(0)
+        running[key] -= 1
+        if rounds == 5:
+            finished.set()
+
+    queue.add("a")
+    await run_until(queue, reconcile, finished)
+    assert rounds == 5
+
+
+async def test_a_failure_is_told_and_tried_again() -> None:
+    queue = workqueue.WorkQueue[str](backoff=FAST)
+    told: list[str] = []
+    tries = 0
+    finished = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise ValueError("not yet")
+        finished.set()
+
+    queue.add("a")
+    await run_until(queue, reconcile, finished, failed=lambda key, error: told.append(f"{key}: {error}"))
+    assert told == ["a: not yet"] * 3
+
+
+async def test_work_may_ask_for_the_key_again_later() -> None:
+    queue = workqueue.WorkQueue[str]()
+    rounds = 0
+    finished = asyncio.Event()
+
+    async def reconcile(key: str) -> float | None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            finished.set()
+            return None
+        return 0.001
+
+    queue.add("a")
+    await run_until(queue, reconcile, finished)
+
+
+async def test_the_earlier_of_two_delays_counts() -> None:
+    queue = workqueue.WorkQueue[str]()
+    queue.add_after("a", 60)
+    queue.add_after("a", 0.001)
+    assert await asyncio.wait_for(queue.take(), 5) == "a"
+    queue.done("a")
+    assert len(queue) == 0
+
+
+async def test_other_keys_go_on_while_one_is_slow() -> None:
+    queue = workqueue.WorkQueue[str]()
+    finished = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        if key == "slow":
+            await asyncio.Event().wait()
+        finished.set()
+
+    queue.add("slow")
+    queue.add("quick")
+    await run_until(queue, reconcile, finished, workers=2)
