@@ -1,0 +1,57 @@
+"""What all tests share: one event loop flavour, no leaked tasks, short folders, and which tests a machine can run."""
+
+import asyncio
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+_DAEMONS = ("containerd", "runc", "dnsmasq", "s6-svscan", "ip")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Boxfleet runs on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def _no_leaked_tasks(anyio_backend: str) -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    # A task that was cancelled at the very end needs a few turns of the loop to finish.
+    for _ in range(20):
+        leaked = asyncio.all_tasks() - before
+        if not leaked:
+            return
+        await asyncio.sleep(0)
+    for task in leaked:
+        task.cancel()
+    pytest.fail(f"the test left tasks behind: {leaked}")
+
+
+@pytest.fixture(autouse=True)
+def _structured(request: pytest.FixtureRequest) -> None:
+    """Every test on the event loop must end the tasks that it started."""
+    if request.node.get_closest_marker("anyio") is not None:
+        request.getfixturevalue("_no_leaked_tasks")
+
+
+@pytest.fixture
+def short_dir() -> Iterator[pathlib.Path]:
+    """A folder with a short path, for Unix sockets: their addresses hold 107 characters at most."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="bf-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, and put whole-system tests last."""
+    lacks = "root" if os.geteuid() != 0 else ", ".join(name for name in _DAEMONS if shutil.which(name) is None)
+    for item in items:
+        if lacks and (item.get_closest_marker("machine") or item.get_closest_marker("e2e")):
+            item.add_marker(pytest.mark.skip(reason=f"this machine lacks {lacks}; ./run test installs packages"))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
