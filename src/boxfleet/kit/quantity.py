@@ -31,6 +31,11 @@ def parse(text: str | int | float) -> decimal.Decimal:
     return decimal.Decimal(number) * decimal.Decimal(_DECIMAL[suffix or ""])
 
 
+def is_quantity(text: str | int | float) -> bool:
+    """Whether it has the form of a quantity; cheaper than to parse it."""
+    return _FORM.fullmatch(str(text)) is not None
+
+
 def milli(text: str | int | float) -> int:
     """Thousandths, rounded up: the unit in which CPU is counted."""
     return int((parse(text) * 1000).to_integral_value(rounding=decimal.ROUND_CEILING))

@@ -1,0 +1,94 @@
+"""The parts that a structural schema is made of."""
+
+import dataclasses
+from typing import Any
+
+# Patch strategies of lists, in the words of Kubernetes' `x-kubernetes-patch-strategy`.
+MERGE = "merge"
+MERGE_RETAIN = "merge,retainKeys"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    """A string, integer, number or boolean with its bounds; `format` is OpenAPI's.
+
+    An advisory `enum` is shown to readers; the kind's own validation enforces it, with better words.
+    """
+
+    type: str
+    format: str = ""
+    enum: tuple[str, ...] = ()
+    advisory: bool = False
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    pattern: str = ""
+    min_length: int | None = None
+    max_length: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Anything:
+    """Any JSON value, kept as it is; `object_only` asks for an object."""
+
+    object_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with a suffix, as text or as a bare number."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IntOrString:
+    """A port by number or name, a count or a percentage."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Array:
+    """A list."""
+
+    items: "Node"
+    min_items: int | None = None
+    max_items: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """An object with free keys."""
+
+    values: "Node"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ref:
+    """A record by its component name."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One named member of a record.
+
+    `merge_key` and `strategy` say how strategic merge patch treats a list (API convention "patchStrategy").
+    `default` is what the own type gives when the field is missing; None: nothing.
+    """
+
+    node: "Node"
+    required: bool = False
+    description: str = ""
+    default: Any = None
+    strategy: str = ""
+    merge_key: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An object with known members, named as an OpenAPI component: ``io.k8s.api.core.v1.Pod``."""
+
+    name: str
+    description: str
+    fields: dict[str, Field]
+
+
+Node = Scalar | Anything | Quantity | IntOrString | Array | Mapping | Ref
