@@ -1,0 +1,104 @@
+"""Where things lie: one place that names every file of a Boxfleet on a machine."""
+
+import dataclasses
+import pathlib
+
+from boxfleet.app import settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Paths:
+    """Files below STATE (kept) and RUN (gone after a reboot)."""
+
+    state: pathlib.Path
+    run: pathlib.Path
+
+    @property
+    def pki(self) -> pathlib.Path:
+        """Keys and certificates."""
+        return self.state / "pki"
+
+    @property
+    def ca_certificate(self) -> pathlib.Path:
+        """What clients trust."""
+        return self.pki / "ca.crt"
+
+    @property
+    def server_certificate(self) -> pathlib.Path:
+        """What the server shows."""
+        return self.pki / "server.crt"
+
+    @property
+    def server_key(self) -> pathlib.Path:
+        """The key to it."""
+        return self.pki / "server.key"
+
+    @property
+    def credentials(self) -> pathlib.Path:
+        """Tokens and kubeconfigs."""
+        return self.state / "credentials"
+
+    @property
+    def token_hashes(self) -> pathlib.Path:
+        """What the server knows of tokens."""
+        return self.credentials / "hashes.json"
+
+    @property
+    def agent_token(self) -> pathlib.Path:
+        """How the agent shows who it is."""
+        return self.credentials / "agent.token"
+
+    @property
+    def admin_kubeconfig(self) -> pathlib.Path:
+        """How people reach the API from this machine."""
+        return self.credentials / "admin.kubeconfig"
+
+    @property
+    def store(self) -> pathlib.Path:
+        """The log on SQLite."""
+        return self.state / "store" / "boxfleet.db"
+
+    @property
+    def agent(self) -> pathlib.Path:
+        """The agent's wanted state, logs and volumes of instances."""
+        return self.state / "agent"
+
+    @property
+    def containerd(self) -> pathlib.Path:
+        """containerd's images and snapshots."""
+        return self.state / "containerd"
+
+    @property
+    def images(self) -> pathlib.Path:
+        """Archives of built images, by fingerprint."""
+        return self.state / "images"
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """Rotated logs, a folder for each service."""
+        return self.state / "logs"
+
+    @property
+    def found(self) -> pathlib.Path:
+        """What `up` found on the machine, for `down --purge` to bring back."""
+        return self.state / "found.yaml"
+
+    @property
+    def packages(self) -> pathlib.Path:
+        """Debian packages that `./run` installed, one a line."""
+        return self.state / "packages"
+
+    @property
+    def services(self) -> pathlib.Path:
+        """The folder that s6-svscan watches."""
+        return self.run / "services"
+
+    @property
+    def containerd_run(self) -> pathlib.Path:
+        """containerd's sockets and the state of running containers."""
+        return self.run / "containerd"
+
+
+def of(known: settings.Instance) -> Paths:
+    """The paths of one Boxfleet."""
+    return Paths(pathlib.Path(known.state), pathlib.Path(known.run))

@@ -1,0 +1,212 @@
+"""Settings: typed, each with its unit, its default and the reason for it.
+
+They come, later ones winning, from the defaults here, from STATE/settings.yaml, from the environment
+(``BOXFLEET_PORT`` and so on) and from flags. `up` writes what differs from the defaults to the file, so that services,
+which see neither flags nor environment, run with the same.
+"""
+
+import os
+import pathlib
+import socket
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import yaml
+
+from boxfleet.app import durable
+
+ENVIRONMENT_PREFIX = "BOXFLEET_"
+FILE = "settings.yaml"
+# Where settings themselves are found cannot be said in the file that lies there.
+_NOT_IN_FILE = ("state",)
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has no use as it is; the text names it, its source and what is allowed."""
+
+
+def _host_name() -> str:
+    return socket.gethostname().lower() or "localhost"
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process of one Boxfleet on this machine knows."""
+
+    state: Annotated[
+        str,
+        msgspec.Meta(
+            description="What must outlive a reboot: keys, the store, volumes, images.", extra={"unit": "folder"}
+        ),
+    ] = "/var/lib/boxfleet"
+    run: Annotated[
+        str,
+        msgspec.Meta(
+            description="Sockets, pid files and service folders, gone after a reboot. At most 60 characters, since "
+            "paths of Unix sockets below it end at 107.",
+            max_length=60,
+            extra={"unit": "folder"},
+        ),
+    ] = "/run/boxfleet"
+    listen: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where the API listens. Loopback, since nothing is open before somebody says so.",
+            extra={"unit": "IP address"},
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        msgspec.Meta(
+            description="The API's port: 6443 is often taken by Kubernetes.", ge=1, le=65535, extra={"unit": "TCP port"}
+        ),
+    ] = 7443
+    node: Annotated[
+        str,
+        msgspec.Meta(
+            description="The name of this machine's Node. The default is the host name, in lower case.",
+            pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
+            extra={"unit": "DNS name"},
+        ),
+    ] = msgspec.field(default_factory=_host_name)
+    domain: Annotated[
+        str,
+        msgspec.Meta(
+            description="The suffix of every domain name; .internal is reserved for private use.",
+            extra={"unit": "DNS suffix"},
+        ),
+    ] = "fleet.internal"
+    log_level: Annotated[
+        str,
+        msgspec.Meta(
+            description="What the services write to their logs.",
+            pattern="^(debug|info|warning|error)$",
+            extra={"unit": "word"},
+        ),
+    ] = "info"
+
+
+class Server(Instance, frozen=True, kw_only=True):
+    """What the server process knows besides."""
+
+    names: Annotated[
+        list[str],
+        msgspec.Meta(
+            description="More names and addresses by which clients call this server, for its certificate.",
+            extra={"unit": "DNS names or IP addresses"},
+        ),
+    ] = []
+    cidr: Annotated[
+        str,
+        msgspec.Meta(
+            description="The first AddressPool, made at the first start. Its first address is this machine's own on "
+            "it. A range that home and office networks seldom use.",
+            extra={"unit": "network"},
+        ),
+    ] = "10.88.0.0/16"
+    bridge: Annotated[
+        str,
+        msgspec.Meta(
+            description="The bridge of that pool on each host. The kernel allows 15 characters.",
+            pattern="^[a-zA-Z0-9_-]{1,15}$",
+            extra={"unit": "interface name"},
+        ),
+    ] = "boxfleet0"
+
+
+class Agent(Instance, frozen=True, kw_only=True):
+    """What the agent process knows besides."""
+
+    cgroup_parent: Annotated[
+        str,
+        msgspec.Meta(
+            description="All instances live below it, so that the host can be kept safe from them as a whole.",
+            pattern="^/[-a-zA-Z0-9_.]+$",
+            extra={"unit": "cgroup path"},
+        ),
+    ] = "/boxfleet"
+    reserved_cpu: Annotated[
+        str,
+        msgspec.Meta(
+            description="Kept for the host itself and out of what instances may request.",
+            extra={"unit": "CPU quantity"},
+        ),
+    ] = "200m"
+    reserved_memory: Annotated[
+        str,
+        msgspec.Meta(description="Kept for the host itself, as the CPU is.", extra={"unit": "bytes quantity"}),
+    ] = "256Mi"
+    cni_bin: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where the CNI plug-ins are; Debian's place.",
+            extra={"unit": "folder"},
+        ),
+    ] = "/usr/lib/cni"
+
+
+class All(Server, Agent, frozen=True, kw_only=True):
+    """Every setting: what `up` knows, which starts both processes."""
+
+
+S = TypeVar("S", bound=Instance)
+
+
+def load(kind: type[S], *, flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S:
+    """The settings of one process. A flag that is None was not given. Raises SettingsError."""
+    values: dict[str, Any] = {}
+    known = {field.name for field in msgspec.structs.fields(All)}
+    given = {name: value for name, value in flags.items() if value is not None}
+    named = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    state = given.get("state") or named.get("state") or Instance().state
+    path = pathlib.Path(state) / FILE
+    for source, found in ((str(path), _read(path)), ("the environment", named), ("flags", given)):
+        for name, value in found.items():
+            if name not in known:
+                if source == "the environment":
+                    continue
+                raise SettingsError(f"{source}: there is no setting {name!r}; docs/settings.md names them all")
+            values[name] = _checked(name, value, source)
+    values["state"] = str(pathlib.Path(state).absolute())
+    wanted = {field.name for field in msgspec.structs.fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in wanted})
+
+
+def save(settings: All) -> None:
+    """Write what differs from the defaults to STATE/settings.yaml."""
+    default = All()
+    changed = {
+        field.name: getattr(settings, field.name)
+        for field in msgspec.structs.fields(All)
+        if field.name not in _NOT_IN_FILE and getattr(settings, field.name) != getattr(default, field.name)
+    }
+    # The Node keeps its name for good, also when the host is renamed.
+    changed["node"] = settings.node
+    head = "# Written by `boxfleet up`; docs/settings.md says what each means. Takes effect at the next start.\n"
+    durable.write(pathlib.Path(settings.state) / FILE, (head + yaml.safe_dump(changed)).encode())
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from None
+    if not isinstance(loaded, dict | None):
+        raise SettingsError(f"{path}: not a list of `name: value` lines")
+    return loaded or {}
+
+
+def _checked(name: str, value: Any, source: str) -> Any:
+    field = next(field for field in msgspec.structs.fields(All) if field.name == name)
+    if field.type == list[str] or (hasattr(field.type, "__origin__") and field.type.__origin__ == list[str]):
+        value = [part for part in value.split(",") if part] if isinstance(value, str) else value
+    try:
+        return msgspec.convert(value, field.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{source}: {name} = {value!r} does not fit: {error}") from None
