@@ -1,0 +1,154 @@
+"""The SQLite file: lock, settings, migrations, and errors in our own words.
+
+Everything here blocks and runs on the writer thread.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from boxfleet.store import errors, queries
+
+# revision, key, value, previous, created, deleted
+LogRow = tuple[int, str, bytes, int, bool, bool]
+# Revisions per transaction while compacting, so that writers are not held up.
+_COMPACT_STEP = 2000
+
+
+class Database:
+    """One open database file, locked for this process. Raises `errors.StoreError` and its kind."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._sql = queries.named()
+        with self._told("open"):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _lock(path.with_name(path.name + ".lock"))
+        try:
+            with self._told("open"):
+                self._connection = _connect(path)
+            try:
+                with self._told("open"):
+                    self._migrate()
+            except errors.StoreError:
+                self._connection.close()
+                raise
+        except errors.StoreError:
+            os.close(self._lock)
+            raise
+
+    def live(self) -> list[tuple[str, int, bytes]]:
+        """Key, revision and value of everything that is there, in order of keys."""
+        with self._told("read"):
+            return self._connection.execute(self._sql["live"]).fetchall()
+
+    def history(self, *, limit: int) -> list[tuple[int, str, bytes, bytes | None, int, bool]]:
+        """The newest changes, newest first: revision, key, value, value before, previous revision, deleted."""
+        with self._told("read"):
+            return self._connection.execute(self._sql["history"], (limit,)).fetchall()
+
+    def head(self) -> int:
+        """The newest revision."""
+        return self._number("head")
+
+    def compacted(self) -> int:
+        """Up to where history is incomplete."""
+        return self._number("compacted")
+
+    def append(self, rows: Sequence[LogRow]) -> None:
+        """Write rows in one transaction; when this returns they are on disk."""
+        with self._told("write to"), self._transaction():
+            self._connection.executemany(self._sql["append"], rows)
+
+    def compact(self, *, to: int) -> None:
+        """Drop what is replaced or deleted up to a revision. Live rows always stay."""
+        done = self.compacted()
+        while done < to:
+            step = min(done + _COMPACT_STEP, to)
+            with self._told("compact"), self._transaction():
+                self._connection.execute(self._sql["drop_replaced"], (done, step))
+                self._connection.execute(self._sql["drop_deletions"], (done, step))
+                self._connection.execute(self._sql["set_compacted"], (step,))
+            done = step
+        with self._told("compact"):
+            # The pragma gives pages back as its rows are fetched.
+            self._connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        self._connection.close()
+        os.close(self._lock)
+
+    def _number(self, name: str) -> int:
+        with self._told("read"):
+            return int(self._connection.execute(self._sql[name]).fetchone()[0])
+
+    def _migrate(self) -> None:
+        steps = queries.migrations()
+        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(steps):
+            raise errors.StoreError(
+                f"cannot open {self._path}: it was written by a newer Boxfleet (schema {version}, this one "
+                f"knows {len(steps)}); install that version again"
+            )
+        for number, script in enumerate(steps[version:], start=version + 1):
+            # One transaction per step: a kill in between leaves a whole older schema.
+            self._connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # Some errors have rolled back by themselves; a second time is an error of its own.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _told(self, action: str) -> Iterator[None]:
+        """Turn the library's and the system's errors into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explain(error, action=action, path=self._path) from error
+        except OSError as error:
+            raise errors.StoreError(f"cannot {action} {self._path}: {error.strerror or error}") from error
+
+
+def _connect(path: pathlib.Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    # auto_vacuum counts only when set before the first table is made.
+    for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "cache_size=-4096"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    path.chmod(0o600)
+    return connection
+
+
+def _lock(path: pathlib.Path) -> int:
+    """Take the lock that makes this process the database's only server; the kernel frees it with the process."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise errors.Locked(
+            f"cannot open the store: {path} is locked by another server process; stop that one first"
+        ) from None
+    return descriptor
+
+
+def _explain(error: sqlite3.Error, *, action: str, path: pathlib.Path) -> errors.StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return errors.Full(f"cannot {action} {path}: the disk is full; make room and try again")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return errors.Corrupt(f"cannot {action} {path}: the file is damaged ({error}); restore it from a backup")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return errors.Locked(f"cannot {action} {path}: another process holds it ({error}); stop that one first")
+    return errors.StoreError(f"cannot {action} {path}: {error}")

@@ -1,0 +1,161 @@
+"""What the store holds in memory: rows, changes and who waits for them."""
+
+import asyncio
+import bisect
+import collections
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from boxfleet.store import errors
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """The present state of one key."""
+
+    key: str
+    revision: int
+    value: bytes
+
+
+class Change(msgspec.Struct):
+    """One write: the state after it, or the last state when it deleted the key."""
+
+    revision: int
+    key: str
+    value: bytes
+    # The state that it replaced; None when it created the key.
+    before: bytes | None
+    before_revision: int
+    deleted: bool
+    # What readers derive from a change (an encoding, labels) is made once and kept here for all of them.
+    memo: dict[Any, Any] = msgspec.field(default_factory=dict)
+
+    def size(self) -> int:
+        """Bytes that it keeps alive, roughly."""
+        return len(self.value) + len(self.before or b"")
+
+
+class Table:
+    """All present rows, with their keys in order."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = {row.key: row for row in rows}
+        self._keys = sorted(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, key: str) -> Row | None:
+        """The row of a key."""
+        return self._rows.get(key)
+
+    def put(self, row: Row) -> None:
+        """Set the row of its key."""
+        if row.key not in self._rows:
+            bisect.insort(self._keys, row.key)
+        self._rows[row.key] = row
+
+    def remove(self, key: str) -> None:
+        """Take a key out."""
+        if self._rows.pop(key, None) is not None:
+            del self._keys[bisect.bisect_left(self._keys, key)]
+
+    def range(self, prefix: str) -> list[Row]:
+        """All rows whose key starts so, in order."""
+        rows = self._rows
+        # No key holds the highest code point, so it ends the prefix's range.
+        end = bisect.bisect_left(self._keys, prefix + "\U0010ffff")
+        return [rows[key] for key in self._keys[bisect.bisect_left(self._keys, prefix) : end]]
+
+
+class History:
+    """The recent changes, bounded by number and bytes; all changes after `floor` are here."""
+
+    def __init__(self, *, changes: int, size: int, floor: int) -> None:
+        self._limit = changes
+        self._size_limit = size
+        self._size = 0
+        self._changes: collections.deque[Change] = collections.deque()
+        self.floor = floor
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def add(self, change: Change) -> None:
+        """Remember a change and forget the oldest beyond the bounds."""
+        self._changes.append(change)
+        self._size += change.size()
+        while len(self._changes) > self._limit or (self._size > self._size_limit and len(self._changes) > 1):
+            oldest = self._changes.popleft()
+            self._size -= oldest.size()
+            self.floor = oldest.revision
+
+    def after(self, revision: int) -> list[Change]:
+        """Changes after a revision, oldest first; raises Compacted when some are forgotten."""
+        newer = list(self.back_to(revision))
+        newer.reverse()
+        return newer
+
+    def back_to(self, revision: int) -> Iterator[Change]:
+        """Changes after a revision, newest first; raises Compacted when some are forgotten."""
+        if revision < self.floor:
+            raise errors.Compacted(revision=revision, oldest=self.floor)
+        for change in reversed(self._changes):
+            if change.revision <= revision:
+                return
+            yield change
+
+
+class Subscription:
+    """Changes of keys with a prefix, after a revision, in order. Use it as a context manager."""
+
+    def __init__(self, *, prefix: str, after: int, backlog: int, leave: "Callable[[Subscription], None]") -> None:
+        self.prefix = prefix
+        self._after = after
+        self._backlog = backlog
+        self._leave = leave
+        self._waiting: collections.deque[Change] = collections.deque()
+        self._wake = asyncio.Event()
+        self.closed = False
+        # Set when the reader was too slow and lost its place.
+        self.overflowed = False
+
+    def __enter__(self) -> "Subscription":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def offer(self, change: Change, *, bounded: bool = True) -> None:
+        """Queue a change if it concerns this reader; a reader too far behind is closed."""
+        if self.closed or change.revision <= self._after or not change.key.startswith(self.prefix):
+            return
+        if bounded and len(self._waiting) >= self._backlog:
+            self.overflowed = True
+            self._waiting.clear()
+            self.close()
+            return
+        self._waiting.append(change)
+        self._wake.set()
+
+    async def take(self, *, timeout: float) -> list[Change]:
+        """All that waits, as soon as there is something; nothing after `timeout` seconds or when closed."""
+        if not self._waiting and not self.closed:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
+            except TimeoutError:
+                return []
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+    def close(self) -> None:
+        """End it; `take` returns at once from now on."""
+        if not self.closed:
+            self.closed = True
+            self._leave(self)
+            self._wake.set()

@@ -1,0 +1,42 @@
+-- name: append
+-- One write. The caller has assigned the revision and checked what it replaces.
+INSERT INTO log (revision, key, value, previous, created, deleted) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: live
+-- The newest row of every key that is not deleted: the state of the world.
+SELECT log.key, log.revision, log.value
+FROM log
+JOIN (SELECT max(revision) AS revision FROM log GROUP BY key) AS newest USING (revision)
+WHERE NOT log.deleted
+ORDER BY log.key;
+
+-- name: history
+-- The newest rows after the compacted part, newest first, with the state that each replaced.
+SELECT log.revision, log.key, log.value, before.value, log.previous, log.deleted
+FROM log
+LEFT JOIN log AS before ON before.revision = log.previous
+WHERE log.revision > (SELECT revision FROM compaction)
+ORDER BY log.revision DESC
+LIMIT ?;
+
+-- name: head
+-- The revision of the newest write; a compacted deletion may have been it.
+SELECT max(coalesce((SELECT max(revision) FROM log), 0), (SELECT revision FROM compaction));
+
+-- name: compacted
+-- Up to where history is incomplete.
+SELECT revision FROM compaction;
+
+-- name: drop_replaced
+-- Rows that a row between two revisions (exclusive, inclusive) replaced.
+DELETE FROM log WHERE revision IN (
+    SELECT previous FROM log WHERE revision > ? AND revision <= ? AND previous > 0
+);
+
+-- name: drop_deletions
+-- Deletions between two revisions (exclusive, inclusive).
+DELETE FROM log WHERE revision > ? AND revision <= ? AND deleted;
+
+-- name: set_compacted
+-- Remember up to where history is incomplete.
+UPDATE compaction SET revision = ?;

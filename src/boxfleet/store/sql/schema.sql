@@ -1,0 +1,20 @@
+-- The schema as it is after all migrations, for people to read. A test holds it against them.
+
+-- Every write is one row; its number is the resourceVersion. `value` of a deleted row is the last state.
+-- `previous` is the revision that the row replaces, 0 for a creation.
+CREATE TABLE log (
+    revision INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    previous INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    deleted INTEGER NOT NULL
+);
+
+CREATE INDEX log_by_key ON log (key, revision);
+
+-- One row: history up to this revision is incomplete.
+CREATE TABLE compaction (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    revision INTEGER NOT NULL
+);

@@ -1,0 +1,148 @@
+"""The one thread that writes, with group commit.
+
+Writes queue up while a transaction is being made durable and go together into the next one, so that the cost of
+a disk flush is shared by all who wait.
+"""
+
+import asyncio
+import pathlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from boxfleet.store import database, errors
+
+R = TypeVar("R")
+
+
+class Write(msgspec.Struct, frozen=True):
+    """A row to append, and who waits for it."""
+
+    row: database.LogRow
+    done: "asyncio.Future[None]"
+
+
+class _Call(msgspec.Struct, frozen=True):
+    """Other work on the database."""
+
+    work: Callable[[database.Database], None]
+
+
+class Writer:
+    """Owns the database. `committed` and `failed` are called on the event loop, in order of commits."""
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        *,
+        batch: int,
+        committed: Callable[[list[Write]], None],
+        failed: Callable[[list[Write], errors.StoreError], None],
+    ) -> None:
+        self._path = path
+        self._batch = batch
+        self._committed = committed
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[Write | _Call | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="boxfleet-store", daemon=True)
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+
+    async def start(self) -> None:
+        """Open the database on the thread; raises what opening raises."""
+        self._thread.start()
+        await asyncio.shield(self._opened)
+
+    def submit(self, write: Write) -> None:
+        """Queue a write."""
+        self._queue.put(write)
+
+    async def call(self, work: Callable[[database.Database], R]) -> R:
+        """Do other work on the database, between two batches."""
+        future: asyncio.Future[R] = self._loop.create_future()
+
+        def perform(base: database.Database) -> None:
+            try:
+                result = work(base)
+            except errors.StoreError as error:
+                self._tell(_reject, future, error)
+            else:
+                self._tell(_resolve, future, result)
+
+        self._queue.put(_Call(perform))
+        return await future
+
+    async def stop(self) -> None:
+        """Write what is queued, close the database, end the thread."""
+        self._queue.put(None)
+        await asyncio.shield(self._ended)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            base = database.Database(self._path)
+        except errors.StoreError as error:
+            self._tell(_reject, self._opened, error)
+            self._tell(_resolve, self._ended, None)
+            return
+        self._tell(_resolve, self._opened, None)
+        try:
+            self._work(base)
+        finally:
+            base.close()
+            self._tell(_resolve, self._ended, None)
+
+    def _work(self, base: database.Database) -> None:
+        item = self._queue.get()
+        while item is not None:
+            if isinstance(item, _Call):
+                item.work(base)
+                item = self._queue.get()
+                continue
+            writes = [item]
+            item = self._gather(writes)
+            try:
+                base.append([write.row for write in writes])
+            except errors.StoreError as error:
+                self._tell(self._failed, writes, error)
+            else:
+                self._tell(self._committed, writes)
+            if item is _NOTHING:
+                item = self._queue.get()
+
+    def _gather(self, writes: list[Write]) -> "Write | _Call | None":
+        """Add waiting writes to the batch; returns the first item that does not go into it."""
+        while len(writes) < self._batch:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return _NOTHING
+            if not isinstance(item, Write):
+                return item
+            writes.append(item)
+        return _NOTHING
+
+    def _tell(self, function: Callable[..., None], *args: object) -> None:
+        """Call back on the event loop; after its end nobody is left to hear."""
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            return
+
+
+# Stands for "no further item is waiting": None already means the end.
+_NOTHING = _Call(lambda base: None)
+
+
+def _resolve(future: "asyncio.Future[R]", result: R) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _reject(future: "asyncio.Future[R]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
