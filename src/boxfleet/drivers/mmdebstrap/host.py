@@ -1,0 +1,137 @@
+"""What this machine knows of Debian: its suite, architecture, package sources and apt settings."""
+
+import asyncio
+import dataclasses
+import email.utils
+import pathlib
+import re
+import shutil
+
+from boxfleet.drivers.mmdebstrap import faults
+
+OS_RELEASE = pathlib.Path("/etc/os-release")
+APT = pathlib.Path("/etc/apt")
+APT_LISTS = pathlib.Path("/var/lib/apt/lists")
+
+# How this machine reaches its mirrors; a build must reach them the same way.
+_ACQUIRE = re.compile(r"Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|https?|ftp|tor)\b.*", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Package sources of one suite, in apt's two notations; either may be empty."""
+
+    one_line: str = ""
+    deb822: str = ""
+
+
+def suite() -> str:
+    """The code name of the machine's own release."""
+    try:
+        text = OS_RELEASE.read_text()
+    except OSError:
+        text = ""
+    match = re.search(r"^VERSION_CODENAME=\"?([a-z][a-z0-9-]*)", text, re.MULTILINE)
+    if match is None:
+        raise faults.BuildError(
+            f"cannot tell this machine's Debian release from {OS_RELEASE}: set `suite` in the recipe, such as bookworm"
+        )
+    return match[1]
+
+
+async def architecture() -> str:
+    """Debian's name of the machine's architecture, such as amd64."""
+    return (await _output("dpkg", "--print-architecture")).strip()
+
+
+async def acquire_settings() -> str:
+    """The machine's apt settings about fetching (proxy, retries, date checks), as apt configuration."""
+    lines = (await _output("apt-config", "dump")).splitlines()
+    return "".join(f"{line}\n" for line in lines if _ACQUIRE.match(line) and not line.endswith('"";'))
+
+
+def sources(wanted: str) -> Sources:
+    """The machine's package sources of a suite and its updates."""
+    folder = APT / "sources.list.d"
+    lists = [APT / "sources.list", *sorted(folder.glob("*.list"))]
+    one_line = select_lines("\n".join(path.read_text() for path in lists if path.is_file()), wanted)
+    deb822 = select_stanzas("\n\n".join(path.read_text() for path in sorted(folder.glob("*.sources"))), wanted)
+    if not one_line and not deb822:
+        raise faults.BuildError(
+            f"this machine has no package source for suite {wanted}: add one under {folder}, or name another suite"
+        )
+    return Sources(one_line=one_line, deb822=deb822)
+
+
+def select_lines(text: str, wanted: str) -> str:
+    """The ``deb`` lines of a suite, its updates and its security fixes."""
+    chosen = []
+    for line in text.splitlines():
+        words = re.sub(r"\[.*?\]", "", line.split("#", 1)[0]).split()
+        if len(words) >= 3 and words[0] == "deb" and _belongs(words[2], wanted):
+            chosen.append(line.strip())
+    return "".join(f"{line}\n" for line in chosen)
+
+
+def select_stanzas(text: str, wanted: str) -> str:
+    """The enabled binary stanzas of a suite, its updates and its security fixes."""
+    chosen = []
+    for stanza in re.split(r"\n\s*\n", text):
+        lines = [line for line in stanza.splitlines() if line.strip() and not line.startswith("#")]
+        fields = {
+            name.strip().lower(): value.split()
+            for name, colon, value in (line.partition(":") for line in lines if not line[:1].isspace())
+            if colon
+        }
+        if "deb" not in fields.get("types", []) or fields.get("enabled", ["yes"])[0].lower() in ("no", "false"):
+            continue
+        suites = [name for name in fields.get("suites", []) if _belongs(name, wanted)]
+        if not suites:
+            continue
+        chosen.append(
+            "\n".join(
+                "Types: deb"
+                if line.lower().startswith("types:")
+                else f"Suites: {' '.join(suites)}"
+                if line.lower().startswith("suites:")
+                else line
+                for line in lines
+            )
+        )
+    return "".join(f"{stanza}\n\n" for stanza in chosen)
+
+
+def release_date(wanted: str) -> int:
+    """When the suite was last released (a point release), in seconds since the epoch.
+
+    The stamp of everything a build makes: it moves only with point releases, not with each security fix.
+    """
+    dates = []
+    for path in (*APT_LISTS.glob(f"*_dists_{wanted}_InRelease"), *APT_LISTS.glob(f"*_dists_{wanted}_Release")):
+        match = re.search(r"^Date: (.*)$", path.read_text(errors="replace"), re.MULTILINE)
+        if match:
+            dates.append(int(email.utils.parsedate_to_datetime(match[1]).timestamp()))
+    if not dates:
+        raise faults.BuildError(
+            f"cannot tell the release date of {wanted}: run `apt-get update`, or set `sourceDate` in the recipe"
+        )
+    return max(dates)
+
+
+def missing_tools() -> list[str]:
+    """Commands a build needs that this machine lacks."""
+    return [tool for tool in ("mmdebstrap", "apt-get", "tar", "unshare", "setpriv", "chroot") if not shutil.which(tool)]
+
+
+def _belongs(name: str, wanted: str) -> bool:
+    """Whether a suite's name is the wanted one, its updates or its security fixes, in old and new notation."""
+    base = name.rstrip("/")
+    return base in (wanted, f"{wanted}-updates", f"{wanted}-security", f"{wanted}/updates")
+
+
+async def _output(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    stdout, _ = await process.communicate()
+    if process.returncode:
+        raise faults.BuildError(f"`{' '.join(command)}` failed with exit code {process.returncode}")
+    return stdout.decode()
