@@ -1,0 +1,248 @@
+"""Failures as Kubernetes words them: one exception that carries a ``Status`` (API type meta/v1 Status).
+
+Clients act on reason, message and details, so the texts follow the real server's.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from boxfleet.api import kind as kinds
+
+# What a message may begin with when whoever found the error already worded it as Kubernetes does.
+_WORDED = re.compile(
+    r"(Required value|Invalid value|Duplicate value|Unsupported value|Forbidden|Not found|Too long|Too many|Internal error)"
+)
+_STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
+_SHOWN_CHARACTERS = 256
+
+
+class Fault(Exception):
+    """A request fails with this Status."""
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+        self.headers = headers
+
+    def status(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            **({"reason": self.reason} if self.reason else {}),
+            **({"details": self.details} if self.details is not None else {}),
+            "code": self.code,
+        }
+
+
+def success(kind: kinds.Kind, *, name: str, uid: str) -> dict[str, Any]:
+    """The Status that answers a finished deletion."""
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {"name": name, **({"group": kind.group} if kind.group else {}), "kind": kind.plural, "uid": uid},
+    }
+
+
+def bad_request(message: str) -> Fault:
+    """400: the request itself makes no sense."""
+    return Fault(400, "BadRequest", message)
+
+
+def unauthorized() -> Fault:
+    """401: nobody is known by that token, or there is none."""
+    return Fault(401, "Unauthorized", "Unauthorized")
+
+
+def no_such_path() -> Fault:
+    """404: no route."""
+    return Fault(404, "NotFound", "the server could not find the requested resource", details={})
+
+
+def method_not_allowed() -> Fault:
+    """405: the path is there, the method is not."""
+    return Fault(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details={})
+
+
+def not_acceptable(accepted: Sequence[str]) -> Fault:
+    """406: none of the wanted media types can be made."""
+    return Fault(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
+
+
+def unsupported_media_type(accepted: Sequence[str]) -> Fault:
+    """415: the body's type is not understood."""
+    return Fault(
+        415,
+        "UnsupportedMediaType",
+        f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}",
+    )
+
+
+def too_large(limit: int) -> Fault:
+    """413: the body exceeds the limit."""
+    return Fault(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+
+
+def not_found(kind: kinds.Kind, name: str) -> Fault:
+    """404: there is no such object."""
+    return Fault(404, "NotFound", f'{kind.qualified} "{name}" not found', details=_details(kind, name))
+
+
+def already_exists(kind: kinds.Kind, name: str) -> Fault:
+    """409: the name is taken."""
+    return Fault(409, "AlreadyExists", f'{kind.qualified} "{name}" already exists', details=_details(kind, name))
+
+
+def name_exhausted(kind: kinds.Kind, prefix: str) -> Fault:
+    """409: no generated name was free."""
+    return Fault(
+        409,
+        "AlreadyExists",
+        f'{kind.qualified} "{prefix}" already exists, the server was not able to generate a unique name for the object',
+        details=_details(kind, prefix) | {"retryAfterSeconds": 1},
+    )
+
+
+def conflict(kind: kinds.Kind, name: str, cause: str) -> Fault:
+    """409: the object is not as the client thinks."""
+    return Fault(
+        409,
+        "Conflict",
+        f'Operation cannot be fulfilled on {kind.qualified} "{name}": {cause}',
+        details=_details(kind, name),
+    )
+
+
+def modified(kind: kinds.Kind, name: str) -> Fault:
+    """409: the object changed since it was read."""
+    return conflict(
+        kind,
+        name,
+        "the object has been modified; please apply your changes to the latest version and try again",
+    )
+
+
+def forbidden(kind: kinds.Kind, name: str, cause: str, *, causes: Sequence[dict[str, str]] = ()) -> Fault:
+    """403: a rule of the server is against it."""
+    details = _details(kind, name) | ({"causes": list(causes)} if causes else {})
+    return Fault(403, "Forbidden", f'{kind.qualified} "{name}" is forbidden: {cause}', details=details)
+
+
+def expired(message: str) -> Fault:
+    """410: that history is gone."""
+    return Fault(410, "Expired", message)
+
+
+def too_large_revision(wanted: int, current: int) -> Fault:
+    """504: a revision from the future."""
+    return Fault(
+        504,
+        "Timeout",
+        f"Too large resource version: {wanted}, current: {current}",
+        details={
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        },
+    )
+
+
+def unavailable(cause: str) -> Fault:
+    """503: not now."""
+    return Fault(503, "ServiceUnavailable", cause, details={"retryAfterSeconds": 1}, headers=(("retry-after", "1"),))
+
+
+def internal(cause: str) -> Fault:
+    """500: our own mistake."""
+    return Fault(500, "InternalError", f"Internal error occurred: {cause}")
+
+
+def invalid(
+    kind: kinds.Kind, name: str, errors: Sequence[kinds.FieldError], *, obj: dict[str, Any] | None = None
+) -> Fault:
+    """422: fields are wrong; each becomes a cause."""
+    qualified = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    return _invalid(qualified, name, kind.group, kind.kind, errors, obj)
+
+
+def invalid_options(options: str, errors: Sequence[kinds.FieldError]) -> Fault:
+    """422: the options of a request are wrong; `options` is their type, such as ``CreateOptions``."""
+    return _invalid(f"{options}.meta.k8s.io", "", "meta.k8s.io", options, errors, None)
+
+
+def _invalid(
+    qualified: str,
+    name: str,
+    group: str,
+    kind: str,
+    errors: Sequence[kinds.FieldError],
+    obj: dict[str, Any] | None,
+) -> Fault:
+    causes = [{"reason": str(error.reason), "message": worded(error, obj), "field": error.field} for error in errors]
+    texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
+    text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    details: dict[str, Any] = {"name": name, "group": group, "kind": kind, "causes": causes}
+    return Fault(
+        422,
+        "Invalid",
+        f'{qualified} "{name}" is invalid: {text}',
+        details={key: value for key, value in details.items() if value},
+    )
+
+
+def worded(error: kinds.FieldError, obj: dict[str, Any] | None) -> str:
+    """The cause's message with Kubernetes' prefix, which names the value where one is at fault."""
+    if _WORDED.match(error.message):
+        return error.message
+    reason = kinds.Reason
+    value = shown(_look_up(obj, error.field))
+    prefix = {
+        reason.REQUIRED: "Required value",
+        reason.FORBIDDEN: "Forbidden",
+        reason.DUPLICATE: f"Duplicate value: {value}",
+        reason.NOT_SUPPORTED: f"Unsupported value: {value}",
+        reason.NOT_FOUND: f"Not found: {value}",
+        reason.TOO_LONG: "Too long",
+    }.get(error.reason, f"Invalid value: {value}")
+    return f"{prefix}: {error.message}" if error.message else prefix
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, as JSON."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def _look_up(obj: dict[str, Any] | None, path: str) -> object:
+    value: Any = obj
+    for name, inner in _STEP.findall(path):
+        key = name or inner
+        if isinstance(value, list):
+            value = value[int(key)] if key.isdigit() and int(key) < len(value) else None
+        elif isinstance(value, dict):
+            value = value.get(key)
+        else:
+            return None
+    return value
+
+
+def _details(kind: kinds.Kind, name: str) -> dict[str, Any]:
+    return {"name": name, **({"group": kind.group} if kind.group else {}), "kind": kind.plural}

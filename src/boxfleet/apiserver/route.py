@@ -1,0 +1,156 @@
+"""Routes: what is served where, and what it takes to be let in. Every route declares its access."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any
+
+from boxfleet.apiserver import authn, faults
+
+# The parts of an ASGI call (asgi.readthedocs.io, version 3).
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+WEBSOCKET = "WEBSOCKET"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a route does, in the words of authorization. A route without resource is judged by its path."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Call:
+    """One request on its way through a handler."""
+
+    method: str
+    path: str
+    # From the route's path: namespace, name and whatever else stands in braces there.
+    params: dict[str, str]
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    user: authn.User
+    # For handlers that speak ASGI themselves (streams, websockets); they return None.
+    scope: Scope
+    receive: Receive
+    send: Send
+    # Texts for Warning headers.
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+    def one(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        values = self.query.get(name)
+        return values[0] if values else default
+
+    def flag(self, name: str) -> bool:
+        """A query parameter as yes or no; raises Fault 400 on anything else."""
+        value = self.one(name)
+        if value in ("1", "t", "T", "true", "TRUE", "True"):
+            return True
+        if value in ("", "0", "f", "F", "false", "FALSE", "False"):
+            return False
+        raise faults.bad_request(
+            f'invalid query parameter {name}: strconv.ParseBool: parsing "{value}": invalid syntax'
+        )
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Answer:
+    """A whole answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+Handler = Callable[[Call], Awaitable[Answer | None]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method (or WEBSOCKET) on one path, such as ``/api/v1/namespaces/{namespace}/pods/{name}/log``.
+
+    A parameter is a whole segment; ``{rest*}`` at the end takes all that follows. A handler returns an Answer, or
+    None when it has answered through ``call.send``.
+    """
+
+    method: str
+    path: str
+    access: Access
+    handle: Handler
+
+
+class _Node:
+    __slots__ = ("literal", "methods", "rest", "wild")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, _Node] = {}
+        self.wild: _Node | None = None
+        self.rest: _Node | None = None
+        self.methods: dict[str, tuple[Route, tuple[str, ...]]] = {}
+
+
+class Router:
+    """Finds the route of a request; literal segments win over parameters."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Node()
+        self.routes: list[Route] = []
+        for route in routes:
+            self._add(route)
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route and its parameters; raises Fault 404 or 405."""
+        # A path may end in one slash, as the real server allows.
+        segments = path.removesuffix("/").split("/")[1:] if path != "/" else []
+        node, values = self._walk(self._root, segments, 0)
+        if node is None:
+            raise faults.no_such_path()
+        found = node.methods.get(method) or (node.methods.get("GET") if method == "HEAD" else None)
+        if found is None:
+            raise faults.method_not_allowed()
+        route, names = found
+        return route, dict(zip(names, values, strict=True))
+
+    def _walk(self, node: _Node, segments: Sequence[str], at: int) -> tuple[_Node | None, list[str]]:
+        if at == len(segments):
+            return (node, []) if node.methods else (None, [])
+        segment = segments[at]
+        literal = node.literal.get(segment)
+        if literal is not None:
+            found, values = self._walk(literal, segments, at + 1)
+            if found is not None:
+                return found, values
+        if node.wild is not None and segment:
+            found, values = self._walk(node.wild, segments, at + 1)
+            if found is not None:
+                return found, [segment, *values]
+        if node.rest is not None:
+            return node.rest, ["/".join(segments[at:])]
+        return None, []
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        names = []
+        for segment in route.path.split("/")[1:] if route.path != "/" else []:
+            if segment.startswith("{") and segment.endswith("*}"):
+                names.append(segment[1:-2])
+                node.rest = node.rest or _Node()
+                node = node.rest
+            elif segment.startswith("{"):
+                names.append(segment[1:-1])
+                node.wild = node.wild or _Node()
+                node = node.wild
+            else:
+                node = node.literal.setdefault(segment, _Node())
+        if route.method in node.methods:
+            raise ValueError(f"two routes for {route.method} {route.path}")
+        node.methods[route.method] = (route, tuple(names))
+        self.routes.append(route)
