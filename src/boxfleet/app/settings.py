@@ -5,9 +5,11 @@ They come, later ones winning, from the defaults here, from STATE/settings.yaml,
 which see neither flags nor environment, run with the same.
 """
 
+import dataclasses
 import os
 import pathlib
 import socket
+import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -30,7 +32,8 @@ def _host_name() -> str:
     return socket.gethostname().lower() or "localhost"
 
 
-class Instance(msgspec.Struct, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Instance:
     """What every process of one Boxfleet on this machine knows."""
 
     state: Annotated[
@@ -68,7 +71,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
             pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
             extra={"unit": "DNS name"},
         ),
-    ] = msgspec.field(default_factory=_host_name)
+    ] = dataclasses.field(default_factory=_host_name)
     domain: Annotated[
         str,
         msgspec.Meta(
@@ -86,16 +89,17 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
 
-class Server(Instance, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Server(Instance):
     """What the server process knows besides."""
 
     names: Annotated[
-        list[str],
+        tuple[str, ...],
         msgspec.Meta(
             description="More names and addresses by which clients call this server, for its certificate.",
             extra={"unit": "DNS names or IP addresses"},
         ),
-    ] = []
+    ] = ()
     cidr: Annotated[
         str,
         msgspec.Meta(
@@ -114,7 +118,8 @@ class Server(Instance, frozen=True, kw_only=True):
     ] = "boxfleet0"
 
 
-class Agent(Instance, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Agent(Instance):
     """What the agent process knows besides."""
 
     cgroup_parent: Annotated[
@@ -145,17 +150,20 @@ class Agent(Instance, frozen=True, kw_only=True):
     ] = "/usr/lib/cni"
 
 
-class All(Server, Agent, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class All(Server, Agent):
     """Every setting: what `up` knows, which starts both processes."""
 
 
 S = TypeVar("S", bound=Instance)
 
+# The type of every setting by name, with what it means and its unit.
+TYPES: dict[str, Any] = typing.get_type_hints(All, include_extras=True)
+
 
 def load(kind: type[S], *, flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S:
     """The settings of one process. A flag that is None was not given. Raises SettingsError."""
     values: dict[str, Any] = {}
-    known = {field.name for field in msgspec.structs.fields(All)}
     given = {name: value for name, value in flags.items() if value is not None}
     named = {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
@@ -166,13 +174,13 @@ def load(kind: type[S], *, flags: Mapping[str, Any], environ: Mapping[str, str] 
     path = pathlib.Path(state) / FILE
     for source, found in ((str(path), _read(path)), ("the environment", named), ("flags", given)):
         for name, value in found.items():
-            if name not in known:
+            if name not in TYPES:
                 if source == "the environment":
                     continue
                 raise SettingsError(f"{source}: there is no setting {name!r}; docs/settings.md names them all")
             values[name] = _checked(name, value, source)
     values["state"] = str(pathlib.Path(state).absolute())
-    wanted = {field.name for field in msgspec.structs.fields(kind)}
+    wanted = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in wanted})
 
 
@@ -180,9 +188,9 @@ def save(settings: All) -> None:
     """Write what differs from the defaults to STATE/settings.yaml."""
     default = All()
     changed = {
-        field.name: getattr(settings, field.name)
-        for field in msgspec.structs.fields(All)
-        if field.name not in _NOT_IN_FILE and getattr(settings, field.name) != getattr(default, field.name)
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(settings).items()
+        if name not in _NOT_IN_FILE and value != getattr(default, name)
     }
     # The Node keeps its name for good, also when the host is renamed.
     changed["node"] = settings.node
@@ -203,10 +211,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    field = next(field for field in msgspec.structs.fields(All) if field.name == name)
-    if field.type == list[str] or (hasattr(field.type, "__origin__") and field.type.__origin__ == list[str]):
-        value = [part for part in value.split(",") if part] if isinstance(value, str) else value
+    if name == "names" and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
     try:
-        return msgspec.convert(value, field.type, strict=False)
+        return msgspec.convert(value, TYPES[name], strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{source}: {name} = {value!r} does not fit: {error}") from None

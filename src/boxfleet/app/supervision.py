@@ -1,0 +1,189 @@
+"""Services under s6: each a folder in RUN/services that s6-svscan watches, restarts and logs.
+
+s6 (Debian's) needs no more than the folders: `run` is executed again whenever it ends, `log/run` gets what it prints.
+"""
+
+import dataclasses
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from boxfleet.app import durable, paths
+
+# What s6-log keeps of each service: ten files of about a megabyte.
+LOG_SCRIPT = ("-b", "n10", "s1000000")
+# A service that needs longer than this to stop is killed, in milliseconds.
+STOP_MILLISECONDS = 20_000
+
+
+class SupervisionError(Exception):
+    """Services cannot be started or stopped."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """One service as s6 sees it; `seconds` since it came up or went down."""
+
+    name: str
+    up: bool
+    pid: int = 0
+    seconds: int = 0
+
+
+def write(where: paths.Paths, services: Mapping[str, Sequence[str]], *, environment: Mapping[str, str]) -> set[str]:
+    """Write the service folders for these command lines; the names of those that changed."""
+    changed = set()
+    where.services.mkdir(parents=True, exist_ok=True)
+    where.run.chmod(0o755)
+    settings = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
+    for name, command in services.items():
+        logs = where.logs / name
+        logs.mkdir(parents=True, exist_ok=True)
+        log_command = shlex.join(["s6-log", *LOG_SCRIPT, str(logs)])
+        # The log's folder first: s6 looks for it only when it first sees the service.
+        changed_log = _script(where.services / name / "log" / "run", f"#!/bin/sh\nexec {log_command}\n")
+        _script(where.services / name / "timeout-kill", f"{STOP_MILLISECONDS}\n", mode=0o644)
+        script = f"#!/bin/sh\nexec 2>&1 </dev/null\n{settings}exec {shlex.join(command)}\n"
+        if _script(where.services / name / "run", script) or changed_log:
+            changed.add(name)
+    return changed
+
+
+def _script(path: pathlib.Path, text: str, *, mode: int = 0o755) -> bool:
+    try:
+        if path.read_text() == text:
+            return False
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    durable.write(path, text.encode(), mode=mode)
+    return True
+
+
+def command_line(where: paths.Paths) -> list[str]:
+    """What runs the services, in the foreground."""
+    return ["s6-svscan", "-t", "5000", str(where.services)]
+
+
+def is_running(where: paths.Paths) -> bool:
+    """Whether an s6-svscan watches the folder."""
+    if not (where.services / ".s6-svscan" / "control").exists():
+        return False
+    return _run("s6-svscanctl", "-a", str(where.services)) == 0
+
+
+def start(where: paths.Paths) -> None:
+    """Start s6-svscan, detached from whoever calls, unless it runs already. Raises SupervisionError."""
+    if is_running(where):
+        _run("s6-svscanctl", "-an", str(where.services))
+        return
+    log = where.logs / "svscan.log"
+    with log.open("ab") as sink:
+        subprocess.Popen(
+            command_line(where),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            cwd="/",
+            close_fds=True,
+        )
+    if not _wait(lambda: is_running(where), seconds=10):
+        raise SupervisionError(f"cannot start s6-svscan: it does not answer after 10 s; its words are in {log}")
+
+
+def wait_supervised(where: paths.Paths, name: str) -> None:
+    """Return when s6 looks after the service; raises SupervisionError after ten seconds."""
+    folder = str(where.services / name)
+    if not _wait(lambda: _run("s6-svok", folder) == 0, seconds=10):
+        raise SupervisionError(f"s6 does not take up the service {name}: see {where.logs / 'svscan.log'}")
+
+
+def bring_up(where: paths.Paths, name: str, *, restart: bool = False) -> None:
+    """Have a service running; with `restart`, anew."""
+    wait_supervised(where, name)
+    _run("s6-svc", "-ru" if restart else "-u", str(where.services / name))
+
+
+def bring_down(where: paths.Paths, name: str) -> None:
+    """Stop a service and return when it has stopped; harmless when it does not run."""
+    folder = where.services / name
+    if folder.exists() and _run("s6-svok", str(folder)) == 0:
+        _run("s6-svc", "-d", "-wD", "-T", str(STOP_MILLISECONDS + 5000), str(folder))
+
+
+def states(where: paths.Paths) -> list[ServiceState]:
+    """Every service that has a folder."""
+    found = []
+    for folder in sorted(where.services.glob("[!.]*/")):
+        answer = subprocess.run(
+            ["s6-svstat", "-o", "up,pid,updownfor", str(folder)], capture_output=True, text=True, check=False
+        )
+        words = answer.stdout.split()
+        if answer.returncode == 0 and len(words) == 3:
+            up = words[0] == "true"
+            found.append(
+                ServiceState(name=folder.name, up=up, pid=max(int(words[1]), 0), seconds=max(int(words[2]), 0))
+            )
+        else:
+            found.append(ServiceState(name=folder.name, up=False))
+    return found
+
+
+def stop(where: paths.Paths) -> None:
+    """Stop all services, their logs and s6-svscan itself, also what is left of ones that were killed."""
+    if not where.services.exists():
+        return
+    for folder in sorted(where.services.glob("[!.]*/")):
+        bring_down(where, folder.name)
+    if is_running(where):
+        _run("s6-svscanctl", "-t", str(where.services))
+    # Supervisors outlive an s6-svscan that was killed, and those are told one by one.
+    for folder in [*where.services.glob("[!.]*/"), *where.services.glob("[!.]*/log/")]:
+        if _run("s6-svok", str(folder)) == 0:
+            _run("s6-svc", "-xd", str(folder))
+    ended = _wait(lambda: not is_running(where) and not _supervisors(where), seconds=STOP_MILLISECONDS / 1000 + 5)
+    if not ended:
+        for pid in _supervisors(where):
+            os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(where.services, ignore_errors=True)
+
+
+def _supervisors(where: paths.Paths) -> list[int]:
+    """Processes that s6 runs for these folders: their working directory or argument lies there."""
+    found = []
+    root = str(where.services)
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            folder = str((entry / "cwd").readlink())
+        except OSError:
+            continue
+        program = pathlib.Path(words[0]).name
+        if (program == "s6-svscan" and root in words) or (
+            program in ("s6-supervise", "s6-log") and (folder == root or folder.startswith(root + "/"))
+        ):
+            found.append(int(entry.name))
+    return found
+
+
+def _run(*command: str) -> int:
+    try:
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+    except FileNotFoundError:
+        raise SupervisionError(f"there is no {command[0]} on this machine: apt-get install s6") from None
+
+
+def _wait(holds: Callable[[], bool], *, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
