@@ -1,6 +1,7 @@
 """What the API machine must know of a kind, as plain data and pure functions."""
 
 import dataclasses
+import datetime
 import enum
 from collections.abc import Callable
 from typing import Any
@@ -38,14 +39,14 @@ class FieldError:
 class Column:
     """A column of ``kubectl get``; `path` is a JSONPath as in a CustomResourceDefinition's printer columns.
 
-    `cell` computes what no path can say (ready counts, ages of containers) from the object's JSON.
+    `cell` computes what no path can say (ready counts, ages of containers) from the object's JSON and the time now.
     """
 
     name: str
     type: str = "string"
     format: str = ""
     path: str = ""
-    cell: Callable[[JsonObject], object] | None = None
+    cell: Callable[[JsonObject, datetime.datetime], object] | None = None
     priority: int = 0
     description: str = ""
 
@@ -76,7 +77,6 @@ class Kind:
     own one by being empty, in which case the struct class itself is the schema.
     `default` fills a JSON object in place after decoding and before validation.
     `validate` gets the JSON object and, on updates, the stored one; it sees schema-valid objects only.
-    `prepare` runs on every write before `validate`, to drop what a client may not set.
     """
 
     group: str

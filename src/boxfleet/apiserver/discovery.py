@@ -134,9 +134,9 @@ def wanted_version(accept: str) -> str:
         if values.get("as") is None:
             return ""
         version = values.get("v", "")
-        if values["as"] == "APIGroupDiscoveryList" and values.get("g") == "apidiscovery.k8s.io":
-            if version in ("v2", "v2beta1"):
-                return version
+        ours = values["as"] == "APIGroupDiscoveryList" and values.get("g") == "apidiscovery.k8s.io"
+        if ours and version in ("v2", "v2beta1"):
+            return version
     return ""
 
 
