@@ -6,6 +6,11 @@ UNIT = "boxfleet.dev/unit"
 ORDINAL = "boxfleet.dev/ordinal"
 # Fingerprint of the template that a Pod was made from.
 REVISION = "boxfleet.dev/revision"
+# On a Pod and its files' ConfigMap: fingerprints of what was rendered for it.
+FILES_HASH = "boxfleet.dev/files-hash"
+ENV_HASH = "boxfleet.dev/env-hash"
+# On a Unit: the replicas its Box last asked for, so that scaling the Unit by hand stays until the Box changes.
+BOX_REPLICAS = "boxfleet.dev/box-replicas"
 # The Cluster that runs a Pod, or that a Node belongs to.
 CLUSTER = "boxfleet.dev/cluster"
 

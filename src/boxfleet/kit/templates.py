@@ -5,6 +5,7 @@ never an empty string.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,13 +52,20 @@ def references(source: str) -> list[Reference]:
 
 def render(source: str, facts: Mapping[str, Any]) -> str:
     """The text with the facts filled in; raises TemplateError on a reference to what is not there."""
-    _parse(source)
+    template = _compiled(source)
     try:
-        return _environment.from_string(source).render(facts)
+        return template.render(facts)
     except jinja2.TemplateError as error:
         raise TemplateError(f"cannot render: {error.message}") from None
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise TemplateError(f"cannot render: {error}") from None
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(source: str) -> jinja2.Template:
+    """Compiling costs twenty times what rendering does, and the instances of a Unit share their templates."""
+    _parse(source)
+    return _environment.from_string(source)
 
 
 def _parse(source: str) -> jinja2.nodes.Template:

@@ -1,0 +1,87 @@
+"""Which addresses of a pool to hand out: always the lowest free ones."""
+
+import dataclasses
+import ipaddress
+from collections.abc import Collection, Iterator
+
+from boxfleet.api import address_pool
+
+
+class PoolError(ValueError):
+    """The pool's facts contradict each other; the text says which and what to change."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Range:
+    """Addresses that a pool hands out, as numbers; `first` and `last` are both part of it."""
+
+    first: int
+    last: int
+    excluded: frozenset[int]
+
+    @property
+    def capacity(self) -> int:
+        """How many addresses can be handed out at all."""
+        inside = sum(1 for number in self.excluded if self.first <= number <= self.last)
+        return max(0, self.last - self.first + 1 - inside)
+
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number <= self.last and number not in self.excluded
+
+
+def gateway(spec: address_pool.AddressPoolSpec) -> str:
+    """The hosts' own address on the network: the one named, or the first of the network."""
+    return spec.gateway or str(_network(spec)[1])
+
+
+def range_of(spec: address_pool.AddressPoolSpec) -> Range:
+    """Read a pool; raises PoolError when its start, end and cidr do not fit together."""
+    network = _network(spec)
+    lowest, highest = int(network.network_address), int(network.broadcast_address)
+    own = _number(gateway(spec), "gateway")
+    # Without a wish: from the first host's address on; the gateway is left out below.
+    first = _number(spec.start, "start") if spec.start else lowest + 1
+    last = _number(spec.end, "end") if spec.end else highest - 1
+    if not (lowest <= first and last <= highest):
+        raise PoolError(f"start {spec.start} and end {spec.end} must lie within cidr {spec.cidr}")
+    if first > last:
+        raise PoolError(f"there is no address between start and end in {spec.cidr}: choose a larger network")
+    never = {lowest, highest, own} | {_number(text, "exclude") for text in spec.exclude}
+    return Range(first, last, frozenset(never))
+
+
+def lowest_free(pool: Range, taken: Collection[int]) -> Iterator[int]:
+    """Free numbers in rising order; ends when the pool is full."""
+    for number in range(pool.first, pool.last + 1):
+        if number not in taken and number not in pool.excluded:
+            yield number
+
+
+def number_of(name: str) -> int | None:
+    """The number behind an address' text, or None when it is no address."""
+    try:
+        return int(ipaddress.IPv4Address(name))
+    except ValueError:
+        return None
+
+
+def text_of(number: int) -> str:
+    """The text of an address, which is the name of its object."""
+    return str(ipaddress.IPv4Address(number))
+
+
+def _network(spec: address_pool.AddressPoolSpec) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(spec.cidr, strict=False)
+    except ValueError as error:
+        raise PoolError(f"cidr {spec.cidr!r} is not an IPv4 network such as 10.88.0.0/16: {error}") from None
+    if network.prefixlen > 30:
+        raise PoolError(f"cidr {spec.cidr} has no room for a gateway and instances: use a prefix of /30 or shorter")
+    return network
+
+
+def _number(text: str, field: str) -> int:
+    number = number_of(text)
+    if number is None:
+        raise PoolError(f"{field} {text!r} is not an IPv4 address")
+    return number

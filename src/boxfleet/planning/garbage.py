@@ -1,0 +1,50 @@
+"""Who is to be collected: the rules of ownerReferences."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+
+from boxfleet.api import labels, meta
+
+
+class Owner(enum.Enum):
+    """How an owner is."""
+
+    PRESENT = "present"
+    # It goes in the foreground: after the dependents that block it.
+    WAITING = "waiting"
+    ABSENT = "absent"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a dependent: delete it, or drop the references to these owners, or nothing."""
+
+    delete: bool = False
+    # How its own dependents go when it is deleted.
+    foreground: bool = False
+    drop: tuple[str, ...] = ()
+
+
+def judge(references: Sequence[meta.OwnerReference], owners: Mapping[str, Owner], *, has_blocking: bool) -> Verdict:
+    """Decide for one object, given how each owner (by uid) is and whether objects block its own deletion.
+
+    Any present owner keeps it. With only waiting and absent ones it goes, in the foreground if something blocks it.
+    """
+    if not references:
+        return Verdict()
+    states = [owners[reference.uid] for reference in references]
+    if Owner.PRESENT in states:
+        gone = tuple(r.uid for r, state in zip(references, states, strict=True) if state is not Owner.PRESENT)
+        return Verdict(drop=gone)
+    return Verdict(delete=True, foreground=Owner.WAITING in states and has_blocking)
+
+
+def waits_in_foreground(metadata: meta.ObjectMeta) -> bool:
+    """Whether an object is being deleted after its dependents."""
+    return bool(metadata.deletionTimestamp) and labels.FOREGROUND in metadata.finalizers
+
+
+def orphans(metadata: meta.ObjectMeta) -> bool:
+    """Whether an object is being deleted and leaves its dependents behind."""
+    return bool(metadata.deletionTimestamp) and labels.ORPHAN in metadata.finalizers

@@ -1,0 +1,169 @@
+"""The standard objects that an instance is made of: its Pod, its files' ConfigMap and its claims."""
+
+import copy
+import posixpath
+import re
+from typing import Any
+
+from boxfleet.api import config, labels, meta, unit
+from boxfleet.kit import ids
+from boxfleet.planning import facts
+
+FILES_VOLUME = "boxfleet-files"
+_NOT_IN_KEYS = re.compile(r"[^-._a-zA-Z0-9]")
+
+
+def instance_name(subject: unit.Unit, ordinal: int) -> str:
+    """The Pod's name, which never changes."""
+    return f"{subject.metadata.name}-{ordinal}"
+
+
+def files_name(instance: str) -> str:
+    """The ConfigMap that holds an instance's rendered files."""
+    return f"{instance}-files"
+
+
+def claim_name(claim: str, instance: str) -> str:
+    """The PersistentVolumeClaim of an instance for one claim template."""
+    return f"{claim}-{instance}"
+
+
+def revision(spec: unit.UnitTemplate) -> str:
+    """Fingerprint of what makes a Pod what it is.
+
+    The content of files is left out: it changes in place, without a new Pod.
+    """
+    return ids.fingerprint(
+        {
+            "template": spec.template,
+            "env": spec.env,
+            "files": [[file.path, file.mode, file.containers] for file in spec.files],
+            "claims": [claim["metadata"]["name"] for claim in spec.volumeClaimTemplates],
+        }
+    )
+
+
+def own_labels(subject: unit.Unit) -> dict[str, str]:
+    """Labels of everything that is made for a Unit."""
+    found = {labels.UNIT: subject.metadata.name}
+    if subject.spec.box:
+        found[labels.BOX] = subject.spec.box
+    return found
+
+
+def selector(subject: unit.Unit) -> str:
+    """Label selector of the Unit's Pods, for the scale subresource."""
+    return f"{labels.UNIT}={subject.metadata.name}"
+
+
+def pod(
+    subject: unit.Unit, *, ordinal: int, cluster: str, address: str, rendered: facts.Rendered, revision: str
+) -> dict[str, Any]:
+    """The whole Pod of one instance as JSON data; `address` is empty on the host's network."""
+    name = instance_name(subject, ordinal)
+    template = copy.deepcopy(subject.spec.template)
+    template_meta, spec = template.get("metadata") or {}, template.get("spec") or {}
+    _add_env(spec, rendered)
+    _add_files(spec, subject.spec, instance=name)
+    _add_claims(spec, subject.spec, instance=name)
+    annotations = dict(template_meta.get("annotations") or {})
+    for key, value in (
+        (labels.ADDRESS, address),
+        (labels.ENV_HASH, rendered.env_hash),
+        (labels.FILES_HASH, rendered.files_hash),
+    ):
+        if value:
+            annotations[key] = value
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": subject.metadata.namespace,
+            "labels": (template_meta.get("labels") or {})
+            | own_labels(subject)
+            | {labels.ORDINAL: str(ordinal), labels.REVISION: revision, labels.CLUSTER: cluster},
+            "annotations": annotations,
+            "ownerReferences": [meta.to_dict(meta.owner_of(subject))],
+        },
+        "spec": spec,
+    }
+
+
+def files(subject: unit.Unit, *, ordinal: int, rendered: facts.Rendered) -> config.ConfigMap | None:
+    """The ConfigMap with an instance's rendered files, or None when it has none."""
+    if not rendered.files:
+        return None
+    name = instance_name(subject, ordinal)
+    return config.ConfigMap(
+        metadata=meta.ObjectMeta(
+            name=files_name(name),
+            namespace=subject.metadata.namespace,
+            labels=own_labels(subject) | {labels.ORDINAL: str(ordinal)},
+            annotations={labels.FILES_HASH: rendered.files_hash},
+            ownerReferences=[meta.owner_of(subject)],
+        ),
+        data={_file_key(path): content for path, content in rendered.files.items()},
+    )
+
+
+def claims(subject: unit.Unit, *, ordinal: int) -> list[dict[str, Any]]:
+    """The claims of one instance as JSON data."""
+    name = instance_name(subject, ordinal)
+    made = []
+    for template in subject.spec.volumeClaimTemplates:
+        claim = copy.deepcopy(template)
+        template_meta = claim.get("metadata") or {}
+        claim["metadata"] = {
+            "name": claim_name(template_meta["name"], name),
+            "namespace": subject.metadata.namespace,
+            "labels": (template_meta.get("labels") or {}) | own_labels(subject) | {labels.ORDINAL: str(ordinal)},
+            "annotations": template_meta.get("annotations") or {},
+            "ownerReferences": [meta.to_dict(meta.owner_of(subject))],
+        }
+        claim.pop("status", None)
+        made.append(claim)
+    return made
+
+
+def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def _add_env(spec: dict[str, Any], rendered: facts.Rendered) -> None:
+    for container in _containers(spec):
+        own = container.get("env") or []
+        named = {variable["name"] for variable in own}
+        # In front, so that the container's own values may refer to them as $(NAME).
+        added = [{"name": name, "value": value} for name, value in rendered.env.items() if name not in named]
+        if added:
+            container["env"] = [*added, *own]
+
+
+def _add_files(spec: dict[str, Any], wanted: unit.UnitTemplate, *, instance: str) -> None:
+    if not wanted.files:
+        return
+    items = [{"key": _file_key(f.path), "path": _file_key(f.path), "mode": int(f.mode, 8)} for f in wanted.files]
+    _put_volume(spec, {"name": FILES_VOLUME, "configMap": {"name": files_name(instance), "items": items}})
+    for container in _containers(spec):
+        mounts = [
+            {"name": FILES_VOLUME, "mountPath": file.path, "subPath": _file_key(file.path), "readOnly": True}
+            for file in wanted.files
+            if not file.containers or container["name"] in file.containers
+        ]
+        if mounts:
+            container["volumeMounts"] = [*(container.get("volumeMounts") or []), *mounts]
+
+
+def _add_claims(spec: dict[str, Any], wanted: unit.UnitTemplate, *, instance: str) -> None:
+    for claim in wanted.volumeClaimTemplates:
+        name = claim["metadata"]["name"]
+        _put_volume(spec, {"name": name, "persistentVolumeClaim": {"claimName": claim_name(name, instance)}})
+
+
+def _put_volume(spec: dict[str, Any], volume: dict[str, Any]) -> None:
+    others = [each for each in spec.get("volumes") or [] if each["name"] != volume["name"]]
+    spec["volumes"] = [*others, volume]
+
+
+def _file_key(path: str) -> str:
+    """A ConfigMap key that tells people which file it is and is different for every path."""
+    return f"{_NOT_IN_KEYS.sub('_', posixpath.basename(path))[:200]}-{ids.fingerprint(path, length=6)}"

@@ -1,0 +1,77 @@
+"""What instances ask for and what nodes offer, as whole numbers."""
+
+import functools
+from collections.abc import Iterable, Mapping
+
+from boxfleet.api import pod
+from boxfleet.kit import quantity
+
+# By resource: CPU in thousandths of a core, everything else in whole units (bytes, pieces).
+Amounts = dict[str, int]
+
+
+@functools.lru_cache(maxsize=4096)
+def _amount(resource: str, text: str) -> int:
+    return quantity.milli(text) if resource == "cpu" else quantity.whole(text)
+
+
+def amounts(quantities: Mapping[str, str | int]) -> Amounts:
+    """Read quantities by resource; raises ValueError on one that is none."""
+    return {resource: _amount(resource, str(text)) for resource, text in quantities.items()}
+
+
+def text_of(resource: str, amount: int) -> str:
+    """Write an amount as people do, rounded to what matters."""
+    if resource == "cpu":
+        return quantity.from_milli(amount)
+    if resource == "pods" or amount < 1024:
+        return str(amount)
+    for suffix, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if amount >= size:
+            return f"{amount / size:.1f}".removesuffix(".0") + suffix
+    return str(amount)
+
+
+def exact_text(resource: str, amount: int) -> str:
+    """Write an amount as an exact quantity."""
+    return quantity.from_milli(amount) if resource == "cpu" else quantity.from_bytes(amount)
+
+
+def requests_of(spec: pod.PodSpec) -> Amounts:
+    """What an instance sets aside on its node.
+
+    By Kubernetes' rule: the sum over containers and sidecars, or the largest init container with the sidecars
+    started before it, whichever is more; limits stand in for requests that are not given. One `pods` each.
+    """
+    running = _sum(_container(each) for each in spec.containers)
+    sidecars: Amounts = {}
+    largest: Amounts = {}
+    for each in spec.initContainers:
+        own = _container(each)
+        if each.restartPolicy == "Always":
+            sidecars = _sum((sidecars, own))
+            own = {}
+        for resource, amount in _sum((sidecars, own)).items():
+            largest[resource] = max(largest.get(resource, 0), amount)
+    total = _sum((running, sidecars))
+    for resource, amount in largest.items():
+        total[resource] = max(total.get(resource, 0), amount)
+    total["pods"] = 1
+    return total
+
+
+def add(total: Amounts, more: Mapping[str, int], *, sign: int = 1) -> None:
+    """Add amounts in place, or take them away with sign -1."""
+    for resource, amount in more.items():
+        total[resource] = total.get(resource, 0) + sign * amount
+
+
+def _container(container: pod.Container) -> Amounts:
+    return amounts(container.resources.limits) | amounts(container.resources.requests)
+
+
+def _sum(many: Iterable[Mapping[str, int]]) -> Amounts:
+    total: Amounts = {}
+    for each in many:
+        add(total, each)
+    return total
