@@ -26,15 +26,30 @@ def take(path: pathlib.Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            holder = _holder(handle)
-            if holder and signal_now is not None:
+            pid = _holder(handle)
+            if pid and signal_now is not None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(holder, signal_now)
+                    os.kill(pid, signal_now)
             signal_now = signal.SIGKILL if time.monotonic() > end else None
             time.sleep(0.05)
     os.ftruncate(handle, 0)
     os.pwrite(handle, str(os.getpid()).encode(), 0)
     return handle
+
+
+def holder(path: pathlib.Path) -> int:
+    """The process that holds the lock; 0 when none does."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(handle)
+    finally:
+        os.close(handle)
+    return 0
 
 
 def _holder(handle: int) -> int:

@@ -94,6 +94,16 @@ class Paths:
         return self.run / "services"
 
     @property
+    def server_lock(self) -> pathlib.Path:
+        """Held by the server process."""
+        return self.run / "server.lock"
+
+    @property
+    def agent_lock(self) -> pathlib.Path:
+        """Held by the agent process."""
+        return self.run / "agent.lock"
+
+    @property
     def containerd_run(self) -> pathlib.Path:
         """containerd's sockets and the state of running containers."""
         return self.run / "containerd"

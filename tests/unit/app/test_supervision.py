@@ -1,0 +1,46 @@
+"""What s6 and systemd are given."""
+
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from boxfleet.app import paths, supervision, systemd
+
+
+@pytest.fixture
+def where(tmp_path: pathlib.Path) -> paths.Paths:
+    return paths.Paths(tmp_path / "state", tmp_path / "run")
+
+
+def test_service_folders_say_what_to_run_and_where_to_log(where: paths.Paths) -> None:
+    command = ["/opt/it's here/python", "-m", "boxfleet"]
+    assert supervision.write(where, {"server": command}, environment={"A": "b c"}) == {"server"}
+    script = where.services / "server" / "run"
+    assert script.stat().st_mode & 0o111
+    assert subprocess.run(["sh", "-n", str(script)], check=True).returncode == 0
+    assert script.read_text().splitlines()[2:] == ["export A='b c'", "exec '/opt/it'\"'\"'s here/python' -m boxfleet"]
+    assert str(where.logs / "server") in (where.services / "server" / "log" / "run").read_text()
+
+
+def test_only_changed_services_are_named(where: paths.Paths) -> None:
+    services = {"server": ["true"], "agent": ["true"]}
+    supervision.write(where, services, environment={})
+    assert supervision.write(where, services, environment={}) == set()
+    assert supervision.write(where, services | {"agent": ["false"]}, environment={}) == {"agent"}
+
+
+def test_each_boxfleet_has_a_unit_of_its_own(where: paths.Paths) -> None:
+    usual = paths.Paths(pathlib.Path("/var/lib/boxfleet"), pathlib.Path("/run/boxfleet"))
+    assert systemd.unit_name(usual) == "boxfleet.service"
+    assert systemd.unit_name(where) != systemd.unit_name(usual)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
+def test_systemd_accepts_the_unit(tmp_path: pathlib.Path) -> None:
+    unit = tmp_path / "boxfleet.service"
+    unit.write_text(systemd.unit_text(["/bin/sh", "-c", "echo 50% $HOME"]))
+    answer = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    complaints = [line for line in answer.stderr.splitlines() if str(unit) in line or unit.name in line]
+    assert complaints == []
