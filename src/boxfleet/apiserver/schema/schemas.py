@@ -1,7 +1,7 @@
 """The schemas of all kinds, read and compiled when first needed."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from boxfleet.api import kind, meta
@@ -52,6 +52,12 @@ class Schemas:
             library = self._library or models.Library()
             self._records[name] = library.record(models.model_of(name), describe=False)
         return self._records[name]
+
+    def described(self, name: str, library: models.Library) -> nodes.Record:
+        """A record with the descriptions of its fields, read anew: they are most of the text."""
+        if not name.startswith("io.k8s."):
+            return self.record(name)
+        return library.record(models.model_of(name), describe=True)
 
     def check(self, kind: kind.Kind, obj: dict[str, Any]) -> Checked:
         """Hold an object against the schema of its kind."""
@@ -134,21 +140,3 @@ def _prune(node: nodes.Node, value: Any, schemas: Schemas) -> None:
                     del value[key]
             for item in value.values():
                 _prune(node.values, item, schemas)
-
-
-def reachable(schemas: Schemas, name: str) -> Iterator[str]:
-    """A component and all that it refers to, each once."""
-    seen: set[str] = set()
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        yield current
-        for field in schemas.record(current).fields.values():
-            node = field.node
-            while isinstance(node, nodes.Array | nodes.Mapping):
-                node = node.items if isinstance(node, nodes.Array) else node.values
-            if isinstance(node, nodes.Ref):
-                waiting.append(node.name)
