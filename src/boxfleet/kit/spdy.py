@@ -205,8 +205,8 @@ class Connection:
             return self._continue(start, have, events)
         if have < 8:
             return -1
-        word, second = struct.unpack_from("!II", self._inbox, start)
-        flags, length = second >> 24, second & _MAX_DATA
+        word = int.from_bytes(self._inbox[start : start + 4])
+        flags, length = self._inbox[start + 4], int.from_bytes(self._inbox[start + 5 : start + 8])
         if not word >> 31:
             stream = word & _STREAM_MASK
             if stream == 0:
