@@ -13,7 +13,8 @@ from boxfleet.api import kind as kinds
 
 # What a message may begin with when whoever found the error already worded it as Kubernetes does.
 _WORDED = re.compile(
-    r"(Required value|Invalid value|Duplicate value|Unsupported value|Forbidden|Not found|Too long|Too many|Internal error)"
+    "(Required value|Invalid value|Duplicate value|Unsupported value|Forbidden|"
+    "Not found|Too long|Too many|Internal error)"
 )
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 _SHOWN_CHARACTERS = 256

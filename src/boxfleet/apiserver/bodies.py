@@ -1,0 +1,72 @@
+"""Reading request bodies within limits: size, text, depth."""
+
+from typing import Any
+
+import msgspec
+
+from boxfleet.apiserver import faults, route
+
+SIZE_LIMIT = 3 * 2**20
+# The deepest standard schema is about 20 levels deep.
+DEPTH_LIMIT = 100
+
+
+async def read(call: route.Call) -> bytes:
+    """The whole body; raises Fault 413 beyond the limit."""
+    length = call.headers.get("content-length", "")
+    if length.isdigit() and int(length) > SIZE_LIMIT:
+        raise faults.too_large(SIZE_LIMIT)
+    chunks = []
+    size = 0
+    while True:
+        message = await call.receive()
+        if message["type"] == "http.disconnect":
+            raise faults.bad_request("the client went away before the body was complete")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > SIZE_LIMIT:
+            raise faults.too_large(SIZE_LIMIT)
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def decode(body: bytes) -> Any:
+    """The JSON value of a body; raises Fault 400."""
+    try:
+        value = msgspec.json.decode(body)
+        # Lone surrogates are JSON but no text; they could not be written again.
+        msgspec.json.encode(value)
+    except RecursionError:
+        raise _too_deep() from None
+    except (msgspec.DecodeError, UnicodeError, ValueError) as error:
+        raise faults.bad_request(f"the body of the request is not valid JSON: {error}") from None
+    if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT:
+        _check_depth(value)
+    return value
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; raises Fault 400."""
+    value = decode(body)
+    if not isinstance(value, dict):
+        raise faults.bad_request("the body of the request is not a JSON object")
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> faults.Fault:
+    return faults.bad_request(f"the body of the request is nested more than {DEPTH_LIMIT} levels deep")

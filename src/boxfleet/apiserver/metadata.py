@@ -1,0 +1,144 @@
+"""What Kubernetes demands of metadata: names, labels, annotations, finalizers, owners (API type ObjectMeta)."""
+
+import re
+from typing import Any
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import faults
+
+JsonObject = dict[str, Any]
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_LABEL_VALUE = f"({_QUALIFIED})?"
+
+_LABEL_TEXT = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    f"an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
+)
+_SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    f"end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
+)
+_QUALIFIED_TEXT = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    f"character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}')"
+)
+_VALUE_TEXT = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    f"end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    f"'{_LABEL_VALUE}')"
+)
+ANNOTATIONS_LIMIT = 256 * 1024
+# Kubernetes leaves room for five random characters in the shortest name limit.
+GENERATED_PREFIX_LIMIT = 58
+
+# Set by the server alone; what a client sends is dropped.
+SYSTEM_FIELDS = (
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+    "selfLink",
+)
+
+
+def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
+    """Everything wrong with the metadata of a schema-valid object that has its name."""
+    metadata = obj["metadata"]
+    errors = [
+        _invalid("metadata.name", metadata["name"], text)
+        for text in name_faults(metadata["name"], limit=kind.name_limit)
+    ]
+    errors += _labels(metadata.get("labels") or {})
+    errors += _annotations(metadata.get("annotations") or {})
+    for finalizer in metadata.get("finalizers") or []:
+        errors += [_invalid("metadata.finalizers", finalizer, text) for text in qualified_name_faults(finalizer)]
+    errors += _owners(metadata.get("ownerReferences") or [])
+    return errors
+
+
+def name_faults(name: str, *, limit: int) -> list[str]:
+    """What is wrong with a name; kinds with the limit of a DNS label take no dots."""
+    found = []
+    if len(name) > limit:
+        found.append(f"must be no more than {limit} characters")
+    pattern, text = (_LABEL, _LABEL_TEXT) if limit <= 63 else (_SUBDOMAIN, _SUBDOMAIN_TEXT)
+    if re.fullmatch(pattern, name) is None:
+        found.append(text)
+    return found
+
+
+def qualified_name_faults(name: str) -> list[str]:
+    """What is wrong with a name that may carry a domain prefix, such as a label's key."""
+    prefix, slash, short = name.rpartition("/")
+    found = []
+    if slash and "/" in prefix:
+        return [f"a qualified name {_QUALIFIED_TEXT.removeprefix('name part ')} with an optional DNS subdomain prefix"]
+    if slash and (not prefix or len(prefix) > 253 or re.fullmatch(_SUBDOMAIN, prefix) is None):
+        found.append(f"prefix part {_SUBDOMAIN_TEXT}" if prefix else "prefix part must be non-empty")
+    if not short:
+        found.append("name part must be non-empty")
+    elif len(short) > 63:
+        found.append("name part must be no more than 63 characters")
+    if re.fullmatch(_QUALIFIED, short) is None:
+        found.append(_QUALIFIED_TEXT)
+    return found
+
+
+def _labels(labels: dict[str, str]) -> list[kinds.FieldError]:
+    errors = []
+    for key, value in labels.items():
+        errors += [_invalid("metadata.labels", key, text) for text in qualified_name_faults(key)]
+        if len(value) > 63:
+            errors.append(_invalid("metadata.labels", value, "must be no more than 63 characters"))
+        if re.fullmatch(_LABEL_VALUE, value) is None:
+            errors.append(_invalid("metadata.labels", value, _VALUE_TEXT))
+    return errors
+
+
+def _annotations(annotations: dict[str, str]) -> list[kinds.FieldError]:
+    errors = []
+    for key in annotations:
+        errors += [_invalid("metadata.annotations", key, text) for text in qualified_name_faults(key.lower())]
+    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_LIMIT:
+        errors.append(
+            kinds.FieldError(
+                "metadata.annotations",
+                f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes",
+                kinds.Reason.TOO_LONG,
+            )
+        )
+    return errors
+
+
+def _owners(references: list[JsonObject]) -> list[kinds.FieldError]:
+    errors = []
+    for number, reference in enumerate(references):
+        for field, text in (
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ):
+            if not reference.get(field):
+                errors.append(_invalid(f"metadata.ownerReferences[{number}].{field}", reference.get(field, ""), text))
+    controllers = [str(reference.get("name")) for reference in references if reference.get("controller")]
+    if len(controllers) > 1:
+        errors.append(
+            _invalid(
+                "metadata.ownerReferences",
+                controllers[1],
+                'Only one reference can have Controller set to true. Found "true" in references for '
+                f"{controllers[0]} and {controllers[1]}",
+            )
+        )
+    return errors
+
+
+def _invalid(field: str, value: str, text: str) -> kinds.FieldError:
+    return kinds.FieldError(field, f"Invalid value: {faults.shown(value)}: {text}")
