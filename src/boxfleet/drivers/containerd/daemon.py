@@ -1,0 +1,158 @@
+"""A private containerd: started detached, found again, looked after, taken away.
+
+It does not end with the one that started it, and containers do not end with it: their shims live on, and the next
+containerd takes them over.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+
+from boxfleet.drivers.containerd import config, connection, images, pause, purge, runtime
+from boxfleet.kit import backoff, daemon
+from boxfleet.ports import runtime as port
+
+# Seconds.
+_START = 30.0
+_STOP = 20.0
+_CHECK_EVERY = 10.0
+_CHECK_PATIENCE = 5.0
+_WELL = 60.0
+# So many health checks without an answer are a hang.
+_SILENT_CHECKS = 3
+# Bytes of log that are kept when it starts; twice this is the most on disk.
+_LOG_LIMIT = 10 * 2**20
+
+_RESTART = backoff.Backoff(initial=0.1, limit=30.0)
+
+
+class Daemon:
+    """One containerd. `told` hears, in words, when it had to be started again."""
+
+    def __init__(self, settings: config.Settings, *, told: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.facts = config.detect(root=settings.root)
+        self.connection = connection.Connection(settings.socket)
+        self.runtime = runtime.Runtime(self.connection, systemd_cgroups=self.facts.systemd_cgroups)
+        self.images = images.Images(
+            self.connection,
+            socket=settings.socket,
+            snapshotter=self.facts.snapshotter,
+            pinned=frozenset({settings.sandbox_image}),
+        )
+        self._told = told
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it does not run."""
+        return daemon.find(self.settings.pid_file)
+
+    async def start(self) -> None:
+        """Adopt the one that runs or start one; returns when it answers and has the sandbox image.
+
+        One that runs with another configuration is started anew. Raises `ports.runtime.Unavailable` when it does
+        not come up; the message names the log.
+        """
+        await self._up()
+        await pause.ensure(self.images, name=self.settings.sandbox_image)
+
+    async def supervise(self) -> None:
+        """Start it again whenever it dies or hangs; endless. Call `start` first."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            why = await self._trouble()
+            failures = 1 if time.monotonic() - began > _WELL else failures + 1
+            self._told(f"containerd {why}: starting it again")
+            daemon.send(self.settings.pid_file, signal.SIGKILL)
+            if failures > 1:
+                await asyncio.sleep(_RESTART.delay(failures=failures - 1))
+            try:
+                await self._up()
+            except port.Unavailable as error:
+                self._told(str(error))
+
+    async def stop(self) -> None:
+        """End it; containers run on."""
+        await self.connection.close()
+        await daemon.stop(self.settings.pid_file, grace=_STOP)
+
+    async def close(self) -> None:
+        """Let go of it without ending it."""
+        await self.connection.close()
+
+    async def purge(self) -> None:
+        """End every container and take away everything that it and they left on the host."""
+        if self.settings.root.joinpath("io.containerd.metadata.v1.bolt").exists():
+            try:
+                await self._up()
+                await purge.remove_sandboxes(self.runtime)
+            except port.RuntimeFault as error:
+                self._told(f"{error}; taking its containers away by force")
+        await self.stop()
+        await purge.sweep(self.settings)
+
+    async def _up(self) -> None:
+        wanted = config.render(self.settings, self.facts)
+        file = self.settings.config_file
+        if not file.exists() or file.read_text() != wanted:
+            await daemon.stop(self.settings.pid_file, grace=_STOP)
+            for folder in (file.parent, self.settings.registries, self.settings.cni_conf, self.settings.cni_bin):
+                folder.mkdir(parents=True, exist_ok=True)
+            new = file.with_suffix(".new")
+            new.write_text(wanted)
+            new.rename(file)
+        pid = self.pid
+        if pid is None:
+            self._rotate_log()
+            try:
+                pid = await daemon.start(
+                    ["containerd", "--config", str(file)],
+                    pid_file=self.settings.pid_file,
+                    log_file=self.settings.log_file,
+                    network=self.settings.network,
+                )
+            except daemon.DaemonError as error:
+                raise port.Unavailable(str(error)) from None
+        deadline = time.monotonic() + _START
+        while not await self._answers():
+            if self.pid != pid:
+                raise port.Unavailable(f"cannot start containerd: it ended at once, see {self.settings.log_file}")
+            if time.monotonic() > deadline:
+                raise port.Unavailable(
+                    f"cannot start containerd: no answer after {_START:g} s, see {self.settings.log_file}"
+                )
+            await asyncio.sleep(0.02)
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_CHECK_PATIENCE):
+                await self.runtime.version()
+        except (port.RuntimeFault, TimeoutError):
+            # Also while it starts: CRI is "unimplemented" until its plug-in is loaded.
+            return False
+        return True
+
+    async def _trouble(self) -> str:
+        """Return why it must be started again, when it must."""
+        pid = self.pid
+        if pid is None:
+            return "does not run"
+        end = asyncio.create_task(daemon.ended(pid))
+        try:
+            silent = 0
+            while silent < _SILENT_CHECKS:
+                await asyncio.wait({end}, timeout=_CHECK_EVERY)
+                if end.done():
+                    return "died"
+                silent = 0 if await self._answers() else silent + 1
+            return f"gave no answer {_SILENT_CHECKS} times"
+        finally:
+            end.cancel()
+            await asyncio.gather(end, return_exceptions=True)
+
+    def _rotate_log(self) -> None:
+        log = self.settings.log_file
+        if log.exists() and log.stat().st_size > _LOG_LIMIT:
+            log.replace(log.with_suffix(".log.1"))
