@@ -1,0 +1,49 @@
+"""What to do about the troubles that statuses and events name: a reason in, a remedy out."""
+
+import re
+
+# By reason. {namespace} and {name} are the object's; reasons are Kubernetes' where it has one.
+_BY_REASON = {
+    "ErrImagePull": "image",
+    "ImagePullBackOff": "image",
+    "InvalidImageName": "correct `image` in the pod template: NAME:TAG or HOST/NAME:TAG",
+    "ErrImageNeverPull": "image",
+    "CrashLoopBackOff": "read its last words: kubectl -n {namespace} logs {name} --previous",
+    "Error": "read its last words: kubectl -n {namespace} logs {name} --previous",
+    "BackOff": "read its last words: kubectl -n {namespace} logs {name} --previous",
+    "OOMKilled": "it needs more memory: raise resources.limits.memory, or find out what it does with it",
+    "CreateContainerConfigError": "make the ConfigMap or Secret that it names, or correct the name",
+    "RunContainerError": "correct `command`: the program must be in the image and executable",
+    "StartError": "correct `command`: the program must be in the image and executable",
+    "Unhealthy": "see whether it listens where the probe looks: kubectl -n {namespace} logs {name}; "
+    "kubectl -n {namespace} describe pod {name}",
+    "ReadinessProbeFailed": "see whether it listens where the probe looks: kubectl -n {namespace} logs {name}",
+    "AddressPoolFull": "delete what is not needed, or make room: kubectl edit addresspools (cidr, start, end, exclude)",
+    "FailedScheduling": "free resources, add a host, or lower what the template requests, selects or tolerates",
+    "Unschedulable": "free resources, add a host, or lower what the template requests, selects or tolerates",
+    "WaitingForDependency": "nothing to do here: mend the Unit that it waits for",
+    "FilesNotRendered": "correct the templates in `env` and `files` of the Unit",
+    "TemplateError": "correct the templates in `env` and `files` of the Unit",
+    "NameConflict": "rename the Box or the Unit, or delete the one that has the name",
+    "HostPortConflict": "port",
+    "NodeNotReady": "look after the node: boxfleet status on it; its agent's log is in STATE/logs/agent",
+}
+_IMAGE = (
+    "build it (boxfleet image build DIR), import it (boxfleet image import FILE), or correct its name; "
+    "boxfleet image list shows what is there"
+)
+_PORT = "find who has the port (ss -ltnp) and stop it, or choose another hostPort"
+_PORT_WORDS = re.compile(r"address already in use|port is already|hostport.{0,40}(taken|in use)|bind:", re.IGNORECASE)
+_LACKS_PORT = re.compile(r"free (host )?ports?|hostPort", re.IGNORECASE)
+
+
+def of(reason: str, message: str = "", *, namespace: str = "", name: str = "") -> str:
+    """What a person can do; empty when nothing better is known than to read the message."""
+    if _PORT_WORDS.search(message) or (reason in ("FailedScheduling", "Unschedulable") and _LACKS_PORT.search(message)):
+        return _PORT
+    text = _BY_REASON.get(reason, "")
+    if text == "image":
+        return _IMAGE
+    if text == "port":
+        return _PORT
+    return text.format(namespace=namespace or "default", name=name)
