@@ -42,7 +42,7 @@ async def build(
     """Build the image of a recipe, or take it from the cache.
 
     The cache knows an image by its recipe, the files beside it, suite and architecture. Newer packages in the
-    archive do not make it stale: `refresh` builds anew to take them in. `progress` gets lines for people.
+    archives do not make it stale: `refresh` asks them, and builds anew if any was released since. `progress` gets lines for people.
     Raises BuildError, or InvalidRecipeError for a recipe whose fields are wrong.
     """
     wanted = await asyncio.to_thread(source.read, recipe_path)
@@ -53,7 +53,6 @@ async def build(
     if found:
         return found
     _check_machine(reference)
-    source_date = wanted.recipe.sourceDate or host.release_date(suite)
     started = clock.monotonic()
     try:
         async with store.work(
@@ -63,11 +62,20 @@ async def build(
             found = None if refresh else _found(store, key)
             if found:
                 return found
+            sources = await host.stage(suite, folder=work / "apt")
+            releases = await host.releases(folder=work / "apt")
+            known = store.find(key)
+            if known and known.releases == releases:
+                progress(f"{reference}: nothing new in the archives of {suite}")
+                return _image(store, key, known, cached=True)
+            source_date = wanted.recipe.sourceDate or releases.get(suite) or min(releases.values())
             progress(f"{reference}: building from {suite}, {len(wanted.recipe.packages)} packages named")
             layer = await mmdebstrap.run(
                 wanted,
                 suite=suite,
                 source_date=source_date,
+                apt_conf=work / "apt" / "apt.conf",
+                sources=sources,
                 work=work,
                 progress=lambda line: progress(f"{reference}: {line}"),
             )
@@ -86,6 +94,7 @@ async def build(
                 size=written.size,
                 suite=suite,
                 source_date=source_date,
+                releases=releases,
             )
             store.store(key, archive=packed, record=record)
     except OSError as error:

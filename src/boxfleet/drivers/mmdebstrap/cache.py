@@ -28,6 +28,8 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
     size: int
     suite: str
     source_date: int
+    # When each of the suite's archives was released, as the build saw them.
+    releases: dict[str, int]
 
 
 class Cache:

@@ -11,7 +11,6 @@ from boxfleet.drivers.mmdebstrap import faults
 
 OS_RELEASE = pathlib.Path("/etc/os-release")
 APT = pathlib.Path("/etc/apt")
-APT_LISTS = pathlib.Path("/var/lib/apt/lists")
 
 # How this machine reaches its mirrors; a build must reach them the same way.
 _ACQUIRE = re.compile(r"Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|https?|ftp|tor)\b.*", re.IGNORECASE)
@@ -101,21 +100,57 @@ def select_stanzas(text: str, wanted: str) -> str:
     return "".join(f"{stanza}\n\n" for stanza in chosen)
 
 
-def release_date(wanted: str) -> int:
-    """When the suite was last released (a point release), in seconds since the epoch.
+async def stage(wanted: str, *, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Write the machine's sources of a suite and its way to reach them below `folder`; the files with the sources."""
+    parts = folder / "parts"
+    parts.mkdir(parents=True)
+    found = sources(wanted)
+    (folder / "apt.conf").write_text(await acquire_settings())
+    texts = {parts / "machine.list": found.one_line, parts / "machine.sources": found.deb822}
+    for path, text in texts.items():
+        if text:
+            path.write_text(text)
+    return [path for path, text in texts.items() if text]
 
-    The stamp of everything a build makes: it moves only with point releases, not with each security fix.
+
+async def releases(*, folder: pathlib.Path) -> dict[str, int]:
+    """When each archive of staged sources was last released, in seconds since the epoch, by suite.
+
+    Fetches the archives' Release files alone; the machine's own package lists are left as they are.
     """
-    dates = []
-    for path in (*APT_LISTS.glob(f"*_dists_{wanted}_InRelease"), *APT_LISTS.glob(f"*_dists_{wanted}_Release")):
-        match = re.search(r"^Date: (.*)$", path.read_text(errors="replace"), re.MULTILINE)
-        if match:
-            dates.append(int(email.utils.parsedate_to_datetime(match[1]).timestamp()))
-    if not dates:
+    lists = folder / "lists"
+    (lists / "partial").mkdir(parents=True)
+    (folder / "cache").mkdir()
+    process = await asyncio.create_subprocess_exec(
+        *("apt-get", "update", "--quiet", "--option", f"Dir::State::lists={lists}"),
+        *("--option", f"Dir::Cache={folder / 'cache'}", "--option", "Dir::Etc::sourcelist=/dev/null"),
+        *("--option", f"Dir::Etc::sourceparts={folder / 'parts'}"),
+        *("--option", "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false"),
+        *("--option", "Acquire::IndexTargets::deb::Translations::DefaultEnabled=false"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    dates = read_dates(lists)
+    if process.returncode or not dates:
+        told = [line for line in output.decode(errors="replace").splitlines() if line.startswith(("E:", "W:", "Err:"))]
         raise faults.BuildError(
-            f"cannot tell the release date of {wanted}: run `apt-get update`, or set `sourceDate` in the recipe"
+            "cannot reach this machine's package sources (try `apt-get update`):\n" + "\n".join(told[-5:])
         )
-    return max(dates)
+    return dates
+
+
+def read_dates(lists: pathlib.Path) -> dict[str, int]:
+    """The dates in the Release files of apt's lists folder, the newest per suite."""
+    dates: dict[str, int] = {}
+    for path in sorted(lists.glob("*Release")):
+        text = path.read_text(errors="replace")
+        name = re.search(r"^Codename: (\S+)$", text, re.MULTILINE)
+        date = re.search(r"^Date: (.*)$", text, re.MULTILINE)
+        if name and date:
+            moment = int(email.utils.parsedate_to_datetime(date[1]).timestamp())
+            dates[name[1]] = max(moment, dates.get(name[1], 0))
+    return dates
 
 
 def missing_tools() -> list[str]:

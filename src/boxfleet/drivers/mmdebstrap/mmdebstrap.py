@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable
 
-from boxfleet.drivers.mmdebstrap import faults, host, source
+from boxfleet.drivers.mmdebstrap import faults, source
 
 Progress = Callable[[str], None]
 
@@ -88,7 +88,14 @@ class Reporter:
 
 
 async def run(
-    wanted: source.Source, *, suite: str, source_date: int, work: pathlib.Path, progress: Progress
+    wanted: source.Source,
+    *,
+    suite: str,
+    source_date: int,
+    apt_conf: pathlib.Path,
+    sources: list[pathlib.Path],
+    work: pathlib.Path,
+    progress: Progress,
 ) -> pathlib.Path:
     """Make the root file system below `work`, a folder of this build alone; the path of its tar archive.
 
@@ -98,9 +105,12 @@ async def run(
     stage = work / "stage"
     temporary = work / "tmp"
     layer = work / "layer.tar"
-    await _stage(wanted, suite=suite, stage=stage)
+    _stage(wanted, stage=stage)
     temporary.mkdir()
-    command = _command(wanted, suite=suite, stage=stage, layer=layer)
+    command = [
+        *_command(wanted, hook=stage / "hook", apt_conf=apt_conf),
+        *(suite, str(layer), *(str(path) for path in sources)),
+    ]
     environment = {
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "LC_ALL": "C.UTF-8",
@@ -138,8 +148,8 @@ async def run(
     return layer
 
 
-async def _stage(wanted: source.Source, *, suite: str, stage: pathlib.Path) -> None:
-    """Lay out what the finishing hook and apt read."""
+def _stage(wanted: source.Source, *, stage: pathlib.Path) -> None:
+    """Lay out the finishing hook and what it reads."""
     stage.mkdir(parents=True)
     lines = [importlib.resources.files(__package__).joinpath("finish.sh").read_text()]
     for index, (file, content) in enumerate(zip(wanted.recipe.files, wanted.contents, strict=True)):
@@ -153,27 +163,18 @@ async def _stage(wanted: source.Source, *, suite: str, stage: pathlib.Path) -> N
     hook = stage / "hook"
     hook.write_text("\n".join(lines))
     hook.chmod(0o755)
-    sources = host.sources(suite)
-    if sources.one_line:
-        (stage / "machine.list").write_text(sources.one_line)
-    if sources.deb822:
-        (stage / "machine.sources").write_text(sources.deb822)
-    (stage / "apt.conf").write_text(await host.acquire_settings())
 
 
-def _command(wanted: source.Source, *, suite: str, stage: pathlib.Path, layer: pathlib.Path) -> list[str]:
+def _command(wanted: source.Source, *, hook: pathlib.Path, apt_conf: pathlib.Path) -> list[str]:
     return [
         # Dies with this process, however that ends.
         *("setpriv", "--pdeathsig", "KILL"),
         *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--verbose", "--format=tar", f"--variant={wanted.recipe.variant}"),
-        f"--aptopt={stage / 'apt.conf'}",
+        f"--aptopt={apt_conf}",
         # Some maintainer scripts put links into folders that the exclusions below keep from being made.
         '--essential-hook=mkdir -p "$1/usr/share/man/man1" "$1/usr/share/man/man7"',
         *(f"--dpkgopt={option}" for option in _EXCLUDED),
         *(f"--include={package}" for package in wanted.recipe.packages),
-        f'--customize-hook={shlex.quote(str(stage / "hook"))} "$1"',
-        suite,
-        str(layer),
-        *(str(path) for path in (stage / "machine.list", stage / "machine.sources") if path.exists()),
+        f'--customize-hook={shlex.quote(str(hook))} "$1"',
     ]
