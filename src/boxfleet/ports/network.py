@@ -5,6 +5,10 @@ from typing import Protocol
 import msgspec
 
 
+class NetworkFault(Exception):
+    """The host's network or its name server refused or failed; the text says what, why and the remedy."""
+
+
 class PoolNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """One AddressPool as a host sees it."""
 
@@ -23,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, order=True):
 
 
 class HostNetwork(Protocol):
-    """Bridges and addresses of this host."""
+    """Bridges and addresses of this host. All calls raise NetworkFault."""
 
     async def prepare(self, pools: list[PoolNetwork]) -> None:
         """Make the host able to give sandboxes addresses of these pools; repeated calls are harmless."""
@@ -39,7 +43,7 @@ class HostNetwork(Protocol):
 
 
 class NameServer(Protocol):
-    """The name server that the instances of this host ask."""
+    """The name server that the instances of this host ask. All calls raise NetworkFault."""
 
     @property
     def address(self) -> str:

@@ -1,0 +1,200 @@
+"""The host's network: a bridge, the configuration of the CNI plug-ins, and addresses by file."""
+
+import asyncio
+import dataclasses
+import importlib.resources
+import ipaddress
+import json
+import pathlib
+import re
+import shutil
+
+from boxfleet.drivers.cni import commands, conflist, firewall
+from boxfleet.kit import durable
+from boxfleet.ports import network
+
+_PLUGIN_PLACES = (pathlib.Path("/usr/lib/cni"), pathlib.Path("/opt/cni/bin"), pathlib.Path("/usr/libexec/cni"))
+# libcni's own, and containerd has no setting for it.
+_CACHE = pathlib.Path("/var/lib/cni/results")
+_FORWARDING = "net/ipv4/ip_forward"
+# Interface names have 15 characters at most.
+_BRIDGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the network keeps its files.
+
+    `folder` must survive a restart of the machine: it holds the assignments, and what the host was like before.
+    `space` is a network namespace's path when this "host" is not the whole machine.
+    """
+
+    folder: pathlib.Path
+    space: pathlib.Path | None = None
+    plugin_places: tuple[pathlib.Path, ...] = _PLUGIN_PLACES
+
+    @property
+    def bin(self) -> pathlib.Path:
+        """The plug-ins, for containerd's `bin_dir`, which can be one folder only."""
+        return self.folder / "bin"
+
+    @property
+    def conf(self) -> pathlib.Path:
+        """The network's configuration, for containerd's `conf_dir`."""
+        return self.folder / "conf"
+
+    @property
+    def addresses(self) -> pathlib.Path:
+        """One file for each assignment; the IPAM plug-in finds it as a neighbour of `bin`."""
+        return self.folder / "addresses"
+
+    @property
+    def before(self) -> pathlib.Path:
+        """What `prepare` found on the host and `remove` puts back."""
+        return self.folder / "before.json"
+
+
+class Network:
+    """Implements `ports.network.HostNetwork` with the stock plug-ins bridge and portmap.
+
+    There is one pool on a host for now: containerd gives every sandbox its one default network, so a second
+    pool's addresses could not be given. `prepare` refuses several with NetworkFault, and changes nothing then.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._run = commands.Commands(settings.space)
+        self._pools: dict[str, network.PoolNetwork] = {}
+        # One change at a time: rules are looked for before they are made.
+        self._changing = asyncio.Lock()
+
+    async def prepare(self, pools: list[network.PoolNetwork]) -> None:
+        """Write the configuration, make the bridge with the gateway's address, forward and masquerade."""
+        if len(pools) > 1:
+            names = ", ".join(sorted(pool.name for pool in pools))
+            raise network.NetworkFault(
+                f"cannot prepare pools {names}: a host serves one pool; leave one for the hosts of this cluster"
+            )
+        async with self._changing:
+            for pool in pools:
+                self._check(pool)
+                self._install()
+                await self._refuse_overlap(pool)
+                await self._remember()
+                await self._make_bridge(pool)
+                await self._run.sysctl(_FORWARDING, "1")
+                await firewall.open_for(self._run, pool)
+                _replace(self.settings.conf / "10-boxfleet.conflist", conflist.conflist(pool))
+            self._pools = {pool.name: pool for pool in pools}
+
+    async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
+        """Write the address where the IPAM plug-in finds it; on disk when this returns."""
+        known = self._pools.get(pool)
+        if known is None:
+            raise network.NetworkFault(f"cannot assign {address}: pool {pool!r} is not prepared on this host")
+        try:
+            inside = ipaddress.ip_address(address) in ipaddress.ip_network(known.cidr)
+        except ValueError:
+            inside = False
+        if not inside or address == known.gateway:
+            raise network.NetworkFault(f"cannot assign {address!r}: it is no address for an instance in {known.cidr}")
+        file = self._file(namespace, name)
+        answer = conflist.answer(known, address=address)
+        if not file.exists() or file.read_text() != answer:
+            await asyncio.to_thread(durable.write, file, answer.encode())
+
+    async def unassign(self, *, namespace: str, name: str) -> None:
+        """Remove the file; harmless when it is gone."""
+        file = self._file(namespace, name)
+        if file.exists():
+            file.unlink(missing_ok=True)
+            await asyncio.to_thread(durable.sync_folder, file.parent)
+
+    async def remove(self) -> None:
+        """Take away bridge, rules and files, and put settings back; also after a crash, from what is on disk."""
+        async with self._changing:
+            for file in sorted(self.settings.conf.glob("*.conflist")):
+                configuration = json.loads(file.read_text())
+                bridge = configuration["plugins"][0]["bridge"]
+                await firewall.close_for(self._run, bridge=bridge, cni_network=configuration["name"])
+                if await self._run.succeeds("ip", "link", "show", "dev", bridge):
+                    await self._run.run("ip", "link", "delete", "dev", bridge)
+                for cached in _CACHE.glob(f"{configuration['name']}-*"):
+                    cached.unlink(missing_ok=True)
+            if self.settings.before.exists():
+                before = json.loads(self.settings.before.read_text())
+                await self._run.sysctl(_FORWARDING, before["ip_forward"])
+                await firewall.drop_empty_tables(self._run, keep=before["tables"])
+            shutil.rmtree(self.settings.folder, ignore_errors=True)
+            for folder in (_CACHE, _CACHE.parent):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+            self._pools = {}
+
+    def _check(self, pool: network.PoolNetwork) -> None:
+        if not _BRIDGE.fullmatch(pool.bridge):
+            raise network.NetworkFault(f"cannot prepare pool {pool.name}: {pool.bridge!r} is no name for a bridge")
+        try:
+            inside = ipaddress.ip_address(pool.gateway) in ipaddress.ip_network(pool.cidr)
+        except ValueError as error:
+            raise network.NetworkFault(f"cannot prepare pool {pool.name}: {error}") from None
+        if not inside:
+            raise network.NetworkFault(
+                f"cannot prepare pool {pool.name}: its gateway {pool.gateway} is not in {pool.cidr}"
+            )
+
+    def _install(self) -> None:
+        for folder in (self.settings.bin, self.settings.conf, self.settings.addresses):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in conflist.PLUGINS:
+            places = [place / name for place in self.settings.plugin_places if (place / name).exists()]
+            if not places:
+                raise network.NetworkFault(
+                    f"cannot prepare the network: CNI plug-in {name} is not installed; "
+                    "install it with `apt-get install containernetworking-plugins`"
+                )
+            link = self.settings.bin / name
+            if not link.is_symlink() or link.readlink() != places[0]:
+                link.unlink(missing_ok=True)
+                link.symlink_to(places[0])
+        script = importlib.resources.files("boxfleet.drivers.cni").joinpath(f"{conflist.IPAM}.sh").read_text()
+        _replace(self.settings.bin / conflist.IPAM, script, mode=0o755)
+
+    async def _refuse_overlap(self, pool: network.PoolNetwork) -> None:
+        subnet = ipaddress.ip_network(pool.cidr)
+        for link in json.loads(await self._run.run("ip", "-json", "address", "show")):
+            for one in link.get("addr_info", []):
+                there = ipaddress.ip_interface(f"{one['local']}/{one['prefixlen']}").network
+                # Not every link is ours to judge: only what would take away the pool's traffic.
+                if link["ifname"] != pool.bridge and there.version == subnet.version and there.overlaps(subnet):
+                    raise network.NetworkFault(
+                        f"cannot prepare pool {pool.name}: {pool.cidr} overlaps with {there} on {link['ifname']}; "
+                        "choose another range for the pool"
+                    )
+
+    async def _remember(self) -> None:
+        if not self.settings.before.exists():
+            before = {"ip_forward": await self._run.sysctl(_FORWARDING), "tables": await firewall.tables(self._run)}
+            durable.write(self.settings.before, json.dumps(before).encode())
+
+    async def _make_bridge(self, pool: network.PoolNetwork) -> None:
+        if not await self._run.succeeds("ip", "link", "show", "dev", pool.bridge):
+            await self._run.run("ip", "link", "add", "name", pool.bridge, "type", "bridge")
+        prefix = ipaddress.ip_network(pool.cidr).prefixlen
+        await self._run.run("ip", "address", "replace", f"{pool.gateway}/{prefix}", "dev", pool.bridge)
+        size = ["mtu", str(pool.mtu)] if pool.mtu else []
+        await self._run.run("ip", "link", "set", "dev", pool.bridge, *size, "up")
+
+    def _file(self, namespace: str, name: str) -> pathlib.Path:
+        for word in (namespace, name):
+            if not _NAME.fullmatch(word):
+                raise network.NetworkFault(f"cannot assign an address to {namespace}/{name}: {word!r} is no name")
+        # Kubernetes' names hold no underscore, so the two cannot be taken for another pair.
+        return self.settings.addresses / f"{namespace}_{name}"
+
+
+def _replace(file: pathlib.Path, text: str, *, mode: int = 0o644) -> None:
+    """Write when it differs: containerd reloads at every write."""
+    if not file.exists() or file.read_text() != text or file.stat().st_mode & 0o777 != mode:
+        durable.write(file, text.encode(), mode=mode)
