@@ -5,6 +5,7 @@ decimal (n, u, m, k..E) suffix or a decimal exponent.
 """
 
 import decimal
+import functools
 import re
 
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
@@ -12,6 +13,9 @@ _DECIMAL = {
     "n": "1e-9", "u": "1e-6", "m": "1e-3", "": "1", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12", "P": "1e15",
     "E": "1e18",
 }  # fmt: skip
+_SUFFIXES = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
+# Enough for the longest number with the largest exponent that the form allows.
+_DIGITS = 1100
 # At most three exponent digits: `1e99999999` would cost minutes and means nothing.
 _FORM = re.compile(r"([+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30}))(?:([eE][+-]?\d{1,3})|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]))?")
 
@@ -44,6 +48,32 @@ def milli(text: str | int | float) -> int:
 def whole(text: str | int | float) -> int:
     """Whole units, rounded up: the unit in which bytes and pieces are counted."""
     return int(parse(text).to_integral_value(rounding=decimal.ROUND_CEILING))
+
+
+@functools.lru_cache(maxsize=4096)
+def canonical(text: str | int | float) -> str:
+    """The one form in which Kubernetes writes an amount: 1000m is 1, 1024Mi is 1Gi, 0.5 is 500m.
+
+    No fraction, the largest suffix that divides it, the family of suffixes kept; less than a billionth is rounded up.
+    Raises ValueError when it is no quantity.
+    """
+    value = parse(text)
+    match = _FORM.fullmatch(str(text))
+    assert match is not None
+    _, exponent, suffix = match.groups()
+    if suffix in _BINARY and abs(value) >= 1024:
+        return from_bytes(int(value.to_integral_value(rounding=decimal.ROUND_UP)))
+    with decimal.localcontext(prec=_DIGITS):
+        billionths = int((value * 10**9).to_integral_value(rounding=decimal.ROUND_UP))
+    power = -9
+    while billionths and billionths % 1000 == 0 and (exponent is not None or power < 18):
+        billionths //= 1000
+        power += 3
+    if billionths == 0:
+        return "0"
+    if exponent is not None:
+        return f"{billionths}e{power}" if power else str(billionths)
+    return f"{billionths}{_SUFFIXES[power]}"
 
 
 def from_milli(value: int) -> str:

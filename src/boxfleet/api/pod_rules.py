@@ -1,0 +1,141 @@
+"""Rules for Pods and pod templates, with Kubernetes' field paths and reasons."""
+
+from collections.abc import Collection
+from typing import Any
+
+from boxfleet.api import container_rules, fields, kind, names, object_meta, taints, volume_rules
+
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
+_AFFINITY = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+Errors = list[kind.FieldError]
+Json = dict[str, Any]
+
+
+def validate(new: Json, old: Json | None) -> Errors:
+    """A Pod as it is written."""
+    if old is None:
+        return spec(new.get("spec") or {}, "spec")
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    if before == after:
+        return []
+    return _immutable(before, after) or spec(after, "spec")
+
+
+def template(found: Json, path: str, *, claims: Collection[str] = ()) -> Errors:
+    """A pod template that has its defaults; `claims` are volumes that come from volume claim templates."""
+    metadata = found.get("metadata") or {}
+    errors = object_meta.labels(f"{path}.metadata.labels", metadata.get("labels"))
+    errors += object_meta.annotations(f"{path}.metadata.annotations", metadata.get("annotations"))
+    return errors + spec(found.get("spec") or {}, f"{path}.spec", claims=claims)
+
+
+def spec(found: Json, path: str, *, claims: Collection[str] = ()) -> Errors:
+    """A Pod's spec that has its defaults."""
+    volumes = found.get("volumes") or ()
+    errors = volume_rules.volumes(volumes, f"{path}.volumes")
+    known = {volume.get("name", "") for volume in volumes} | set(claims)
+    errors += container_rules.containers(found, path, volumes=known)
+    errors += fields.one_of(f"{path}.restartPolicy", found.get("restartPolicy"), RESTART_POLICIES)
+    errors += fields.one_of(f"{path}.dnsPolicy", found.get("dnsPolicy"), DNS_POLICIES)
+    if found.get("dnsPolicy") == "None" and not (found.get("dnsConfig") or {}).get("nameservers"):
+        errors.append(fields.required(f"{path}.dnsConfig.nameservers", "dnsPolicy None needs at least one"))
+    errors += fields.between(f"{path}.terminationGracePeriodSeconds", found.get("terminationGracePeriodSeconds"), 0)
+    errors += fields.between(f"{path}.activeDeadlineSeconds", found.get("activeDeadlineSeconds"), 1, 2**31 - 1)
+    for key, check in (
+        ("hostname", names.label), ("subdomain", names.label),
+        ("nodeName", names.subdomain), ("serviceAccountName", names.subdomain),
+    ):  # fmt: skip
+        if (value := found.get(key)) and (fault := check(value)):
+            errors.append(fields.invalid(f"{path}.{key}", value, fault))
+    errors += object_meta.labels(f"{path}.nodeSelector", found.get("nodeSelector"))
+    errors += taints.tolerations(found.get("tolerations") or (), f"{path}.tolerations")
+    errors += _affinity((found.get("affinity") or {}).get("nodeAffinity") or {}, f"{path}.affinity.nodeAffinity")
+    errors += container_rules.security(found.get("securityContext") or {}, f"{path}.securityContext")
+    for index, alias in enumerate(found.get("hostAliases") or ()):
+        errors += container_rules.ip(f"{path}.hostAliases[{index}].ip", alias.get("ip", ""))
+    for index, server in enumerate((found.get("dnsConfig") or {}).get("nameservers") or ()):
+        errors += container_rules.ip(f"{path}.dnsConfig.nameservers[{index}]", server)
+    if found.get("shareProcessNamespace") and found.get("hostPID"):
+        errors.append(
+            fields.invalid(
+                f"{path}.shareProcessNamespace", found["shareProcessNamespace"], "may not be set together with hostPID"
+            )
+        )
+    return errors
+
+
+def _affinity(affinity: Json, path: str) -> Errors:
+    errors: Errors = []
+    if (required := affinity.get(_AFFINITY)) is not None:
+        terms = required.get("nodeSelectorTerms") or ()
+        if not terms:
+            errors.append(fields.required(f"{path}.{_AFFINITY}.nodeSelectorTerms", "must have at least one term"))
+        for index, term in enumerate(terms):
+            errors += _term(term, f"{path}.{_AFFINITY}.nodeSelectorTerms[{index}]")
+    for index, preferred in enumerate(affinity.get(_PREFERRED) or ()):
+        at = f"{path}.{_PREFERRED}[{index}]"
+        errors += fields.between(f"{at}.weight", preferred.get("weight"), 1, 100)
+        errors += _term(preferred.get("preference") or {}, f"{at}.preference")
+    return errors
+
+
+def _term(term: Json, path: str) -> Errors:
+    errors: Errors = []
+    for key in ("matchExpressions", "matchFields"):
+        for index, expression in enumerate(term.get(key) or ()):
+            at = f"{path}.{key}[{index}]"
+            operator, values = expression.get("operator", ""), expression.get("values") or ()
+            errors += fields.one_of(f"{at}.operator", operator, _NODE_OPERATORS)
+            if fault := names.label_key(expression.get("key", "")):
+                errors.append(fields.invalid(f"{at}.key", expression.get("key"), fault))
+            if operator in ("In", "NotIn") and not values:
+                errors.append(fields.required(f"{at}.values", "operator In or NotIn needs values"))
+            if operator in ("Exists", "DoesNotExist") and values:
+                errors.append(fields.forbidden(f"{at}.values", "operator Exists or DoesNotExist has no values"))
+            if operator in ("Gt", "Lt") and len(values) != 1:
+                errors.append(fields.required(f"{at}.values", "operator Gt or Lt needs exactly one value"))
+    return errors
+
+
+def _immutable(old: Json, new: Json) -> Errors:
+    """Only a few fields of a Pod may change: what they say of both must then be the same."""
+    errors: Errors = []
+    for key in ("containers", "initContainers"):
+        before, after = old.get(key) or (), new.get(key) or ()
+        if len(before) != len(after):
+            errors.append(fields.forbidden(f"spec.{key}", "pod updates may not add or remove containers"))
+    kept = [
+        toleration for toleration in old.get("tolerations") or () if toleration not in (new.get("tolerations") or ())
+    ]
+    if kept:
+        errors.append(
+            fields.forbidden("spec.tolerations", "existing tolerations may not be changed or removed, only added to")
+        )
+    before_limit, after_limit = old.get("activeDeadlineSeconds"), new.get("activeDeadlineSeconds")
+    if before_limit is not None and (after_limit is None or after_limit > before_limit):
+        errors.append(fields.forbidden("spec.activeDeadlineSeconds", "may only be made shorter"))
+    if errors:
+        return errors
+    changed = sorted(key for key in old.keys() | new.keys() if _fixed(old, key) != _fixed(new, key))
+    return [
+        fields.forbidden(
+            f"spec.{key}",
+            "pod updates may not change fields other than spec.containers[*].image, spec.initContainers[*].image, "
+            "spec.activeDeadlineSeconds and spec.tolerations (only additions): delete the Pod and create it anew",
+        )
+        for key in changed
+    ]
+
+
+def _fixed(found: Json, key: str) -> Any:
+    """What of a field must stay as it is."""
+    if key in ("activeDeadlineSeconds", "tolerations"):
+        return None
+    value = found.get(key)
+    if key in ("containers", "initContainers"):
+        return [container | {"image": ""} for container in value or ()]
+    return value

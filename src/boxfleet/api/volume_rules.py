@@ -1,0 +1,93 @@
+"""Rules for the volumes of a Pod."""
+
+from collections.abc import Collection
+from typing import Any
+
+from boxfleet.api import container_rules, fields, kind, names
+from boxfleet.kit import quantity
+
+_HOST_PATH_TYPES = (
+    "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
+)  # fmt: skip
+
+Errors = list[kind.FieldError]
+Json = dict[str, Any]
+
+
+def volumes(found: Collection[Json], path: str) -> Errors:
+    """Volumes: unique names, exactly one source each."""
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, volume in enumerate(found):
+        at = f"{path}[{index}]"
+        name = volume.get("name", "")
+        if not name:
+            errors.append(fields.required(f"{at}.name"))
+        elif fault := names.label(name):
+            errors.append(fields.invalid(f"{at}.name", name, fault))
+        elif name in seen:
+            errors.append(fields.duplicate(f"{at}.name", name))
+        seen.add(name)
+        sources = [key for key in volume if key != "name"]
+        if not sources:
+            errors.append(fields.required(at, "must have a source, for example emptyDir"))
+        errors += [
+            fields.forbidden(f"{at}.{key}", f"a volume has one source, and this one has {sources[0]}")
+            for key in sources[1:]
+        ]
+        errors += _source(volume, at)
+    return errors
+
+
+def _source(volume: Json, at: str) -> Errors:
+    errors: Errors = []
+    for key, name_key in (("configMap", "name"), ("secret", "secretName"), ("persistentVolumeClaim", "claimName")):
+        if (source := volume.get(key)) is None:
+            continue
+        if not source.get(name_key):
+            errors.append(fields.required(f"{at}.{key}.{name_key}"))
+        errors += _items(source, f"{at}.{key}")
+    if (source := volume.get("hostPath")) is not None:
+        where = source.get("path", "")
+        if not where:
+            errors.append(fields.required(f"{at}.hostPath.path"))
+        elif ".." in where.split("/"):
+            errors.append(fields.invalid(f"{at}.hostPath.path", where, "must not contain '..'"))
+        errors += fields.one_of(f"{at}.hostPath.type", source.get("type"), _HOST_PATH_TYPES)
+    if (source := volume.get("emptyDir")) is not None:
+        limit = source.get("sizeLimit")
+        if limit is not None and quantity.parse(limit) < 0:
+            errors.append(fields.invalid(f"{at}.emptyDir.sizeLimit", limit, "must be greater than or equal to 0"))
+    if (source := volume.get("downwardAPI")) is not None:
+        errors += _downward(source, f"{at}.downwardAPI")
+    return errors
+
+
+def _items(source: Json, at: str) -> Errors:
+    errors = fields.between(f"{at}.defaultMode", source.get("defaultMode"), 0, 0o777)
+    for index, item in enumerate(source.get("items") or ()):
+        here = f"{at}.items[{index}]"
+        if not item.get("key"):
+            errors.append(fields.required(f"{here}.key"))
+        errors += _file(item, here)
+    return errors
+
+
+def _downward(source: Json, at: str) -> Errors:
+    errors = fields.between(f"{at}.defaultMode", source.get("defaultMode"), 0, 0o777)
+    for index, item in enumerate(source.get("items") or ()):
+        here = f"{at}.items[{index}]"
+        errors += _file(item, here)
+        refs = [key for key in ("fieldRef", "resourceFieldRef") if item.get(key) is not None]
+        if len(refs) != 1:
+            errors.append(fields.required(here, "must have one of fieldRef, resourceFieldRef"))
+        elif refs == ["fieldRef"]:
+            errors += container_rules.field_ref(item["fieldRef"], f"{here}.fieldRef")
+    return errors
+
+
+def _file(item: Json, at: str) -> Errors:
+    errors = fields.between(f"{at}.mode", item.get("mode"), 0, 0o777)
+    if not item.get("path"):
+        return [*errors, fields.required(f"{at}.path")]
+    return errors + container_rules.relative(f"{at}.path", item["path"])
