@@ -1,0 +1,83 @@
+"""Requests over a socket, for processes other than the server."""
+
+import json
+import pathlib
+import ssl
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from boxfleet.client import errors, transport
+
+# Seconds for a whole answer that is not a watch, and for making a connection.
+_WHOLE = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0)
+# A watch is silent while nothing changes; a dead peer is found by keep-alive probes of the connection.
+_ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
+# Bytes of one line of a watch: an object of the largest size that the API takes, written out.
+_LINE_LIMIT = 8 * 2**20
+
+
+class Http:
+    """Implements `transport.Transport` over HTTP/1.1. `url` without a path; `authority` is a file of PEM certificates."""
+
+    def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+    ) -> transport.Response:
+        """Send a request and read the whole answer."""
+        headers = {"Content-Type": content_type} if body and content_type else {}
+        try:
+            async with self._open().request(
+                method, self._url + path, params=query, data=body or None, headers=headers, timeout=_WHOLE
+            ) as answer:
+                return transport.Response(answer.status, await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unavailable(self._url, error) from None
+
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+        """GET an answer that goes on, line by line."""
+        try:
+            async with self._open().get(self._url + path, params=query, timeout=_ENDLESS) as answer:
+                if answer.status != 200:
+                    raise errors.from_status(answer.status, _status(await answer.read()))
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
+                    for line in whole:
+                        if line:
+                            yield line
+                    if len(rest) > _LINE_LIMIT:
+                        raise aiohttp.ClientPayloadError(f"a line of more than {_LINE_LIMIT} bytes")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unavailable(self._url, error) from None
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+            self._session = aiohttp.ClientSession(connector=connector, headers=headers)
+        return self._session
+
+
+def _unavailable(url: str, error: Exception) -> errors.Unavailable:
+    words = str(error) or type(error).__name__
+    return errors.Unavailable(code=503, reason="ServiceUnavailable", message=f"cannot reach {url}: {words}")
+
+
+def _status(body: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
