@@ -1,1 +1,4 @@
-"""dnsmasq: the name server of a host."""
+"""dnsmasq: the name server of a host.
+
+Belongs here: its command line, its files, looking after it. Does not: which names there are.
+"""
