@@ -18,7 +18,7 @@ _LINE_LIMIT = 8 * 2**20
 
 
 class Http:
-    """Implements `transport.Transport` over HTTP/1.1. `url` without a path; `authority` is a file of PEM certificates."""
+    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates."""
 
     def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None) -> None:
         self._url = url.rstrip("/")

@@ -7,9 +7,10 @@ import pytest
 from aiohttp import web
 
 from boxfleet.api import config
-from boxfleet.client import client, errors, http
+from boxfleet.client import client, errors, http, plain
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("carry", [http.Http, plain.Plain])]
+Carry = type[http.Http] | type[plain.Plain]
 
 
 async def answer(request: web.Request) -> web.StreamResponse:
@@ -41,8 +42,8 @@ async def url() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_lists_and_watches(url: str) -> None:
-    api = client.Client(http.Http(url, token="good"))
+async def test_lists_and_watches(url: str, carry: Carry) -> None:
+    api = client.Client(carry(url, token="good"))
     listing = await api.list(config.ConfigMap)
     assert (listing.resource_version, [item.metadata.name for item in listing.items]) == ("7", ["a"])
     seen = [change.object.metadata.name async for change in api.watch(config.ConfigMap, resource_version="7")]
@@ -52,15 +53,15 @@ async def test_lists_and_watches(url: str) -> None:
     await api.close()
 
 
-async def test_a_failure_carries_the_servers_words(url: str) -> None:
-    api = client.Client(http.Http(url, token="bad"))
+async def test_a_failure_carries_the_servers_words(url: str, carry: Carry) -> None:
+    api = client.Client(carry(url, token="bad"))
     with pytest.raises(errors.ApiError, match=r"who\?"):
         await api.list(config.ConfigMap)
     await api.close()
 
 
-async def test_nobody_there_is_unavailable() -> None:
-    api = client.Client(http.Http("http://127.0.0.1:1", token="good"))
+async def test_nobody_there_is_unavailable(carry: Carry) -> None:
+    api = client.Client(carry("http://127.0.0.1:1", token="good"))
     with pytest.raises(errors.Unavailable, match=r"cannot reach http://127\.0\.0\.1:1"):
         await api.list(config.ConfigMap)
     await api.close()

@@ -1,0 +1,98 @@
+"""Requests over a socket with the standard library alone, for commands that live for a moment.
+
+Loading aiohttp takes longer than such a command's whole work. Calls run in threads.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import pathlib
+import socket
+import ssl
+import urllib.parse
+from collections.abc import AsyncIterator
+
+from boxfleet.client import errors, transport
+
+# Seconds for a connection and for each silence within an answer that is not a watch.
+_PATIENCE = 30.0
+
+
+class Plain:
+    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates."""
+
+    def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None) -> None:
+        parts = urllib.parse.urlsplit(url)
+        self._url = url
+        self._host, self._port = parts.hostname or "", parts.port or 443
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._tls = ssl.create_default_context(cafile=str(authority)) if parts.scheme == "https" else None
+        self._idle: list[http.client.HTTPConnection] = []
+
+    async def request(
+        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+    ) -> transport.Response:
+        """Send a request and read the whole answer."""
+        headers = self._headers | ({"Content-Type": content_type} if body and content_type else {})
+        target = path + ("?" + urllib.parse.urlencode(query) if query else "")
+        return await asyncio.to_thread(self._request, method, target, body, headers)
+
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+        """GET an answer that goes on, line by line."""
+        connection = self._connection()
+        try:
+            answer = await asyncio.to_thread(self._begin, connection, f"{path}?{urllib.parse.urlencode(query)}")
+            if answer.status != 200:
+                raise errors.from_status(answer.status, _status(await asyncio.to_thread(answer.read)))
+            if connection.sock is not None:
+                connection.sock.settimeout(None)
+            while line := await asyncio.to_thread(answer.readline):
+                if line := line.strip():
+                    yield line
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unavailable(error) from None
+        finally:
+            # Wakes a thread that still reads.
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _request(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> transport.Response:
+        connection = self._idle.pop() if self._idle else self._connection()
+        try:
+            connection.request(method, target, body=body or None, headers=headers)
+            answer = connection.getresponse()
+            whole = transport.Response(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise self._unavailable(error) from None
+        self._idle.append(connection)
+        return whole
+
+    def _begin(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
+        connection.request("GET", target, headers=self._headers)
+        return connection.getresponse()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_PATIENCE, context=self._tls)
+
+    def _unavailable(self, error: Exception) -> errors.Unavailable:
+        words = str(error) or type(error).__name__
+        return errors.Unavailable(code=503, reason="ServiceUnavailable", message=f"cannot reach {self._url}: {words}")
+
+
+def _status(body: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
