@@ -1,0 +1,166 @@
+"""pods/exec and pods/attach over WebSocket, for kubectl 1.30 and newer.
+
+Subprotocols `v5.channel.k8s.io` and `v4.channel.k8s.io`: the first byte of a binary message is the channel. They are
+what server and agent speak too, so that messages pass through as they are.
+"""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from boxfleet.api import pod, tunnel
+from boxfleet.apiserver import faults, route
+from boxfleet.apiserver.streams import agents, target, websocket
+
+PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+# While the agent takes no input, the user's side is not read: only writing shows whether it is still there.
+_PROBE_SECONDS: Final = 15.0
+_FROM_USER: Final = (tunnel.Channel.STDIN, tunnel.Channel.RESIZE, tunnel.Channel.CLOSE)
+_TO_USER: Final = (tunnel.Channel.STDOUT, tunnel.Channel.STDERR)
+
+
+class Remote:
+    """Handlers of exec and attach."""
+
+    def __init__(self, connected: agents.Agents, find_pod: target.FindPod) -> None:
+        self._agents = connected
+        self._find_pod = find_pod
+
+    async def exec(self, call: route.Call) -> None:
+        """WebSocket on pods/exec."""
+        await self._serve(call, *await self._exec_order(call))
+
+    async def attach(self, call: route.Call) -> None:
+        """WebSocket on pods/attach."""
+        await self._serve(call, *await self._attach_order(call))
+
+    async def exec_plain(self, call: route.Call) -> route.Answer:
+        """The same path without a WebSocket: what is wrong, or that an upgrade is needed."""
+        await self._exec_order(call)
+        raise upgrade_required()
+
+    async def attach_plain(self, call: route.Call) -> route.Answer:
+        """The same path without a WebSocket: what is wrong, or that an upgrade is needed."""
+        await self._attach_order(call)
+        raise upgrade_required()
+
+    async def _exec_order(self, call: route.Call) -> tuple[str, tunnel.ExecOrder]:
+        namespace, found, stdin, stdout, stderr, tty = await self._common(call)
+        command = call.query.get("command", [])
+        if not command:
+            raise faults.bad_request("you must specify at least one command for the container")
+        order = tunnel.ExecOrder(
+            namespace=namespace,
+            pod=found.metadata.name,
+            uid=found.metadata.uid,
+            container=target.container(found, call.one("container")),
+            command=command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            tty=tty,
+        )
+        return target.node(found), order
+
+    async def _attach_order(self, call: route.Call) -> tuple[str, tunnel.AttachOrder]:
+        namespace, found, stdin, stdout, stderr, tty = await self._common(call)
+        order = tunnel.AttachOrder(
+            namespace=namespace,
+            pod=found.metadata.name,
+            uid=found.metadata.uid,
+            container=target.container(found, call.one("container")),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            tty=tty,
+        )
+        return target.node(found), order
+
+    async def _common(self, call: route.Call) -> tuple[str, pod.Pod, bool, bool, bool, bool]:
+        namespace = call.params["namespace"]
+        found = await self._find_pod(namespace, call.params["name"])
+        stdin, stdout, stderr, tty = (target.flag(call, name) for name in ("stdin", "stdout", "stderr", "tty"))
+        if not (stdin or stdout or stderr):
+            raise faults.bad_request("you must specify at least 1 of stdin, stdout, stderr")
+        if tty and stderr:
+            raise faults.bad_request("tty and stderr cannot both be true")
+        target.refuse_finished(found)
+        return namespace, found, stdin, stdout, stderr, tty
+
+    async def _serve(self, call: route.Call, node: str, order: tunnel.ExecOrder | tunnel.AttachOrder) -> None:
+        user = websocket.WebSocket(call.scope, call.receive, call.send)
+        chosen = next((one for one in PROTOCOLS if one in user.offered), None)
+        if chosen is None:
+            raise faults.bad_request(f"unable to upgrade: none of {user.offered} is one of {list(PROTOCOLS)}")
+        # Until the handshake is accepted a refusal is a plain HTTP answer; after it, the stream's Status.
+        await self._agents.control(node)
+        try:
+            await user.accept(subprotocol=chosen)
+            await user.send(bytes([tunnel.Channel.ERROR]) + await self._status(user, node, order))
+        except websocket.Gone:
+            return
+        finally:
+            await user.close()
+
+    async def _status(
+        self, user: websocket.WebSocket, node: str, order: tunnel.ExecOrder | tunnel.AttachOrder
+    ) -> bytes:
+        try:
+            async with self._agents.open(node, order) as stream:
+                return await _relay(user, stream) or msgspec.json.encode(agents.broken(node).status())
+        except faults.Fault as fault:
+            return msgspec.json.encode(fault.status())
+
+
+def upgrade_required() -> faults.Fault:
+    """400 to a client that did not ask for a WebSocket."""
+    return faults.bad_request(
+        "unable to upgrade: this server streams over WebSocket only: use kubectl 1.30 or newer, and do not set "
+        "KUBECTL_REMOTE_COMMAND_WEBSOCKETS or KUBECTL_PORT_FORWARD_WEBSOCKETS to false"
+    )
+
+
+async def _relay(user: websocket.WebSocket, stream: agents.Stream) -> bytes | None:
+    """Pass messages both ways until the agent's Status, which is returned; raises Gone when the user leaves."""
+    inward = asyncio.create_task(_inward(user, stream))
+    outward = asyncio.create_task(_outward(user, stream))
+    try:
+        await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
+        if outward.done():
+            return outward.result()
+        inward.result()
+        raise websocket.Gone
+    finally:
+        inward.cancel()
+        outward.cancel()
+        await asyncio.gather(inward, outward, return_exceptions=True)
+
+
+async def _inward(user: websocket.WebSocket, stream: agents.Stream) -> None:
+    while True:
+        message = await user.receive()
+        if not message or message[0] not in _FROM_USER:
+            continue
+        while not await _passed(stream, message):
+            await user.send(bytes([tunnel.Channel.STDOUT]))
+
+
+async def _passed(stream: agents.Stream, message: bytes) -> bool:
+    """Pass a message on; false when the agent has not taken it for a while. A message waits whole or is sent whole."""
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            await stream.forward(message)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _outward(user: websocket.WebSocket, stream: agents.Stream) -> bytes | None:
+    while True:
+        try:
+            channel, data = await stream.receive()
+        except agents.Ended as ended:
+            return ended.status
+        if channel in _TO_USER:
+            await user.send(bytes([channel]) + data)
