@@ -42,7 +42,8 @@ async def build(
     """Build the image of a recipe, or take it from the cache.
 
     The cache knows an image by its recipe, the files beside it, suite and architecture. Newer packages in the
-    archives do not make it stale: `refresh` asks them, and builds anew if any was released since. `progress` gets lines for people.
+    archives do not make it stale: `refresh` asks them, and builds anew if any was released since.
+    `progress` gets lines for people.
     Raises BuildError, or InvalidRecipeError for a recipe whose fields are wrong.
     """
     wanted = await asyncio.to_thread(source.read, recipe_path)

@@ -48,6 +48,9 @@ finish() {
         var/lib/systemd/catalog/database var/lib/dbus/machine-id root/.cache tmp/* var/tmp/* \
         usr/share/man usr/share/info usr/share/locale/?? usr/share/locale/??_* usr/share/locale/??@* usr/share/lintian \
         usr/share/bug usr/share/doc-base
+    for folder in var/lib/apt/lists var/cache/apt/archives; do
+        [ ! -d "$folder" ] || find "$folder" -mindepth 1 -delete
+    done
     [ ! -d var/log ] || find var/log -type f -delete
     # Licences stay: an image is passed on.
     [ ! -d usr/share/doc ] || find usr/share/doc -depth -not -type d -not -name 'copyright*' -delete

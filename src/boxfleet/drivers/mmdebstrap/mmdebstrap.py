@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable
 
+from boxfleet.api import recipe
 from boxfleet.drivers.mmdebstrap import faults, source
 
 Progress = Callable[[str], None]
@@ -32,6 +33,7 @@ _STEPS = {
     "installing remaining packages inside the chroot": "installing the recipe's packages",
     "creating tarball": "writing the layer",
 }
+_MERGED_USR = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 # Half of the packages' space, and never read in a container.
 _EXCLUDED = (
     "path-exclude=/usr/share/doc/*",
@@ -172,6 +174,8 @@ def _command(wanted: source.Source, *, hook: pathlib.Path, apt_conf: pathlib.Pat
         *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--verbose", "--format=tar", f"--variant={wanted.recipe.variant}"),
         f"--aptopt={apt_conf}",
+        # Spares the packages that would merge /bin into /usr afterwards: Perl and a fifth of the time.
+        *([f"--hook-dir={_MERGED_USR}"] if wanted.recipe.variant is not recipe.Variant.EXTRACT else []),
         # Some maintainer scripts put links into folders that the exclusions below keep from being made.
         '--essential-hook=mkdir -p "$1/usr/share/man/man1" "$1/usr/share/man/man7"',
         *(f"--dpkgopt={option}" for option in _EXCLUDED),
