@@ -1,0 +1,235 @@
+"""The agent of one host: a worker per Pod, and the parts that they share."""
+
+import asyncio
+import pathlib
+import shutil
+
+import structlog
+
+from boxfleet.agent import (
+    claims,
+    housekeeping,
+    network,
+    observer,
+    parts,
+    pulls,
+    sources,
+    status,
+    wanted,
+    worker,
+)
+from boxfleet.agent import settings as agent_settings
+from boxfleet.agent.node import cgroups, facts, keeper
+from boxfleet.agent.volumes import manager
+from boxfleet.api import meta
+from boxfleet.api import pod as pods
+from boxfleet.client import cache, client, events
+from boxfleet.kit import clock as clocks
+from boxfleet.kit import supervise
+from boxfleet.planning import pod_runtime
+from boxfleet.ports import network as network_ports
+from boxfleet.ports import runtime as runtime_ports
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """Runs what the API binds to its node, as long as `run` runs. Instances run on when it ends."""
+
+    def __init__(
+        self,
+        settings: agent_settings.AgentSettings,
+        client: client.Client,
+        runtime: runtime_ports.Runtime,
+        images: runtime_ports.Images,
+        network_host: network_ports.HostNetwork,
+        names: network_ports.NameServer,
+        clock: clocks.Clock,
+        *,
+        version: str = "",
+    ) -> None:
+        state = pathlib.Path(settings.state)
+        for folder in (state, state / "pods", state / "volumes", pathlib.Path(settings.logs)):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._settings = settings
+        self._api = client
+        self._engine = runtime
+        self._images = images
+        self._host_network = network_host
+        self._names = names
+        self._clock = clock
+        self._version = version
+        self._workers: dict[str, worker.PodWorker] = {}
+        self._ending: dict[meta.Key, asyncio.Event] = {}
+        self.pods = cache.Cache(client, pods.Pod, fields=f"spec.nodeName={settings.node}")
+
+    async def run(self) -> None:
+        """Do a kubelet's work until cancelled."""
+        settings, state = self._settings, pathlib.Path(self._settings.state)
+        machine = await asyncio.to_thread(
+            facts.detect, settings, runtime_version=await self._runtime_version(), version=self._version
+        )
+        cgroups.enforce(
+            pathlib.Path(settings.cgroup_root),
+            settings.cgroup_parent,
+            cpu=machine.cpu_for_pods,
+            memory=machine.memory_for_pods,
+        )
+        claim_keeper = claims.Claims(self._api, root=state / "volumes", node=settings.node, in_use=self._uses_claim)
+        self._parts = parts.Parts(
+            settings=settings,
+            api=self._api,
+            engine=self._engine,
+            host_network=self._host_network,
+            clock=self._clock,
+            wanted=wanted.Wanted(state / "pods"),
+            observer=observer.Observer(self._engine, clock=self._clock, relist=settings.relist),
+            sources=sources.Sources(self._api),
+            claims=claim_keeper,
+            volumes=manager.Volumes(state / "pods", claim_folder=claim_keeper.folder),
+            pulls=pulls.Pulls(self._images, clock=self._clock, at_once=settings.pulls),
+            network=network.Upkeep(
+                self._api,
+                self._host_network,
+                self._names,
+                clock=self._clock,
+                domain=settings.domain,
+                memory=state / "pools.json",
+            ),
+            reporter=status.Reporter(self._api),
+            recorder=events.Recorder(self._api, component="agent", clock=self._clock, host=settings.node),
+            machine=machine,
+            host_resolver=facts.host_resolver(),
+        )
+        given = self._parts
+        self._keeper = keeper.Keeper(
+            self._api,
+            self._images,
+            settings=settings,
+            machine=machine,
+            clock=self._clock,
+            trouble=self._trouble,
+        )
+        keeping = housekeeping.Housekeeping(given, self._images, pods_here=self._wanted_pods)
+        given.observer.listen(self._engine_changed)
+        given.sources.listen(self._sources_changed)
+        claim_keeper.listen(self._sources_changed)
+        self.pods.listen(self._pod_changed)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for name, part in {
+                "observer": given.observer.run,
+                "sources": given.sources.run,
+                "claims": given.claims.run,
+                "pulls": given.pulls.run,
+                "network": given.network.run,
+                "reporter": given.reporter.run,
+                "events": given.recorder.run,
+                "node": self._keeper.run,
+                "housekeeping": keeping.run,
+                "pods": self.pods.run,
+                "absent pods": self._end_absent,
+                "leftovers": self._clear_leftovers,
+            }.items():
+                group.create_task(supervise.keep_running(name, part, clock=self._clock))
+            # Yield once, so that the parts that others start tasks in have their task groups.
+            await asyncio.sleep(0)
+            for record in await asyncio.to_thread(given.wanted.load):
+                if record.pod.metadata.uid not in self._workers:
+                    self._begin(record)
+
+    def _begin(self, record: wanted.Record) -> None:
+        key, uid = record.pod.key, record.pod.metadata.uid
+        fresh = worker.PodWorker(self._parts, record, predecessor=self._ending.get(key))
+        self._workers[uid] = fresh
+        self._ending[key] = fresh.stopped
+        self._parts.sources.keep({one.pod.metadata.namespace for one in self._workers.values()})
+        self._group.create_task(self._look_after(fresh))
+
+    async def _look_after(self, one: worker.PodWorker) -> None:
+        await supervise.keep_running(f"pod {one.pod.key}", one.run, clock=self._clock)
+        uid, key = one.uid, one.pod.key
+        self._workers.pop(uid, None)
+        if self._ending.get(key) is one.stopped:
+            # No successor: nobody needs the address here now.
+            del self._ending[key]
+            await self._host_network.unassign(namespace=key.namespace, name=key.name)
+        self._parts.claims.released(key.namespace, one.needs.claims)
+        self._parts.sources.keep({other.pod.metadata.namespace for other in self._workers.values()})
+        folder = pathlib.Path(self._settings.logs) / pod_runtime.log_folder(one.pod)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def _pod_changed(self, old: pods.Pod | None, new: pods.Pod | None) -> None:
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            gone = self._workers.get(old.metadata.uid)
+            if gone is not None:
+                gone.deleted()
+        if new is None:
+            return
+        known = self._workers.get(new.metadata.uid)
+        if known is not None:
+            known.update(new)
+        else:
+            self._begin(wanted.Record(pod=new))
+
+    async def _end_absent(self) -> None:
+        """Pods that were deleted at the server while this agent was away are stopped, once the server says so."""
+        await self.pods.synced.wait()
+        here = {pod.metadata.uid for pod in self.pods}
+        for one in list(self._workers.values()):
+            if one.uid not in here:
+                one.deleted()
+
+    async def _clear_leftovers(self) -> None:
+        """Sandboxes and folders of Pods that nobody wants: an agent was killed while it cleared them away."""
+        given = self._parts
+        await given.observer.synced.wait()
+        while True:
+            for sandbox in list(given.observer.sandboxes.values()):
+                if sandbox.uid in self._workers:
+                    continue
+                try:
+                    await self._engine.stop_sandbox(sandbox.id)
+                    await self._engine.remove_sandbox(sandbox.id)
+                    given.observer.drop_sandbox(sandbox.id)
+                except runtime_ports.RuntimeFault as error:
+                    log.info("cannot remove a sandbox that nobody wants", sandbox=sandbox.id, cause=str(error))
+            for uid in await asyncio.to_thread(given.volumes.known):
+                if uid not in self._workers and not given.observer.sandboxes_of(uid):
+                    try:
+                        await asyncio.to_thread(given.volumes.release, uid)
+                    except OSError as error:
+                        log.warning("cannot remove the folder of a pod", uid=uid, cause=str(error))
+            await self._clock.sleep(self._settings.cleanup)
+
+    def _engine_changed(self, uid: str) -> None:
+        one = self._workers.get(uid)
+        if one is not None:
+            one.look()
+
+    def _sources_changed(self, namespace: str) -> None:
+        for one in self._workers.values():
+            if one.pod.metadata.namespace == namespace:
+                one.sources_changed()
+
+    def _uses_claim(self, key: meta.Key) -> bool:
+        return any(
+            one.pod.metadata.namespace == key.namespace and key.name in one.needs.claims
+            for one in self._workers.values()
+        )
+
+    def _wanted_pods(self) -> list[pods.Pod]:
+        return [one.pod for one in self._workers.values()]
+
+    def _trouble(self) -> tuple[str, str] | None:
+        if self._parts.observer.fault:
+            return "RuntimeDown", f"the container runtime does not answer: {self._parts.observer.fault}"
+        if self._parts.network.fault:
+            return "NetworkNotReady", self._parts.network.fault
+        return None
+
+    async def _runtime_version(self) -> str:
+        try:
+            return await self._engine.version()
+        except runtime_ports.RuntimeFault:
+            return ""

@@ -1,0 +1,114 @@
+"""Keeps this host able to give addresses and names: pools, the bridge, the name server's records."""
+
+import asyncio
+import contextlib
+import ipaddress
+import pathlib
+
+import msgspec
+import structlog
+
+from boxfleet.agent import files
+from boxfleet.api import address, address_pool
+from boxfleet.client import cache, client
+from boxfleet.kit import clock as clocks
+from boxfleet.planning import names
+from boxfleet.ports import network
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Follows AddressPools and Addresses. The pools are also kept on disk: a host starts without its server."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        host: network.HostNetwork,
+        server: network.NameServer,
+        *,
+        clock: clocks.Clock,
+        domain: str,
+        memory: pathlib.Path,
+    ) -> None:
+        self._host = host
+        self._server = server
+        self._clock = clock
+        self._domain = domain
+        self._memory = memory
+        self._wake = asyncio.Event()
+        self._pools: list[network.PoolNetwork] = []
+        self._prepared: list[network.PoolNetwork] = []
+        self._published: frozenset[network.Record] | None = None
+        self._serving = ""
+        self.pools = cache.Cache(api, address_pool.AddressPool)
+        self.addresses = cache.Cache(api, address.Address)
+        self.pools.listen(lambda _old, _new: self._wake.set())
+        self.addresses.listen(lambda _old, _new: self._wake.set())
+        self.ready = asyncio.Event()
+        # Why instances cannot get a network now; empty when they can.
+        self.fault = "no AddressPool is known yet"
+
+    @property
+    def resolver(self) -> str:
+        """The name server that instances ask."""
+        return self._server.address
+
+    def pool_of(self, ip: str) -> str:
+        """The name of the pool that an address belongs to; empty when none does."""
+        wanted = ipaddress.ip_address(ip)
+        return next((pool.name for pool in self._prepared if wanted in ipaddress.ip_network(pool.cidr)), "")
+
+    async def run(self) -> None:
+        """Keep up until cancelled."""
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            self._pools = msgspec.json.decode(self._memory.read_bytes(), type=list[network.PoolNetwork])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.pools.run())
+            group.create_task(self.addresses.run())
+            group.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._step()
+                pause = 30.0
+            except Exception as error:
+                # A host whose network fails says so on its Node, and goes on trying.
+                self.fault = f"cannot prepare the network of this host: {error}"
+                log.warning("cannot prepare the network", cause=str(error))
+                pause = 2.0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _step(self) -> None:
+        if self.pools.synced.is_set():
+            pools = sorted((as_network(pool) for pool in self.pools), key=lambda pool: pool.name)
+            if pools != self._pools:
+                self._pools = pools
+                files.write(self._memory, msgspec.json.encode(pools))
+        if self._pools and (self._pools != self._prepared or self.fault):
+            await self._host.prepare(self._pools)
+            if self._serving != self._pools[0].gateway:
+                await self._server.start(address=self._pools[0].gateway, domain=self._domain)
+                self._serving = self._pools[0].gateway
+            self._prepared = self._pools
+            self.fault = ""
+            self.ready.set()
+        # Before the list is known the server goes on with what it remembers.
+        if self._serving and self.addresses.synced.is_set():
+            records = names.records(self.addresses)
+            if records != self._published:
+                await self._server.publish(records)
+                self._published = records
+
+
+def as_network(pool: address_pool.AddressPool) -> network.PoolNetwork:
+    """A pool as a host sees it; without a gateway the first address of the network is it."""
+    net = ipaddress.ip_network(pool.spec.cidr, strict=False)
+    gateway = pool.spec.gateway or str(net.network_address + 1)
+    return network.PoolNetwork(
+        name=pool.metadata.name, cidr=str(net), gateway=gateway, bridge=pool.spec.bridge, mtu=pool.spec.mtu
+    )

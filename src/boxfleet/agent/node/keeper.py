@@ -1,0 +1,163 @@
+"""The Node object and its Lease: registered, kept true, renewed."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+
+from boxfleet.agent import settings
+from boxfleet.agent.node import conditions, facts
+from boxfleet.api import labels, lease, meta, node
+from boxfleet.client import client, errors
+from boxfleet.kit import clock as clocks
+from boxfleet.ports import runtime
+
+log = structlog.get_logger()
+
+# As many images as Kubernetes shows.
+_IMAGES = 50
+
+
+class Keeper:
+    """Reports this host. `trouble` gives reason and message while instances cannot be run here."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        images: runtime.Images,
+        *,
+        settings: settings.AgentSettings,
+        machine: facts.Machine,
+        clock: clocks.Clock,
+        trouble: Callable[[], tuple[str, str] | None],
+    ) -> None:
+        self._api = api
+        self._images = images
+        self._settings = settings
+        self._machine = machine
+        self._clock = clock
+        self._trouble = trouble
+        self._wake = asyncio.Event()
+        self._sent = b""
+        self._sent_at = 0.0
+        self._registered = False
+        self._conditions: list[node.NodeCondition] = []
+        self.uid = ""
+
+    def look(self) -> None:
+        """Something changed: report soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_forever())
+            group.create_task(self._renew_forever())
+
+    async def _report_forever(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                if not self._registered:
+                    await self._register()
+                await self._report()
+                pause = self._settings.node_check
+            except errors.NotFound:
+                # Somebody deleted our Node: register again.
+                self._registered = False
+                pause = 1.0
+            except (errors.ApiError, runtime.RuntimeFault, OSError) as error:
+                log.info("cannot report the node", cause=str(error))
+                pause = 2.0
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _register(self) -> None:
+        name = self._settings.node
+        marks = {
+            labels.HOSTNAME: self._machine.hostname,
+            labels.ARCH: self._machine.info.architecture,
+            labels.OS: self._machine.info.operatingSystem,
+            labels.CLUSTER: self._settings.cluster,
+        }
+        try:
+            mine = await self._api.create(node.Node(metadata=meta.ObjectMeta(name=name, labels=marks)))
+        except errors.AlreadyExists:
+            mine = await self._api.patch(node.Node, name, {"metadata": {"labels": marks}})
+        self.uid = mine.metadata.uid
+        self._conditions = mine.status.conditions
+        self._registered = True
+        self._sent = b""
+
+    async def _report(self) -> None:
+        now = clocks.stamp(self._clock.now())
+        measured = conditions.measure(self._settings, self._machine)
+        fresh = conditions.conditions(measured, self._settings, trouble=self._trouble(), now=now)
+        for one in fresh:
+            before = next((old for old in self._conditions if old.type == one.type), None)
+            if before is not None and before.status == one.status:
+                one.lastTransitionTime = before.lastTransitionTime
+        status = node.NodeStatus(
+            capacity=self._machine.capacity,
+            allocatable=self._machine.allocatable,
+            conditions=fresh,
+            addresses=[
+                node.NodeAddress(type="InternalIP", address=self._machine.address),
+                node.NodeAddress(type="Hostname", address=self._machine.hostname),
+            ],
+            nodeInfo=self._machine.info,
+            images=await self._image_list(),
+        )
+        essence = msgspec.json.encode(
+            (status.capacity, status.allocatable, [(c.type, c.status, c.reason) for c in fresh], status.images)
+        )
+        moment = self._clock.monotonic()
+        if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
+            return
+        body: dict[str, Any] = msgspec.to_builtins(status)
+        body.setdefault("images", [])
+        await self._api.patch(node.Node, self._settings.node, {"status": body}, subresource="status")
+        self._conditions = fresh
+        self._sent, self._sent_at = essence, moment
+
+    async def _image_list(self) -> list[node.ContainerImage]:
+        try:
+            found = await self._images.list()
+        except runtime.RuntimeFault:
+            return []
+        largest = sorted(found, key=lambda image: (-image.size, image.id))[:_IMAGES]
+        return [node.ContainerImage(names=[*image.digests, *image.tags], sizeBytes=image.size) for image in largest]
+
+    async def _renew_forever(self) -> None:
+        while True:
+            try:
+                await self._renew()
+                pause = self._settings.lease_renew
+            except errors.ApiError as error:
+                log.info("cannot renew the node's lease", cause=str(error))
+                pause = 2.0
+            await self._clock.sleep(pause)
+
+    async def _renew(self) -> None:
+        name = self._settings.node
+        now = clocks.micro_stamp(self._clock.now())
+        spec = {
+            "holderIdentity": name,
+            "leaseDurationSeconds": self._settings.lease_duration,
+            "renewTime": now,
+        }
+        try:
+            await self._api.patch(lease.Lease, name, {"spec": spec}, namespace=labels.LEASE_NAMESPACE)
+        except errors.NotFound:
+            fresh = lease.Lease(
+                metadata=meta.ObjectMeta(name=name, namespace=labels.LEASE_NAMESPACE),
+                spec=lease.LeaseSpec(
+                    holderIdentity=name, leaseDurationSeconds=self._settings.lease_duration, renewTime=now
+                ),
+            )
+            await self._api.create(fresh)

@@ -1,0 +1,123 @@
+"""Images for containers: found, or pulled in the background with back-off."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from boxfleet.api import pod as pods
+from boxfleet.kit import backoff
+from boxfleet.kit import clock as clocks
+from boxfleet.planning import pod_actions
+from boxfleet.ports import runtime
+
+# Kubernetes' own: 10 s doubling to five minutes.
+_BACKOFF = backoff.Backoff(initial=10.0, limit=300.0)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that can be used now."""
+
+    image: runtime.Image
+    # What to tell people.
+    message: str
+
+
+class _Trouble(msgspec.Struct, kw_only=True):
+    failures: int
+    until: float
+    message: str
+
+
+class Pulls:
+    """One pull at a time for each image, a few at a time for all."""
+
+    def __init__(self, images: runtime.Images, *, clock: clocks.Clock, at_once: int) -> None:
+        self._images = images
+        self._clock = clock
+        self._slots = asyncio.Semaphore(at_once)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiters: dict[str, list[Callable[[], None]]] = {}
+        self._trouble: dict[str, _Trouble] = {}
+        # (image, uid) pairs whose "Always" pull is done for the start at hand.
+        self._fresh: set[tuple[str, str]] = set()
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Be able to pull until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await asyncio.Event().wait()
+
+    async def ensure(
+        self, container: pods.Container, *, start: str, done: Callable[[], None]
+    ) -> Found | pod_actions.Hold:
+        """The image of a container, or why it is not there yet; `done` is called when it is worth asking again.
+
+        `start` names one start of one container: with the policy Always each start pulls once.
+        """
+        reference = container.image
+        if not reference:
+            return pod_actions.Hold(
+                until=float("inf"), reason="InvalidImageName", message="the container names no image"
+            )
+        policy = container.imagePullPolicy or default_policy(reference)
+        image = await self._images.find(reference)
+        if image is not None and (policy != "Always" or (reference, start) in self._fresh):
+            self._fresh.discard((reference, start))
+            return Found(image=image, message=f'Container image "{reference}" is present on this node')
+        if policy == "Never":
+            return pod_actions.Hold(
+                until=self._now() + 10.0,
+                reason="ErrImageNeverPull",
+                message=f'Container image "{reference}" is not present with pull policy of Never',
+            )
+        trouble = self._trouble.get(reference)
+        if trouble is not None and self._now() < trouble.until:
+            self._fresh.discard((reference, start))
+            first = trouble.failures == 1 and trouble.until - self._now() > _BACKOFF.initial - 1.0
+            return pod_actions.Hold(
+                until=trouble.until if not first else min(trouble.until, self._now() + 1.5),
+                reason="ErrImagePull" if first else "ImagePullBackOff",
+                message=trouble.message if first else f'Back-off pulling image "{reference}": {trouble.message}',
+            )
+        self._begin(reference, start, done)
+        return pod_actions.Hold(until=float("inf"), reason="ContainerCreating", message=f'Pulling image "{reference}"')
+
+    def is_pulling(self, reference: str) -> bool:
+        """Whether a pull of it is under way."""
+        return reference in self._running
+
+    def _begin(self, reference: str, start: str, done: Callable[[], None]) -> None:
+        self._fresh.add((reference, start))
+        self._waiters.setdefault(reference, []).append(done)
+        if reference not in self._running and self._group is not None:
+            self._running[reference] = self._group.create_task(self._pull(reference))
+
+    async def _pull(self, reference: str) -> None:
+        try:
+            async with self._slots:
+                await self._images.pull(reference)
+            self._trouble.pop(reference, None)
+        except runtime.RuntimeFault as error:
+            before = self._trouble.get(reference)
+            failures = (before.failures if before is not None else 0) + 1
+            self._trouble[reference] = _Trouble(
+                failures=failures, until=self._now() + _BACKOFF.delay(failures=failures), message=str(error)
+            )
+        finally:
+            del self._running[reference]
+            for done in self._waiters.pop(reference, []):
+                done()
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def default_policy(reference: str) -> str:
+    """Always for the tag latest or none, else IfNotPresent (Kubernetes: "Imagepullpolicy defaulting")."""
+    name = reference.rpartition("/")[2]
+    if "@" in name:
+        return "IfNotPresent"
+    tag = name.partition(":")[2]
+    return "Always" if tag in ("", "latest") else "IfNotPresent"

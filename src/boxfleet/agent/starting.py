@@ -1,0 +1,200 @@
+"""Makes sandboxes and containers of one Pod."""
+
+import asyncio
+from collections.abc import Callable
+
+from boxfleet.agent import parts, pulls, wanted
+from boxfleet.api import labels
+from boxfleet.api import pod as pods
+from boxfleet.planning import environment, pod_actions, pod_resources, pod_runtime, pod_volumes
+from boxfleet.ports import runtime
+
+# Seconds before a start is tried again whose cause may have gone meanwhile; what we watch wakes us sooner.
+RETRY = 10.0
+
+
+class CannotStart(Exception):
+    """A sandbox or container cannot be started now; carries what to show and when to try again."""
+
+    def __init__(self, hold: pod_actions.Hold, *, event: str = "") -> None:
+        super().__init__(hold.message)
+        self.hold = hold
+        self.event = event
+
+
+class Starter:
+    """Starts what a Pod's worker asks for."""
+
+    def __init__(self, given: parts.Parts) -> None:
+        self._parts = given
+
+    def facts(self, record: wanted.Record, *, ip: str) -> environment.Facts:
+        """What environments and files may refer to."""
+        return environment.Facts(
+            pod=record.pod,
+            pod_ip=ip,
+            host_ip=self._parts.machine.address,
+            config_maps=record.config_maps,
+            secrets=record.secrets,
+            allocatable=self._parts.machine.allocatable,
+        )
+
+    def config(self, pod: pods.Pod, *, attempt: int) -> runtime.SandboxConfig:
+        """The Pod's sandbox in the runtime's words."""
+        given = self._parts
+        return pod_runtime.sandbox(
+            pod,
+            attempt=attempt,
+            dns=pod_runtime.resolver(
+                pod, cluster=given.network.resolver, domain=given.settings.domain, host=given.host_resolver
+            ),
+            log_directory=f"{given.settings.logs}/{pod_runtime.log_folder(pod)}",
+            cgroup_parent=given.settings.cgroup_parent,
+        )
+
+    async def sandbox(self, record: wanted.Record, *, attempt: int) -> runtime.SandboxStatus:
+        """Make the sandbox with its volumes and address; raises CannotStart."""
+        given, pod = self._parts, record.pod
+        await self.volumes(record, ip=pod.metadata.annotations.get(labels.ADDRESS, ""))
+        if not pod.spec.hostNetwork:
+            await self._assign(pod)
+        try:
+            sandbox_id = await given.engine.run_sandbox(self.config(pod, attempt=attempt))
+            found = await given.observer.see_sandbox(sandbox_id)
+        except runtime.Unavailable:
+            raise
+        except runtime.RuntimeFault as error:
+            hold = pod_actions.Hold(until=self._later(2.0), reason="ContainerCreating", message=str(error))
+            raise CannotStart(hold, event="FailedCreatePodSandBox") from None
+        if found is None:
+            raise CannotStart(pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating"))
+        wish = pod.metadata.annotations.get(labels.ADDRESS, "")
+        if not pod.spec.hostNetwork and found.ip != wish:
+            await given.engine.stop_sandbox(sandbox_id)
+            await given.engine.remove_sandbox(sandbox_id)
+            given.observer.drop_sandbox(sandbox_id)
+            message = f"the sandbox got the address {found.ip or 'none'}, not {wish} which the ledger gave the pod"
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=message)
+            raise CannotStart(hold, event="FailedCreatePodSandBox")
+        return found
+
+    async def volumes(self, record: wanted.Record, *, ip: str) -> None:
+        """Make or renew the Pod's volumes; raises CannotStart."""
+        try:
+            await asyncio.to_thread(self._volumes, record, ip)
+        except pod_volumes.Missing as error:
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=str(error))
+            raise CannotStart(hold, event="FailedMount") from None
+
+    def _volumes(self, record: wanted.Record, ip: str) -> None:
+        self._parts.volumes.prepare(record, self.facts(record, ip=ip))
+        self._parts.volumes.write_hosts(record.pod, ip=ip)
+
+    async def container(
+        self,
+        record: wanted.Record,
+        sandbox: runtime.SandboxStatus,
+        order: pod_actions.StartContainer,
+        *,
+        again: Callable[[], None],
+    ) -> str:
+        """Make and start a container; `again` is called when a start that was put off is worth trying. Its id."""
+        given, pod = self._parts, record.pod
+        spec = container_of(pod, order.name)
+        start = f"{pod.metadata.uid}/{order.name}/{order.attempt}"
+        found = await given.pulls.ensure(spec, start=start, done=again)
+        if isinstance(found, pod_actions.Hold):
+            if found.reason == "ContainerCreating":
+                raise CannotStart(found, event="Pulling")
+            raise CannotStart(found, event="Failed" if found.reason.startswith("Err") else "BackOff")
+        given.recorder.normal(pod, "Pulled", found.message)
+        try:
+            config = await asyncio.to_thread(self._config, record, spec, sandbox, order, found)
+        except (pod_volumes.Missing, OSError, ValueError) as error:
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="CreateContainerConfigError", message=str(error))
+            raise CannotStart(hold, event="Failed") from None
+        sandbox_config = self.config(pod, attempt=sandbox.attempt)
+        try:
+            container_id = await given.engine.create_container(sandbox.id, config, sandbox_config)
+        except runtime.Unavailable:
+            raise
+        except runtime.RuntimeFault as error:
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="CreateContainerError", message=str(error))
+            raise CannotStart(hold, event="Failed") from None
+        given.recorder.normal(pod, "Created", f"Created container {order.name}")
+        try:
+            await given.engine.start_container(container_id)
+        except runtime.Unavailable:
+            raise
+        except runtime.RuntimeFault as error:
+            status = await given.observer.see_container(container_id)
+            if status is not None and status.state is runtime.State.EXITED:
+                # The runtime keeps it as ended (StartError): the ordinary back-off takes over.
+                given.recorder.warning(pod, "Failed", f"Error: {error}")
+                return container_id
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="RunContainerError", message=str(error))
+            raise CannotStart(hold, event="Failed") from None
+        await given.observer.see_container(container_id)
+        given.recorder.normal(pod, "Started", f"Started container {order.name}")
+        return container_id
+
+    def _config(
+        self,
+        record: wanted.Record,
+        spec: pods.Container,
+        sandbox: runtime.SandboxStatus,
+        order: pod_actions.StartContainer,
+        found: pulls.Found,
+    ) -> runtime.ContainerConfig:
+        given, pod = self._parts, record.pod
+        refused = pod_runtime.root_refused(pod, spec, image_user=found.image.user)
+        if refused:
+            raise pod_volumes.Missing(refused)
+        ip = given.machine.address if pod.spec.hostNetwork else sandbox.ip
+        machine = given.machine
+        given.volumes.write_hosts(pod, ip=ip)
+        return pod_runtime.container(
+            pod,
+            spec,
+            attempt=order.attempt,
+            failures=order.failures,
+            image=spec.image,
+            env=environment.build(spec, self.facts(record, ip=ip)),
+            mounts=given.volumes.mounts(record, spec, attempt=order.attempt),
+            limits=pod_resources.limits(
+                spec,
+                quality=pod_resources.quality(pod.spec),
+                memory_capacity=machine.memory,
+                cpu_ceiling=machine.cpu_for_pods,
+                oom_floor=machine.oom_floor,
+            ),
+        )
+
+    async def _assign(self, pod: pods.Pod) -> None:
+        """Let the sandbox get the Pod's own address."""
+        given = self._parts
+        ip = pod.metadata.annotations.get(labels.ADDRESS, "")
+        if not ip:
+            hold = pod_actions.Hold(
+                until=float("inf"), reason="ContainerCreating", message="waits for an address from an AddressPool"
+            )
+            raise CannotStart(hold)
+        if not given.network.ready.is_set():
+            hold = pod_actions.Hold(
+                until=self._later(0.2), reason="ContainerCreating", message=given.network.fault or "network not ready"
+            )
+            raise CannotStart(hold)
+        pool = given.network.pool_of(ip)
+        if not pool:
+            message = f"address {ip} belongs to no AddressPool that this host knows"
+            hold = pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating", message=message)
+            raise CannotStart(hold, event="FailedCreatePodSandBox")
+        await given.host_network.assign(namespace=pod.metadata.namespace, name=pod.metadata.name, address=ip, pool=pool)
+
+    def _later(self, seconds: float) -> float:
+        return self._parts.clock.now().timestamp() + seconds
+
+
+def container_of(pod: pods.Pod, name: str) -> pods.Container:
+    """The container of that name, init containers too."""
+    return next(one for one in [*pod.spec.containers, *pod.spec.initContainers] if one.name == name)

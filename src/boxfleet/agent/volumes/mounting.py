@@ -1,0 +1,63 @@
+"""mount(2) and umount2(2), and what is mounted."""
+
+import ctypes
+import os
+import pathlib
+import re
+
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_BIND, MS_PRIVATE = 4096, 1 << 18
+MNT_DETACH = 2
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+def _call() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: str, kind: str, *, flags: int = 0, options: str = "") -> None:
+    """Mount something; raises OSError with the path."""
+    done = _call().mount(
+        source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None
+    )
+    if done != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"cannot mount {kind or source}: {os.strerror(code)}", target)
+
+
+def bind(source: str, target: str) -> None:
+    """Let a file or folder appear at a second place."""
+    mount(source, target, "", flags=MS_BIND)
+
+
+def memory(target: str, *, size: int | None = None, mode: int = 0o755) -> None:
+    """Mount a file system that lives in memory; `size` in bytes."""
+    options = f"mode={mode:o}" + (f",size={size}" if size else "")
+    mount("tmpfs", target, "tmpfs", flags=MS_NOSUID | MS_NODEV, options=options)
+
+
+def unmount(target: str) -> None:
+    """Unmount, also while something still uses it; harmless when nothing is mounted there."""
+    if _call().umount2(target.encode(), MNT_DETACH) != 0:
+        code = ctypes.get_errno()
+        # EINVAL: not a mount point. ENOENT: not there at all.
+        if code not in (22, 2):
+            raise OSError(code, f"cannot unmount: {os.strerror(code)}", target)
+
+
+def below(folder: pathlib.Path) -> list[str]:
+    """Mount points at or below a folder, deepest first."""
+    prefix = os.path.realpath(folder)
+    found = []
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        point = _ESCAPE.sub(lambda match: chr(int(match.group(1), 8)), line.split(" ")[4])
+        if point == prefix or point.startswith(prefix + "/"):
+            found.append(point)
+    # Later mounts cover earlier ones: take away the last first.
+    return found[::-1]
+
+
+def clear(folder: pathlib.Path) -> None:
+    """Unmount everything at or below a folder."""
+    for point in below(folder):
+        unmount(point)

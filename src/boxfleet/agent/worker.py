@@ -1,0 +1,452 @@
+"""One task per Pod: looks, decides, acts, reports, and waits until something changes."""
+
+import asyncio
+import contextlib
+import math
+import pathlib
+from collections.abc import Awaitable
+
+import msgspec
+import structlog
+
+from boxfleet.agent import parts, sources, starting, wanted
+from boxfleet.agent.probes import ask, prober
+from boxfleet.api import config, labels, volume_claim
+from boxfleet.api import pod as pods
+from boxfleet.client import errors
+from boxfleet.planning import pod_actions, pod_status, pod_volumes, probing
+from boxfleet.ports import runtime
+
+log = structlog.get_logger()
+
+# Rounds of deciding and acting before others get a turn again; a plan needs a handful.
+_ROUNDS = 50
+# After a fault of the runtime: look again after this many seconds, an event comes sooner.
+_FAULT_PAUSE = 1.0
+# A container whose preStop hook used up the grace still gets this many seconds to end, as Kubernetes has it.
+_LEAST_GRACE = 2.0
+
+
+class PodWorker:
+    """Everything about one Pod on this host, from its first start to its last file."""
+
+    def __init__(self, given: parts.Parts, record: wanted.Record, *, predecessor: asyncio.Event | None) -> None:
+        self._parts = given
+        self._starter = starting.Starter(given)
+        self._record = record
+        self._predecessor = predecessor
+        self._wake = asyncio.Event()
+        self._holds: dict[str, pod_actions.Hold] = {}
+        self._stopping: dict[str, float] = {}
+        self._hooks: set[str] = set()
+        self._hooked: set[str] = set()
+        self._hook_failures: dict[str, str] = {}
+        self._messages: dict[str, str] = {}
+        self._stop: pod_actions.Stop | None = None
+        self._sources_changed = True
+        self._gone_from_server = False
+        self._grace = 0
+        self._reported_ready = frozenset(
+            status.containerID.partition("://")[2]
+            for status in [*record.pod.status.containerStatuses, *record.pod.status.initContainerStatuses]
+            if status.ready and status.containerID
+        )
+        # Set when nothing of the Pod runs and its address is free.
+        self.stopped = asyncio.Event()
+        self.finished = False
+
+    @property
+    def pod(self) -> pods.Pod:
+        """The Pod as it is wanted."""
+        return self._record.pod
+
+    @property
+    def uid(self) -> str:
+        """The Pod's uid."""
+        return self._record.pod.metadata.uid
+
+    @property
+    def needs(self) -> pod_volumes.References:
+        """What the Pod refers to."""
+        return pod_volumes.references(self._record.pod.spec)
+
+    def look(self) -> None:
+        """Something of this Pod may have changed."""
+        self._wake.set()
+
+    def update(self, pod: pods.Pod) -> None:
+        """The API shows the Pod like this now."""
+        old = self._record.pod
+        if old.spec != pod.spec or old.metadata.annotations != pod.metadata.annotations:
+            self._holds.clear()
+            self._sources_changed = True
+        # What we reported last may be newer than what the watch brings.
+        reported = old.status if old.status.containerStatuses else pod.status
+        gates = pod_status.foreign(pod.status.conditions)
+        own = [one for one in reported.conditions if one.type in pod_status.OWN_CONDITIONS]
+        fresh = _copy(pod)
+        fresh.status = _copy_status(reported)
+        fresh.status.conditions = [*gates, *own]
+        self._record.pod = fresh
+        self._wake.set()
+
+    def sources_changed(self) -> None:
+        """A ConfigMap, Secret or claim of the namespace changed."""
+        self._sources_changed = True
+        for name, hold in list(self._holds.items()):
+            if hold.reason in ("CreateContainerConfigError", "ContainerCreating"):
+                del self._holds[name]
+        self._wake.set()
+
+    def deleted(self) -> None:
+        """The API does not have the Pod any more: stop it, and tell nobody."""
+        self._gone_from_server = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look after the Pod until nothing of it is left."""
+        if self._predecessor is not None:
+            await self._predecessor.wait()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._prober = prober.Prober(
+                self._parts.engine, clock=self._parts.clock, group=group, changed=self.look, failed=self._unhealthy
+            )
+            while not self.finished:
+                self._wake.clear()
+                try:
+                    pause = await self._sync()
+                except runtime.RuntimeFault as error:
+                    log.info("cannot bring a pod forward", pod=str(self.pod.key), cause=str(error))
+                    pause = _FAULT_PAUSE
+                except OSError as error:
+                    log.warning("cannot bring a pod forward", pod=str(self.pod.key), cause=str(error))
+                    pause = _FAULT_PAUSE
+                if not self.finished:
+                    await self._wait(pause)
+            self._prober.stop()
+
+    async def _wait(self, pause: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+
+    async def _sync(self) -> float | None:
+        """Rounds of look, decide, act; seconds until the next look, None: until something changes."""
+        await self._parts.observer.synced.wait()
+        await self._refresh()
+        for _ in range(_ROUNDS):
+            self._order_stop()
+            facts = self._facts()
+            plan = pod_actions.decide(facts)
+            self._report(facts, plan)
+            if plan.ended:
+                await self._finish()
+                return None
+            if not plan.actions:
+                return None if plan.wake_at is None else max(0.0, plan.wake_at - facts.now) + 0.001
+            for action in plan.actions:
+                await self._act(action)
+        return 0.05
+
+    def _facts(self) -> pod_actions.Facts:
+        observer = self._parts.observer
+        containers = observer.containers_of(self.uid)
+        self._forget_gone({one.id for one in containers})
+        self._follow(containers)
+        return pod_actions.Facts(
+            pod=self.pod,
+            now=self._now(),
+            sandboxes=observer.sandboxes_of(self.uid),
+            containers=containers,
+            checks=self._checks(containers),
+            hooked=frozenset(self._hooked | self._hooks),
+            hook_failures=dict(self._hook_failures),
+            stopping=dict(self._stopping),
+            holds=dict(self._holds),
+            stop=self._stop,
+        )
+
+    def _checks(self, containers: list[runtime.ContainerStatus]) -> dict[str, probing.Check]:
+        running = [one for one in containers if one.state is runtime.State.RUNNING]
+        return {
+            one.id: self._prober.check(one.id, self._spec(one.name)) for one in running if self._spec_or_none(one.name)
+        }
+
+    def _follow(self, containers: list[runtime.ContainerStatus]) -> None:
+        """Let the probes look at what runs and has begun."""
+        sandbox_ips = {one.id: one.ip for one in self._parts.observer.sandboxes_of(self.uid)}
+        subjects = {}
+        for one in containers:
+            spec = self._spec_or_none(one.name)
+            if one.state is not runtime.State.RUNNING or spec is None or one.id in self._stopping:
+                continue
+            if not self._has_hooked(one, spec):
+                continue
+            ip = self._parts.machine.address if self.pod.spec.hostNetwork else sandbox_ips.get(one.sandbox_id, "")
+            subjects[one.id] = ask.Subject(id=one.id, container=spec, ip=ip)
+        self._prober.follow(subjects, well=self._reported_ready)
+
+    def _has_hooked(self, one: runtime.ContainerStatus, spec: pods.Container) -> bool:
+        """Whether a container has no postStart hook to wait for; what an earlier life of the agent ran counts."""
+        if one.id in self._hooked:
+            return True
+        if spec.lifecycle is None or spec.lifecycle.postStart is None or self._hook_mark(one).exists():
+            self._hooked.add(one.id)
+            return True
+        return False
+
+    async def _act(self, action: pod_actions.Action) -> None:
+        engine, observer = self._parts.engine, self._parts.observer
+        if isinstance(action, pod_actions.StartSandbox):
+            await self._try(pod_actions.SANDBOX, self._start_sandbox(action))
+        elif isinstance(action, pod_actions.StartContainer):
+            await self._try(action.name, self._start_container(action))
+        elif isinstance(action, pod_actions.StopSandbox):
+            await engine.stop_sandbox(action.id)
+            await observer.see_sandbox(action.id)
+        elif isinstance(action, pod_actions.RemoveSandbox):
+            await engine.remove_sandbox(action.id)
+            observer.drop_sandbox(action.id)
+        elif isinstance(action, pod_actions.RemoveContainer):
+            await engine.remove_container(action.id)
+            observer.drop_container(action.id)
+        elif isinstance(action, pod_actions.StopContainer):
+            self._stopping[action.id] = action.deadline
+            self._group.create_task(self._stop_container(action))
+        else:
+            self._hooks.add(action.id)
+            self._group.create_task(self._post_start(action))
+
+    async def _try(self, name: str, start: Awaitable[None]) -> None:
+        try:
+            await start
+        except starting.CannotStart as error:
+            before = self._holds.get(name)
+            self._holds[name] = error.hold
+            if error.event and (before is None or before.message != error.hold.message):
+                tell = self._parts.recorder.normal if error.event == "Pulling" else self._parts.recorder.warning
+                tell(self.pod, error.event, error.hold.message)
+        else:
+            self._holds.pop(name, None)
+
+    async def _start_sandbox(self, action: pod_actions.StartSandbox) -> None:
+        await self._starter.sandbox(self._record, attempt=action.attempt)
+
+    async def _start_container(self, action: pod_actions.StartContainer) -> None:
+        sandbox = pod_actions.current_sandbox(self._facts())
+        if sandbox is None:
+            return
+        await self._starter.container(self._record, sandbox, action, again=lambda: self._retry(action.name))
+
+    def _retry(self, name: str) -> None:
+        self._holds.pop(name, None)
+        self._wake.set()
+
+    async def _stop_container(self, action: pod_actions.StopContainer) -> None:
+        """preStop hook, signal, force; the decision sees the result."""
+        pod, engine = self.pod, self._parts.engine
+        spec = self._spec_or_none(action.name)
+        tell = self._parts.recorder.warning if action.reason == "Unhealthy" else self._parts.recorder.normal
+        tell(pod, "Killing", action.message)
+        try:
+            hook = spec.lifecycle.preStop if spec is not None and spec.lifecycle is not None else None
+            left = action.deadline - self._now()
+            if hook is not None and spec is not None and left > 0:
+                answer = await ask.ask(engine, self._subject(action.id, spec), hook, timeout=left)
+                if not answer.success:
+                    self._parts.recorder.warning(pod, "FailedPreStopHook", f"PreStopHook failed: {answer.message}")
+                left = max(_LEAST_GRACE, action.deadline - self._now())
+            await engine.stop_container(action.id, grace_seconds=max(0, math.ceil(left)))
+            await self._parts.observer.see_container(action.id, ended=True)
+        except runtime.RuntimeFault as error:
+            log.info("cannot stop a container", pod=str(pod.key), container=action.name, cause=str(error))
+            await self._parts.clock.sleep(_FAULT_PAUSE)
+        finally:
+            if self._stopping.get(action.id) == action.deadline:
+                del self._stopping[action.id]
+            self._wake.set()
+
+    async def _post_start(self, action: pod_actions.RunHook) -> None:
+        spec = self._spec(action.name)
+        hook = spec.lifecycle.postStart if spec.lifecycle is not None else None
+        try:
+            if hook is not None:
+                answer = await ask.ask(self._parts.engine, self._subject(action.id, spec), hook, timeout=3600.0)
+                if not answer.success:
+                    self._hook_failures[action.id] = answer.message
+                    message = f"PostStartHook failed: {answer.message}"
+                    self._parts.recorder.warning(self.pod, "FailedPostStartHook", message)
+                    return
+            container = self._parts.observer.containers.get(action.id)
+            if container is not None:
+                mark = self._hook_mark(container)
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
+            self._hooked.add(action.id)
+        except runtime.Unavailable:
+            await self._parts.clock.sleep(_FAULT_PAUSE)
+        finally:
+            self._hooks.discard(action.id)
+            self._wake.set()
+
+    def _order_stop(self) -> None:
+        """Notice that the Pod shall end, and by when."""
+        info = self.pod.metadata
+        now = self._now()
+        if info.deletionTimestamp or self._gone_from_server:
+            grace = info.deletionGracePeriodSeconds
+            if grace is None:
+                grace = self.pod.spec.terminationGracePeriodSeconds
+            deadline = now + grace
+            if self._stop is None or self._stop.reason or (deadline < self._stop.deadline and grace < self._grace):
+                self._stop = pod_actions.Stop(deadline=deadline)
+            self._grace = grace
+        elif self._stop is None and now >= pod_actions.pod_deadline(self.pod):
+            self._stop = pod_actions.Stop(
+                deadline=now + self.pod.spec.terminationGracePeriodSeconds,
+                reason="DeadlineExceeded",
+                message="Pod was active on the node longer than the specified deadline",
+            )
+
+    def _report(self, facts: pod_actions.Facts, plan: pod_actions.Plan) -> None:
+        """Remember and tell what became of the Pod."""
+        for one in facts.containers:
+            if one.state is runtime.State.EXITED and one.id not in self._messages:
+                folder = self._parts.volumes.folder(self.uid)
+                self._messages[one.id] = folder.read_message(one.name, attempt=one.attempt)
+        extras = pod_status.Extras(host_ip=self._parts.machine.address, messages=self._messages)
+        status = pod_status.build(facts, plan, extras)
+        if status == self.pod.status:
+            return
+        for name, hold in plan.waiting.items():
+            if hold.reason == "CrashLoopBackOff" and _waited(self.pod.status, name) != hold.reason:
+                self._parts.recorder.warning(self.pod, "BackOff", hold.message)
+        self._record.pod = _copy(self.pod)
+        self._record.pod.status = status
+        if not self._gone_from_server:
+            self._parts.reporter.report(self._record.pod, status)
+
+    async def _refresh(self) -> None:
+        """Take in what the Pod refers to, and have all on disk before anything is done about it."""
+        if self._sources_changed and self._stop is None:
+            self._sources_changed = False
+            namespace, needs = self.pod.metadata.namespace, self.needs
+            find = self._parts.sources
+            record = self._record
+            record.config_maps = await sources.refresh(
+                record.config_maps, needs.config_maps, find, config.ConfigMap, namespace
+            )
+            record.secrets = await sources.refresh(record.secrets, needs.secrets, find, config.Secret, namespace)
+            for name in needs.claims:
+                await self._bind(name)
+            if pod_actions.current_sandbox(self._plain_facts()) is not None:
+                await self._renew_volumes()
+        await asyncio.to_thread(self._parts.wanted.save, self._record)
+
+    def _plain_facts(self) -> pod_actions.Facts:
+        return pod_actions.Facts(pod=self.pod, now=self._now(), sandboxes=self._parts.observer.sandboxes_of(self.uid))
+
+    async def _renew_volumes(self) -> None:
+        """Files made from objects follow them while the Pod runs; what is gone from the API stays as it was."""
+        ip = self.pod.metadata.annotations.get(labels.ADDRESS, "")
+        with contextlib.suppress(starting.CannotStart):
+            await self._starter.volumes(self._record, ip=ip)
+
+    async def _bind(self, name: str) -> None:
+        api, namespace = self._parts.api, self.pod.metadata.namespace
+        try:
+            claim = await api.find(volume_claim.PersistentVolumeClaim, name, namespace=namespace)
+            if claim is None:
+                self._record.claims.pop(name, None)
+                return
+            self._record.claims[name] = await self._parts.claims.bind(claim)
+        except errors.Conflict:
+            self._sources_changed = True
+            self._wake.set()
+        except errors.ApiError as error:
+            log.info("cannot bind a claim", claim=f"{namespace}/{name}", cause=str(error))
+
+    async def _finish(self) -> None:
+        """Nothing runs any more: free the address, tell the API, clear away."""
+        given, pod = self._parts, self.pod
+        self._prober.stop()
+        deleted = bool(pod.metadata.deletionTimestamp) or self._gone_from_server
+        if not deleted:
+            # Ended by itself: its containers stay for their logs until the Pod is deleted.
+            await asyncio.to_thread(given.wanted.save, self._record)
+            self.stopped.set()
+            await self._wait(None)
+            return
+        for sandbox in given.observer.sandboxes_of(self.uid):
+            await given.engine.stop_sandbox(sandbox.id)
+        self.stopped.set()
+        if not self._gone_from_server and not await self._delete():
+            self._wake.set()
+            await given.clock.sleep(_FAULT_PAUSE)
+            return
+        for sandbox in given.observer.sandboxes_of(self.uid):
+            await given.engine.remove_sandbox(sandbox.id)
+            given.observer.drop_sandbox(sandbox.id)
+        await asyncio.to_thread(given.volumes.release, self.uid)
+        await asyncio.to_thread(given.wanted.remove, self.uid)
+        given.reporter.forget(self.uid)
+        self.finished = True
+
+    async def _delete(self) -> bool:
+        """Let go of the object in the API; whether that is settled."""
+        given, info = self._parts, self.pod.metadata
+        with contextlib.suppress(errors.ApiError):
+            await given.reporter.flush(self.uid)
+        try:
+            await given.api.delete(pods.Pod, info.name, namespace=info.namespace, grace_seconds=0, uid=info.uid)
+        except (errors.NotFound, errors.Conflict):
+            return True
+        except errors.ApiError as error:
+            log.info("cannot delete a pod that has ended", pod=str(self.pod.key), cause=str(error))
+            return False
+        return True
+
+    def _unhealthy(self, name: str, kind: probing.Kind, message: str) -> None:
+        self._parts.recorder.warning(self.pod, "Unhealthy", f"{kind.capitalize()} probe failed: {message}")
+
+    def _subject(self, container_id: str, spec: pods.Container) -> ask.Subject:
+        container = self._parts.observer.containers.get(container_id)
+        sandbox = self._parts.observer.sandboxes.get(container.sandbox_id) if container is not None else None
+        ip = self._parts.machine.address if self.pod.spec.hostNetwork else (sandbox.ip if sandbox is not None else "")
+        return ask.Subject(id=container_id, container=spec, ip=ip)
+
+    def _hook_mark(self, one: runtime.ContainerStatus) -> pathlib.Path:
+        return self._parts.volumes.folder(self.uid).hooked(one.name, attempt=one.attempt)
+
+    def _spec(self, name: str) -> pods.Container:
+        return starting.container_of(self.pod, name)
+
+    def _spec_or_none(self, name: str) -> pods.Container | None:
+        every = [*self.pod.spec.containers, *self.pod.spec.initContainers]
+        return next((one for one in every if one.name == name), None)
+
+    def _forget_gone(self, known: set[str]) -> None:
+        for table in (self._hook_failures, self._messages):
+            for gone in [one for one in table if one not in known]:
+                del table[gone]
+        self._hooked &= known
+
+    def _now(self) -> float:
+        return self._parts.clock.now().timestamp()
+
+
+def _copy(pod: pods.Pod) -> pods.Pod:
+    """A Pod that may be given another status: objects of a cache are shared."""
+    return msgspec.structs.replace(pod)
+
+
+def _copy_status(status: pods.PodStatus) -> pods.PodStatus:
+    return msgspec.structs.replace(status)
+
+
+def _waited(status: pods.PodStatus, name: str) -> str:
+    for one in [*status.containerStatuses, *status.initContainerStatuses]:
+        if one.name == name and one.state.waiting is not None:
+            return one.state.waiting.reason
+    return ""
