@@ -175,6 +175,20 @@ class Client:
                 raise errors.from_status(int(status.get("code") or 500), status)
             yield Change(event.type, decoder.decode(event.object))
 
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Send plain JSON data and read plain JSON data, for what no type describes."""
+        encoded = b"" if body is None else msgspec.json.encode(body)
+        answer = await self._send(method, path, query=query, body=encoded, content_type=content_type)
+        return msgspec.json.decode(answer, type=dict[str, Any])
+
     async def close(self) -> None:
         """Let go of connections."""
         await self._via.close()
