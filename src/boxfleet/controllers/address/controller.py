@@ -1,0 +1,248 @@
+"""The Address controller's loops: claims, addresses, pools."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from boxfleet.api import address, address_pool, labels, meta, pod, unit
+from boxfleet.client import client, errors
+from boxfleet.client import events as recorders
+from boxfleet.controllers import caches, loop, settings
+from boxfleet.controllers.address import claim, keep, ledger, pool
+from boxfleet.kit import clock
+from boxfleet.planning import addresses
+
+log = structlog.get_logger()
+
+# Seconds that changes of a pool's use are gathered before its status is written.
+_POOL_PAUSE = 0.2
+# Seconds that two addresses of one instance are looked at before one is released: its Pod is on its way to the cache.
+_DOUBLE_PAUSE = 2.0
+# Seconds after which those who wait for a full pool look again, should the signal have been lost.
+_FULL_RETRY = 30.0
+
+
+class _Want(msgspec.Struct, frozen=True):
+    """A Unit or a Pod of its own that may want addresses."""
+
+    is_unit: bool
+    key: meta.Key
+
+    def __str__(self) -> str:
+        return f"{'unit' if self.is_unit else 'pod'} {self.key}"
+
+
+class AddressController:
+    """Units and Pods -> Addresses."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        indexed: caches.Indexed,
+        *,
+        events: recorders.Recorder,
+        clock: clock.Clock,
+        settings: settings.Settings,
+    ) -> None:
+        self._api = api
+        self._indexed = indexed
+        self._events = events
+        self._clock = clock
+        self._settings = settings
+        self._pools = indexed.shared.of(address_pool.AddressPool)
+        self._ledger = ledger.Ledger(api, indexed.addresses, clock=clock, concurrency=settings.concurrency)
+        self._waiting: set[_Want] = set()
+        self._doubles: dict[meta.Key, float] = {}
+        self._claims: loop.Loop[_Want] = loop.Loop("address claims", self._claim, workers=8)
+        self._held: loop.Loop[meta.Key] = loop.Loop("addresses", self._keep, workers=8)
+        self._status: loop.Loop[meta.Key] = loop.Loop("address pools", self._report_pool, workers=1)
+        self._listen()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for each in (self._claims, self._held, self._status):
+                group.create_task(each.run())
+
+    async def _claim(self, want: _Want) -> float | None:
+        subject = self._wanting(want)
+        self._waiting.discard(want)
+        if subject is None:
+            return None
+        owner = self._pools.find(self._settings.pool)
+        if owner is None:
+            self._waiting.add(want)
+            self._events.warning(
+                subject, "NoAddressPool", f"there is no AddressPool {self._settings.pool}: create one of that name"
+            )
+            return _FULL_RETRY
+        try:
+            if isinstance(subject, unit.Unit):
+                await self._claim_unit(subject, owner)
+            else:
+                await self._claim_pod(subject, owner)
+        except (ledger.PoolFull, addresses.PoolError) as error:
+            self._waiting.add(want)
+            self._events.warning(subject, "AddressPoolFull", str(error))
+            if isinstance(subject, pod.Pod):
+                await self._say_waiting(subject, str(error))
+            return _FULL_RETRY
+        return None
+
+    def _wanting(self, want: _Want) -> unit.Unit | pod.Pod | None:
+        """The object behind a key, if it wants an address at all."""
+        if want.is_unit:
+            found = self._indexed.units.get(want.key)
+            return found if found is not None and not found.metadata.deletionTimestamp else None
+        alone = self._indexed.pods.get(want.key)
+        if alone is None or alone.metadata.deletionTimestamp or not claim.is_alone(alone):
+            return None
+        return alone if alone.status.phase in ("", "Pending", "Running") else None
+
+    async def _claim_unit(self, subject: unit.Unit, owner: address_pool.AddressPool) -> None:
+        claims = claim.of_unit(subject, pool=owner.metadata.name, suffix=self._settings.domain)
+        selector = f"spec.namespace={subject.metadata.namespace},spec.unit={subject.metadata.name}"
+        await self._ledger.claim(owner, claims, selector=selector)
+
+    async def _claim_pod(self, subject: pod.Pod, owner: address_pool.AddressPool) -> None:
+        metadata = subject.metadata
+        one = claim.of_pod(subject, pool=owner.metadata.name, suffix=self._settings.domain)
+        said = claim.wanted_annotation(subject)
+        if said and self._ledger.holds(one.instance) != said:
+            # Its claim was lost, or it came with a wish: the ledger has the last word.
+            number = addresses.number_of(said)
+            inside = number is not None and number in addresses.range_of(owner.spec)
+            if not inside or number is None or not await self._ledger.claim_exactly(one, number):
+                self._events.warning(
+                    subject,
+                    "AddressTaken",
+                    f"address {said} is not free in AddressPool {owner.metadata.name}: delete the Pod, and create it "
+                    f"without the annotation {labels.ADDRESS} or with another address",
+                )
+            return
+        if said:
+            return
+        selector = f"spec.namespace={metadata.namespace},spec.instance={metadata.name}"
+        await self._ledger.claim(owner, [one], selector=selector)
+        found = self._ledger.holds(one.instance)
+        if found:
+            change = {"metadata": {"uid": metadata.uid, "annotations": {labels.ADDRESS: found}}}
+            try:
+                await self._api.patch(pod.Pod, metadata.name, change, namespace=metadata.namespace)
+            except errors.NotFound:
+                return
+
+    async def _say_waiting(self, subject: pod.Pod, message: str) -> None:
+        condition = meta.Condition(
+            type="AddressClaimed",
+            status="False",
+            reason="AddressPoolFull",
+            message=message,
+            lastTransitionTime=clock.stamp(self._clock.now()),
+        )
+        old = meta.find_condition(subject.status.conditions, condition.type)
+        if old is not None and old.message == message:
+            return
+        change = {"status": {"conditions": [msgspec.to_builtins(condition)]}}
+        name, namespace = subject.metadata.name, subject.metadata.namespace
+        await self._api.patch(pod.Pod, name, change, namespace=namespace, subresource="status", type="strategic")
+
+    async def _keep(self, key: meta.Key) -> float | None:
+        held = self._indexed.addresses.get(key)
+        if held is None or held.metadata.deletionTimestamp:
+            self._doubles.pop(key, None)
+            return None
+        spec = held.spec
+        current = self._indexed.pods.find(spec.instance, namespace=spec.namespace)
+        owner = self._indexed.units.find(spec.unit, namespace=spec.namespace) if spec.unit else None
+        if current is None and not keep.is_wanted(held, owner=owner):
+            await keep.release(self._api, held)
+            return None
+        wait = await self._settle_double(held)
+        if wait is not None:
+            return wait
+        await keep.report(self._api, held, keep.status(held, current))
+        return None
+
+    async def _settle_double(self, held: address.Address) -> float | None:
+        """Release this address when its instance has another that counts; seconds to wait before deciding."""
+        instance = f"{held.spec.namespace}/{held.spec.instance}"
+        many = self._indexed.addresses.by_index(caches.INSTANCE, instance)
+        best = held
+        for each in many:
+            best = caches.preferred(best, each, self._indexed.pods) if each is not held else best
+        if best is held:
+            self._doubles.pop(held.key, None)
+            return None
+        now = self._clock.monotonic()
+        since = self._doubles.setdefault(held.key, now)
+        if now - since < _DOUBLE_PAUSE:
+            return _DOUBLE_PAUSE - (now - since)
+        current = await self._api.find(pod.Pod, held.spec.instance, namespace=held.spec.namespace)
+        if current is None or current.metadata.annotations.get(labels.ADDRESS) != held.metadata.name:
+            log.warning("instance had two addresses", instance=instance, kept=best.metadata.name)
+            await keep.drop(self._api, held)
+        return None
+
+    async def _report_pool(self, key: meta.Key) -> float | None:
+        subject = self._pools.get(key)
+        if subject is None:
+            return None
+        used = sum(1 for each in self._indexed.addresses if each.spec.pool == key.name)
+        wanted = pool.status(subject, used=used, now=clock.stamp(self._clock.now()))
+        if wanted != subject.status:
+            await self._api.replace(msgspec.structs.replace(subject, status=wanted), subresource="status")
+        return None
+
+    def _listen(self) -> None:
+        self._indexed.units.listen(self._unit_changed)
+        self._indexed.pods.listen(self._pod_changed)
+        self._indexed.addresses.listen(self._address_changed)
+        self._pools.listen(self._pool_changed)
+
+    def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
+        subject = new or old
+        if subject is None or (
+            old is not None
+            and new is not None
+            and (old.metadata.generation, old.metadata.uid, old.metadata.deletionTimestamp)
+            == (new.metadata.generation, new.metadata.uid, new.metadata.deletionTimestamp)
+        ):
+            return
+        self._claims.add(_Want(is_unit=True, key=subject.key))
+        for each in self._indexed.addresses.by_index(caches.UNIT, str(subject.key)):
+            self._held.add(each.key)
+
+    def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
+        subject = new or old
+        if subject is None:
+            return
+        if new is not None and claim.is_alone(new):
+            self._claims.add(_Want(is_unit=False, key=new.key))
+        for each in self._indexed.addresses.by_index(caches.INSTANCE, str(subject.key)):
+            self._held.add(each.key)
+
+    def _address_changed(self, old: address.Address | None, new: address.Address | None) -> None:
+        subject = new or old
+        if subject is None:
+            return
+        self._held.add(subject.key)
+        if old is None or new is None:
+            self._status.add_after(meta.Key("", subject.spec.pool), _POOL_PAUSE)
+            # A Pod of its own gets its annotation now; an Address that was deleted while wanted is claimed anew.
+            if new is None or not subject.spec.unit:
+                key = meta.Key(subject.spec.namespace, subject.spec.unit or subject.spec.instance)
+                self._claims.add(_Want(is_unit=bool(subject.spec.unit), key=key))
+        if new is None:
+            self._wake_waiting()
+
+    def _pool_changed(self, old: address_pool.AddressPool | None, new: address_pool.AddressPool | None) -> None:
+        if new is not None:
+            self._status.add(new.key)
+        if old is None or new is None or old.spec != new.spec:
+            self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
+        for want in list(self._waiting):
+            self._claims.add(want)

@@ -1,0 +1,1 @@
+"""Box to Units, and the Box's status from theirs; README.md lists the steps."""

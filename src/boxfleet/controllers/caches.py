@@ -1,0 +1,56 @@
+"""How controllers find objects: indexes that several of them share."""
+
+from boxfleet.api import address, config, labels, meta, placement, pod, unit, volume_claim
+from boxfleet.client import cache, shared
+from boxfleet.planning import addresses
+
+OWNER = "owner"
+UNIT = "unit"
+BOX = "box"
+INSTANCE = "instance"
+
+
+class Indexed:
+    """The caches that more than one controller reads, with their indexes."""
+
+    def __init__(self, caches: shared.Caches) -> None:
+        self.shared = caches
+        self.units = _indexed(caches.of(unit.Unit))
+        self.units.add_index(BOX, lambda each: f"{each.metadata.namespace}/{each.spec.box}" if each.spec.box else "")
+        self.pods = _indexed(caches.of(pod.Pod))
+        self.claims = _indexed(caches.of(volume_claim.PersistentVolumeClaim))
+        # Only those made for instances: other ConfigMaps may be many and large.
+        self.files = _indexed(caches.of(config.ConfigMap, labels=labels.UNIT))
+        self.placements = caches.of(placement.Placement)
+        self.placements.add_index(UNIT, lambda each: f"{each.metadata.namespace}/{each.spec.unit}")
+        self.addresses = caches.of(address.Address)
+        self.addresses.add_index(INSTANCE, lambda each: f"{each.spec.namespace}/{each.spec.instance}")
+        self.addresses.add_index(UNIT, lambda each: f"{each.spec.namespace}/{each.spec.unit}" if each.spec.unit else "")
+
+
+def _indexed(found: cache.Cache[meta.T]) -> cache.Cache[meta.T]:
+    found.add_index(OWNER, owner_uid)
+    return found
+
+
+def owner_uid(subject: meta.Object) -> str:
+    """The uid of the controlling owner, or nothing."""
+    controller = meta.controller_of(subject)
+    return controller.uid if controller is not None else ""
+
+
+def owner_key(subject: meta.Object | None, kind: type[meta.Object]) -> meta.Key | None:
+    """The key of the controlling owner when it is of that kind."""
+    controller = meta.controller_of(subject) if subject is not None else None
+    if subject is None or controller is None or controller.kind != kind.KIND.kind:
+        return None
+    return meta.Key(subject.metadata.namespace if kind.KIND.namespaced else "", controller.name)
+
+
+def preferred(one: address.Address, other: address.Address, pods: cache.Cache[pod.Pod]) -> address.Address:
+    """Which of two addresses of one instance counts: the one in use, else the lower; the other is released."""
+    current = pods.find(one.spec.instance, namespace=one.spec.namespace)
+    used = current.metadata.annotations.get(labels.ADDRESS) if current is not None else None
+    if used in (one.metadata.name, other.metadata.name):
+        return one if one.metadata.name == used else other
+    return min(one, other, key=lambda each: addresses.number_of(each.metadata.name) or 0)

@@ -1,0 +1,1 @@
+"""What grows old: Events, and Pods whose node is gone; README.md lists the steps."""

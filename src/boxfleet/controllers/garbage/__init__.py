@@ -1,0 +1,1 @@
+"""Garbage collection by ownerReferences; README.md lists the steps."""

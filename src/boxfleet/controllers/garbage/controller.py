@@ -1,0 +1,24 @@
+"""The garbage collector's loop."""
+
+from boxfleet.client import client, shared
+from boxfleet.controllers import loop
+from boxfleet.controllers.garbage import collect, finish, graph
+
+
+class GarbageController:
+    """Deletes what nobody owns any more."""
+
+    def __init__(self, api: client.Client, caches: shared.Caches) -> None:
+        self._api = api
+        self._loop: loop.Loop[graph.Item] = loop.Loop("garbage", self.reconcile, workers=8)
+        self._graph = graph.Graph(caches, changed=self._loop.add)
+        self.run = self._loop.run
+
+    async def reconcile(self, item: graph.Item) -> None:
+        """Look at one object."""
+        subject = self._graph.find(item)
+        if subject is None:
+            return
+        await collect.collect(self._api, self._graph, subject)
+        if subject.metadata.deletionTimestamp and subject.metadata.finalizers:
+            await finish.finish(self._api, self._graph, subject)

@@ -1,0 +1,61 @@
+"""All controllers together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from boxfleet.client import client, shared
+from boxfleet.client import events as recorders
+from boxfleet.controllers import bootstrap, caches, settings
+from boxfleet.controllers.address import controller as address
+from boxfleet.controllers.box import controller as box
+from boxfleet.controllers.event_ttl import events, pods
+from boxfleet.controllers.garbage import controller as garbage
+from boxfleet.controllers.namespace import controller as namespace
+from boxfleet.controllers.node import cluster, health
+from boxfleet.controllers.unit import controller as unit
+from boxfleet.kit import clock, supervise
+
+
+class Manager:
+    """The controllers on shared caches; whoever made the caches runs them."""
+
+    def __init__(self, shared: shared.Caches, *, clock: clock.Clock, settings: settings.Settings) -> None:
+        api = shared.api
+        indexed = caches.Indexed(shared)
+        self._api = api
+        self._shared = shared
+        self._clock = clock
+        self._settings = settings
+        self._events = recorders.Recorder(api, component="boxfleet-controllers", clock=clock)
+        self._loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "box": box.BoxController(api, indexed, events=self._events, clock=clock, settings=settings).run,
+            "unit": unit.UnitController(api, indexed, events=self._events, clock=clock, settings=settings).run,
+            "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
+            "garbage": garbage.GarbageController(api, shared).run,
+            "namespace": namespace.NamespaceController(api, shared, clock=clock, settings=settings).run,
+            "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
+            "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
+            "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,
+            "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,
+            "events": self._events.run,
+        }
+
+    async def run(self) -> None:
+        """Make the first objects, wait for the caches, and work until cancelled."""
+        await supervise.keep_running("bootstrap", self._bootstrap, clock=self._clock)
+        await self._shared.synced()
+        async with asyncio.TaskGroup() as group:
+            for name, run in self._loops.items():
+                group.create_task(supervise.keep_running(name, run, clock=self._clock), name=name)
+
+    async def _bootstrap(self) -> None:
+        await bootstrap.make(self._api, self._settings)
+
+
+async def run(api: client.Client, clock: clock.Clock, settings: settings.Settings) -> None:
+    """Run all controllers, with caches of their own, until cancelled."""
+    caches = shared.Caches(api, clock=clock)
+    manager = Manager(caches, clock=clock, settings=settings)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(caches.run())
+        group.create_task(manager.run())

@@ -1,0 +1,60 @@
+"""Step 2: emptying a Namespace that is being deleted."""
+
+import collections
+
+import msgspec
+
+from boxfleet.api import event, meta, namespace
+from boxfleet.client import client, errors
+from boxfleet.controllers import loop, partial
+from boxfleet.planning import conditions
+
+FINALIZER = "kubernetes"
+_KINDS = tuple(each for each in (*partial.KINDS, partial.metadata_of(event.Event)) if each.KIND.namespaced)
+
+
+async def empty(api: client.Client, subject: namespace.Namespace, *, concurrency: int) -> collections.Counter[str]:
+    """Ask for everything in the Namespace to go; gives what is still there, by resource."""
+    name = subject.metadata.name
+    remaining: collections.Counter[str] = collections.Counter()
+    for kind in _KINDS:
+        items = (await api.list(kind, namespace=name)).items
+        fresh = [each for each in items if not each.metadata.deletionTimestamp]
+        await loop.gather((_delete(api, each) for each in fresh), limit=concurrency)
+        # Most are gone with the request; Pods and what has finalizers take their time.
+        if items and (left := (await api.list(kind, namespace=name)).items):
+            remaining[kind.KIND.qualified] = len(left)
+    return remaining
+
+
+async def finalize(api: client.Client, subject: namespace.Namespace) -> None:
+    """Let the Namespace go."""
+    left = [each for each in subject.spec.finalizers if each != FINALIZER]
+    wanted = msgspec.structs.replace(subject, spec=namespace.NamespaceSpec(finalizers=left))
+    try:
+        await api.replace(wanted, subresource="finalize")
+    except errors.NotFound:
+        return
+
+
+async def report(
+    api: client.Client, subject: namespace.Namespace, remaining: collections.Counter[str], *, now: str
+) -> None:
+    """Say what keeps the Namespace."""
+    said = conditions.Conditions(subject.status.conditions, now=now)
+    what = ", ".join(f"{count} {resource}" for resource, count in sorted(remaining.items()))
+    said.put("NamespaceContentRemaining", "True", "SomeResourcesRemain", f"still there: {what}")
+    if said.items == subject.status.conditions:
+        return
+    change = {"status": {"conditions": msgspec.to_builtins(said.items)}}
+    await api.patch(namespace.Namespace, subject.metadata.name, change, subresource="status")
+
+
+async def _delete(api: client.Client, each: meta.Object) -> None:
+    metadata = each.metadata
+    try:
+        await api.delete(
+            type(each), metadata.name, namespace=metadata.namespace, uid=metadata.uid, propagation="Background"
+        )
+    except (errors.NotFound, errors.Conflict):
+        return

@@ -1,0 +1,27 @@
+"""What can be set about the controllers; every value with its unit, default and reason."""
+
+import msgspec
+
+from boxfleet.planning import domains
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of all controllers."""
+
+    # The Cluster that stands for hosts with an agent; made at the first start.
+    cluster: str = "local"
+    # The AddressPool that instances get their addresses from, and its network when it is made at the first start.
+    pool: str = "default"
+    pool_cidr: str = "10.88.0.0/16"
+    pool_bridge: str = "boxfleet0"
+    # What every domain name ends in; changing it changes every name.
+    domain: str = domains.SUFFIX
+    # Seconds without a renewed Lease until a node counts as lost; 40 as in Kubernetes (four missed heartbeats of 10 s).
+    lease_grace: float = 40.0
+    # Seconds that an Event is kept; 3600 as in Kubernetes.
+    event_ttl: float = 3600.0
+    # Seconds that a Pod outlives its Node's object before it is removed; 40 as in Kubernetes, so that a Node that
+    # registers anew finds its Pods.
+    orphaned_pod_grace: float = 40.0
+    # Writes of one reconciliation that are under way at once: enough to fill one group commit of the store.
+    concurrency: int = 32

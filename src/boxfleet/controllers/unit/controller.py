@@ -1,0 +1,212 @@
+"""The Unit controller's loop."""
+
+import functools
+from collections.abc import Sequence
+
+from boxfleet.api import address, address_pool, box, meta, placement, unit
+from boxfleet.client import client
+from boxfleet.client import events as recorders
+from boxfleet.controllers import caches, loop, settings
+from boxfleet.controllers.unit import gate, make, observe, refresh, remove, render, report
+from boxfleet.kit import clock
+from boxfleet.planning import dependencies, instances, manifest, rollout, unit_status
+
+# Seconds after which a name that someone else had is tried again; its release is not an event of ours.
+_CONFLICT_RETRY = 1.0
+_WATCHED_CONDITIONS = ("Started", "Ready", "Completed")
+
+
+class UnitController:
+    """Unit -> instances."""
+
+    def __init__(
+        self,
+        api: client.Client,
+        indexed: caches.Indexed,
+        *,
+        events: recorders.Recorder,
+        clock: clock.Clock,
+        settings: settings.Settings,
+    ) -> None:
+        self._api = api
+        self._indexed = indexed
+        self._events = events
+        self._clock = clock
+        self._settings = settings
+        self._boxes = indexed.shared.of(box.Box)
+        self._pools = indexed.shared.of(address_pool.AddressPool)
+        self._renderer = render.Renderer(addresses=self._addresses, suffix=settings.domain)
+        self._replacements = remove.Replacements(clock=clock)
+        self._loop: loop.Loop[meta.Key] = loop.Loop("unit", self.reconcile)
+        self.run = self._loop.run
+        self._listen()
+
+    async def reconcile(self, key: meta.Key) -> float | None:
+        """Make one Unit right."""
+        subject = self._indexed.units.get(key)
+        if subject is None or subject.metadata.deletionTimestamp:
+            self._renderer.forget(key)
+            self._replacements.forget(key)
+            return None
+        situation = observe.observe(subject, self._indexed, self._boxes)
+        renderings = self._renderer.render(situation)
+        revision = manifest.revision(subject.spec)
+        steps = rollout.plan(
+            replicas=subject.spec.replicas,
+            existing=situation.instances,
+            outdated=_outdated(situation, renderings, revision=revision),
+            restart_policy=situation.template.spec.restartPolicy,
+        )
+        judge = functools.partial(
+            gate.judge,
+            situation,
+            renderings=renderings,
+            addresses=self._addresses(subject),
+            pool_problem=self._pool_problem,
+        )
+        making = judge(steps.missing)
+        # What would have to wait once it is gone is not replaced.
+        turning = judge([each.ordinal for each in steps.outdated])
+        blocked = making.blocked or turning.blocked
+        again = None
+        try:
+            await self._carry_out(situation, steps, making, turning, renderings, revision=revision)
+        except make.NameTaken as taken:
+            blocked = dependencies.Blocked("NameConflict", str(taken))
+            self._events.warning(subject, "NameConflict", str(taken))
+            again = _CONFLICT_RETRY
+        failed_again = await self._replace_failed(key, steps.failed)
+        waits = [seconds for seconds in (again, failed_again) if seconds is not None]
+        status = unit_status.compute(
+            subject,
+            existing=situation.instances,
+            updated=steps.updated,
+            revision=revision,
+            restart_policy=situation.template.spec.restartPolicy,
+            blocked=blocked,
+            render_error=renderings.error,
+            now=clock.stamp(self._clock.now()),
+            suffix=self._settings.domain,
+        )
+        await report.report(self._api, subject, status)
+        return min(waits) if waits else None
+
+    async def _carry_out(
+        self,
+        situation: observe.Situation,
+        steps: rollout.Steps,
+        making: gate.Verdict,
+        turning: gate.Verdict,
+        renderings: render.Renderings,
+        *,
+        revision: str,
+    ) -> None:
+        """All writes about instances; those that fail do not keep the others from being tried."""
+        namespace = situation.unit.metadata.namespace
+        may_turn = {each.ordinal for each in turning.ready}
+        going = [*steps.surplus, *(each for each in steps.outdated if each.ordinal in may_turn)]
+        leaving = {each.uid for each in going} | {each.uid for each in steps.failed}
+        work = [remove.remove(self._api, each, namespace=namespace) for each in going]
+        work += [make.make(self._api, situation, each, revision=revision) for each in making.ready]
+        if situation.unit.spec.files:
+            work += [
+                refresh.refresh(self._api, situation, each, renderings=renderings)
+                for each in situation.instances
+                if each.uid not in leaving and each.ordinal < situation.unit.spec.replicas
+            ]
+        await loop.gather(work, limit=self._settings.concurrency)
+
+    async def _replace_failed(self, key: meta.Key, failed: Sequence[instances.Instance]) -> float | None:
+        waits = []
+        for each in failed:
+            seconds = self._replacements.wait(key, each)
+            if seconds > 0:
+                waits.append(seconds)
+            else:
+                await remove.remove(self._api, each, namespace=key.namespace)
+        return min(waits) if waits else None
+
+    def _addresses(self, subject: unit.Unit) -> dict[str, str]:
+        return observe.address_map(subject, self._indexed)
+
+    def _pool_problem(self) -> str:
+        pool = self._pools.find(self._settings.pool)
+        if pool is None:
+            return f"there is no AddressPool {self._settings.pool}"
+        available = meta.find_condition(pool.status.conditions, "Available")
+        return available.message if available is not None and available.status == "False" else ""
+
+    def _listen(self) -> None:
+        self._indexed.units.listen(self._unit_changed)
+        self._indexed.pods.listen(self._owned_changed)
+        self._indexed.claims.listen(self._owned_changed)
+        self._indexed.files.listen(self._owned_changed)
+        self._indexed.placements.listen(self._placement_changed)
+        self._indexed.addresses.listen(self._address_changed)
+        self._pools.listen(self._pool_changed)
+
+    def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
+        subject = new or old
+        if subject is None:
+            return
+        self._loop.add(subject.key)
+        # Its own counts concern nobody else; what it is and how far it is may concern every Unit of the Box.
+        if old is None or new is None or _matters(old) != _matters(new):
+            self._add_siblings(subject)
+
+    def _owned_changed(self, old: meta.Object | None, new: meta.Object | None) -> None:
+        key = caches.owner_key(new or old, unit.Unit)
+        if key is not None:
+            self._loop.add(key)
+
+    def _placement_changed(self, old: placement.Placement | None, new: placement.Placement | None) -> None:
+        subject = new or old
+        if subject is not None:
+            self._loop.add(meta.Key(subject.metadata.namespace, subject.spec.unit))
+
+    def _address_changed(self, old: address.Address | None, new: address.Address | None) -> None:
+        subject = new or old
+        # Whether it answers is the name server's matter; here it counts that it is there.
+        if subject is None or not subject.spec.unit or (old is not None and new is not None and old.spec == new.spec):
+            return
+        key = meta.Key(subject.spec.namespace, subject.spec.unit)
+        self._loop.add(key)
+        if (owner := self._indexed.units.get(key)) is not None:
+            self._add_siblings(owner)
+
+    def _pool_changed(self, old: address_pool.AddressPool | None, new: address_pool.AddressPool | None) -> None:
+        # Only whether it is full is said in a Unit's status.
+        if old is not None and new is not None and old.status.conditions == new.status.conditions:
+            return
+        for each in self._indexed.units:
+            self._loop.add(each.key)
+
+    def _add_siblings(self, subject: unit.Unit) -> None:
+        if not subject.spec.box:
+            return
+        for each in self._indexed.units.by_index(caches.BOX, f"{subject.metadata.namespace}/{subject.spec.box}"):
+            if each.spec.dependsOn or each.spec.env or each.spec.files:
+                self._loop.add(each.key)
+
+
+def _outdated(situation: observe.Situation, renderings: render.Renderings, *, revision: str) -> dict[int, bool]:
+    result = {}
+    for each in situation.instances:
+        rendered = renderings.done.get(each.ordinal)
+        # What cannot be rendered now does not make an instance outdated, nor does a new address of a peer make an
+        # instance run again that has ended well.
+        same_env = rendered is None or each.succeeded or each.env_hash == rendered.env_hash
+        result[each.ordinal] = each.revision != revision or not same_env
+    return result
+
+
+def _matters(subject: unit.Unit) -> object:
+    status = subject.status
+    said = [meta.find_condition(status.conditions, each) for each in _WATCHED_CONDITIONS]
+    return (
+        subject.metadata.generation,
+        subject.metadata.uid,
+        bool(subject.metadata.deletionTimestamp),
+        status.observedGeneration,
+        [(each.status, each.message) for each in said if each is not None],
+    )

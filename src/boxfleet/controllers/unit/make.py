@@ -1,0 +1,87 @@
+"""Step 4: claims, files and the Pod of an instance."""
+
+import asyncio
+from typing import Any
+
+from boxfleet.api import config, meta, pod, unit, volume_claim
+from boxfleet.client import client, errors
+from boxfleet.controllers.unit import gate, observe
+from boxfleet.planning import manifest
+
+
+class NameTaken(Exception):
+    """An object of the wanted name is there and belongs to someone else."""
+
+    def __init__(self, existing: meta.Object) -> None:
+        owner = meta.controller_of(existing)
+        by = f"{owner.kind} {owner.name}" if owner is not None else "nobody"
+        kind, name = existing.KIND.kind, existing.metadata.name
+        going = "is still being removed" if existing.metadata.deletionTimestamp else f"is there and belongs to {by}"
+        super().__init__(
+            f"{kind} {name} {going}: wait for it to go, or remove it with "
+            f"`kubectl delete {existing.KIND.singular} {name} -n {existing.metadata.namespace}`"
+        )
+
+
+async def make(api: client.Client, situation: observe.Situation, each: gate.Ready, *, revision: str) -> None:
+    """Make one instance; what is there already is left as it is. Raises NameTaken."""
+    subject = situation.unit
+    body = manifest.pod(
+        subject,
+        ordinal=each.ordinal,
+        cluster=each.cluster,
+        address=each.address,
+        rendered=each.rendered,
+        revision=revision,
+    )
+    first = [
+        _create(api, volume_claim.PersistentVolumeClaim, claim, owner=subject)
+        for claim in manifest.claims(subject, ordinal=each.ordinal)
+        if claim["metadata"]["name"] not in situation.claims
+    ]
+    files = manifest.files(subject, ordinal=each.ordinal, rendered=each.rendered)
+    if files is not None and not _is_current(situation, files):
+        first.append(put_files(api, files, owner=subject))
+    # The Pod comes last, so that nobody starts it before its files and claims are there.
+    for result in await asyncio.gather(*first, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+    await _create(api, pod.Pod, body, owner=subject)
+
+
+async def put_files(api: client.Client, wanted: config.ConfigMap, *, owner: unit.Unit) -> None:
+    """Create or change the ConfigMap with an instance's files. Raises NameTaken."""
+    try:
+        await api.create(wanted)
+    except errors.AlreadyExists:
+        existing = await api.get(config.ConfigMap, wanted.metadata.name, namespace=wanted.metadata.namespace)
+        _check(existing, owner=owner)
+        patch: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": existing.metadata.uid},
+            {"op": "add", "path": "/data", "value": wanted.data},
+            {"op": "add", "path": "/metadata/annotations", "value": existing.metadata.annotations
+             | wanted.metadata.annotations},
+        ]  # fmt: skip
+        key = wanted.metadata
+        await api.patch(config.ConfigMap, key.name, patch, namespace=key.namespace, type="json")
+
+
+def _is_current(situation: observe.Situation, wanted: config.ConfigMap) -> bool:
+    existing = situation.files.get(wanted.metadata.name)
+    return existing is not None and not existing.metadata.deletionTimestamp and existing.data == wanted.data
+
+
+async def _create(api: client.Client, kind: type[meta.Object], body: dict[str, Any], *, owner: unit.Unit) -> None:
+    try:
+        await api.create_raw(kind, body)
+    except errors.AlreadyExists:
+        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+        existing = await api.find(kind, name, namespace=namespace)
+        if existing is not None:
+            _check(existing, owner=owner)
+
+
+def _check(existing: meta.Object, *, owner: unit.Unit) -> None:
+    controller = meta.controller_of(existing)
+    if controller is None or controller.uid != owner.metadata.uid:
+        raise NameTaken(existing)

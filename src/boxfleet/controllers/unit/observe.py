@@ -1,0 +1,89 @@
+"""Step 1: what is there."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from boxfleet.api import address, box, config, meta, pod, volume_claim
+from boxfleet.api import unit as units
+from boxfleet.client import cache
+from boxfleet.controllers import caches
+from boxfleet.planning import domains, instances
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A Unit and all that belongs to it, at one moment."""
+
+    unit: units.Unit
+    template: pod.PodTemplateSpec
+    instances: Sequence[instances.Instance]
+    # By name.
+    claims: Mapping[str, volume_claim.PersistentVolumeClaim]
+    files: Mapping[str, config.ConfigMap]
+    # By ordinal.
+    clusters: Mapping[int, str]
+    # The Units of the same Box by short name, this one among them; alone when it has no Box.
+    siblings: Mapping[str, units.Unit]
+    # Names of all Units of the Box, made or not.
+    declared: frozenset[str]
+
+    @property
+    def runs_to_end(self) -> bool:
+        """Whether its instances are meant to end."""
+        return self.template.spec.restartPolicy != "Always"
+
+
+def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box.Box]) -> Situation:
+    """Read the caches."""
+    uid, namespace = subject.metadata.uid, subject.metadata.namespace
+    pods = indexed.pods.by_index(caches.OWNER, uid)
+    key = f"{namespace}/{subject.metadata.name}"
+    placements = indexed.placements.by_index(caches.UNIT, key)
+    owner = boxes.find(subject.spec.box, namespace=namespace) if subject.spec.box else None
+    return Situation(
+        unit=subject,
+        template=subject.spec.pod_template(),
+        instances=[
+            instances.view(each, ordinal=ordinal)
+            for each in pods
+            if (ordinal := instances.ordinal_of(each)) is not None
+        ],
+        claims={each.metadata.name: each for each in indexed.claims.by_index(caches.OWNER, uid)},
+        files={each.metadata.name: each for each in indexed.files.by_index(caches.OWNER, uid)},
+        clusters={
+            ordinal: each.spec.cluster
+            for each in placements
+            # A Placement of an earlier Unit of the same name says nothing about this one.
+            if caches.owner_uid(each) == uid
+            for ordinal in each.spec.ordinals
+        },
+        siblings=_siblings(subject, indexed),
+        declared=frozenset(owner.spec.units) if owner is not None else frozenset(),
+    )
+
+
+def address_map(subject: units.Unit, indexed: caches.Indexed) -> dict[str, str]:
+    """Addresses of a Unit's instances by instance name."""
+    found: dict[str, address.Address] = {}
+    key = f"{subject.metadata.namespace}/{subject.metadata.name}"
+    for each in indexed.addresses.by_index(caches.UNIT, key):
+        if each.metadata.deletionTimestamp:
+            continue
+        other = found.get(each.spec.instance)
+        if other is None or caches.preferred(other, each, indexed.pods) is each:
+            found[each.spec.instance] = each
+    return {instance: each.metadata.name for instance, each in found.items()}
+
+
+def _siblings(subject: units.Unit, indexed: caches.Indexed) -> dict[str, units.Unit]:
+    if not subject.spec.box:
+        return {domains.short_name(subject): subject}
+    key = f"{subject.metadata.namespace}/{subject.spec.box}"
+    owner = meta.controller_of(subject)
+    found = {
+        domains.short_name(each): each
+        for each in indexed.units.by_index(caches.BOX, key)
+        # The Units of a Box that was deleted and made again under the same name are other Units.
+        if owner is None or caches.owner_uid(each) == owner.uid
+    }
+    return found | {domains.short_name(subject): subject}

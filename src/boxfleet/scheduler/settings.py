@@ -1,0 +1,15 @@
+"""What can be set about the scheduler; every value with its unit, default and reason."""
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of both levels."""
+
+    # The Cluster that a node belongs to when its labels name none.
+    cluster: str = "local"
+    # Seconds after which an instance that fits nowhere is looked at again although nothing was heard of that could
+    # help it: the safety net under the signals.
+    retry: float = 60.0
+    # Bindings under way at once: enough to fill one group commit of the store.
+    concurrency: int = 32
