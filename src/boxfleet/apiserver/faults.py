@@ -38,13 +38,15 @@ class Fault(Exception):
         self.message = message
         self.details = details
         self.headers = headers
+        # The Status' own metadata: an expired list carries a token to go on with.
+        self.metadata: dict[str, Any] = {}
 
     def status(self) -> dict[str, Any]:
         """The body of the answer."""
         return {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             **({"reason": self.reason} if self.reason else {}),

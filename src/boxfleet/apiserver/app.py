@@ -1,0 +1,218 @@
+"""The ASGI app: who calls, what they want, whether they may, and the answer."""
+
+import urllib.parse
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+import structlog
+
+import boxfleet
+from boxfleet.api import meta
+from boxfleet.apiserver import (
+    authn,
+    authz,
+    deleting,
+    documents,
+    faults,
+    reading,
+    registry,
+    route,
+    routes,
+    subresources,
+    watching,
+    writing,
+)
+from boxfleet.kit import clock as clocks
+from boxfleet.store import store as stores
+
+log = structlog.get_logger()
+
+# A selector can be long; a longer query is a mistake.
+_QUERY_LIMIT = 64 * 1024
+
+
+class ApiServer:
+    """A Kubernetes API over a store. Call `start` before use and `stop` before the store closes."""
+
+    def __init__(
+        self,
+        store: stores.Store,
+        *,
+        types: Sequence[type[meta.Object]],
+        authenticator: authn.Authenticator,
+        authorizer: authz.Authorizer | None = None,
+        clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
+        extra_routes: Sequence[route.Route] = (),
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._authorizer = authorizer or authz.GroupAuthorizer()
+        self.registry = registry.Registry(store, types=types, clock=clock)
+        read = reading.Reading(self.registry)
+        self._writing = writing.Writing(self.registry)
+        delete = deleting.Deleting(self.registry)
+        self._documents = documents.Documents(
+            self.registry.kinds, self.registry.schemas, build=boxfleet.__version__, ready=self._readiness
+        )
+        kind_routes = routes.KindRoutes(
+            reading=read,
+            watching=watching.Watching(self.registry),
+            writing=self._writing,
+            deleting=delete,
+            subresources=subresources.Subresources(self.registry, self._writing, delete),
+        )
+        self._router = route.Router(
+            [*self._documents.routes(), *kind_routes.of_all(self.registry.kinds), *extra_routes]
+        )
+        self._started = False
+
+    @property
+    def routes(self) -> Sequence[route.Route]:
+        """Everything that is served, with the access that it takes."""
+        return self._router.routes
+
+    async def start(self) -> None:
+        """Make what must always be there; ready afterwards."""
+        kind = self.registry.kind("namespaces")
+        if kind is not None:
+            await writing.ensure_namespaces(self._writing, kind)
+        self._started = True
+
+    def stop(self) -> None:
+        """Be no longer ready and end all watches, so that the HTTP server can finish."""
+        self._started = False
+        self._store.end_watches()
+
+    async def __call__(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> None:
+        """One ASGI call: a request or a WebSocket."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        call = _call(scope, receive, send)
+        try:
+            answer = await self._handle(call)
+        except faults.Fault as fault:
+            answer = _failure(fault)
+        except RecursionError:
+            answer = _failure(faults.bad_request("the request is nested too deeply"))
+        except Exception:
+            log.exception("request failed", method=call.method, path=call.path)
+            answer = _failure(faults.internal("the request could not be handled; the server's log says why"))
+        if answer is not None:
+            await _send(call, answer)
+
+    async def _handle(self, call: route.Call) -> route.Answer | None:
+        user = await self._authenticate(call)
+        if user is None:
+            raise faults.unauthorized()
+        call.user = user
+        try:
+            found, call.params = self._router.find(call.method, call.path)
+        except faults.Fault:
+            # Whether a path is there is told only to those who may know.
+            await self._authorize(call, authz.Attributes(verb=_VERBS.get(call.method, "get"), path=call.path))
+            raise
+        access = found.access
+        verb = "watch" if access.verb == "list" and call.flag("watch") else access.verb
+        wish = authz.Attributes(
+            verb=verb,
+            path=call.path,
+            group=access.group,
+            resource=access.resource,
+            subresource=access.subresource,
+            # A Namespace is judged as being in itself, as Kubernetes does.
+            namespace=call.params.get("namespace", ""),
+            name=call.params.get("name", ""),
+        )
+        await self._authorize(call, wish)
+        return await found.handle(call)
+
+    async def _authenticate(self, call: route.Call) -> authn.User | None:
+        scheme, _, token = call.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return None
+        user = await self._authenticator.authenticate(token.strip())
+        return authn.with_implied_groups(user) if user is not None else None
+
+    async def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
+        if not await self._authorizer.allows(call.user, wish):
+            raise authz.refusal(call.user, wish)
+
+    def _readiness(self) -> str:
+        return "" if self._started else "the server is starting or stopping"
+
+
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
+_NOBODY = authn.User(name="")
+
+
+def _call(scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Call:
+    query = cast(bytes, scope.get("query_string", b""))[:_QUERY_LIMIT]
+    return route.Call(
+        method=route.WEBSOCKET if scope["type"] == "websocket" else scope["method"],
+        path=scope["path"],
+        params={},
+        query=urllib.parse.parse_qs(query.decode("latin-1"), keep_blank_values=True),
+        headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        user=_NOBODY,
+        scope=scope,
+        receive=receive,
+        send=send,
+    )
+
+
+def _failure(fault: faults.Fault) -> route.Answer:
+    return route.Answer(status=fault.code, body=msgspec.json.encode(fault.status()), headers=list(fault.headers))
+
+
+async def _send(call: route.Call, answer: route.Answer) -> None:
+    body = answer.body
+    if answer.content_type.startswith("application/json") and body and _wants_pretty(call):
+        body = msgspec.json.format(body, indent=2) + b"\n"
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-cache, private"),
+        *((b"warning", _warning(text)) for text in dict.fromkeys(call.warnings)),
+    ]
+    given = {name for name, _ in answer.headers}
+    headers = [(name, value) for name, value in headers if name.decode() not in given]
+    headers += [(name.encode(), value.encode()) for name, value in answer.headers]
+    if answer.status == 304:
+        headers = [(name, value) for name, value in headers if name not in (b"content-type", b"content-length")]
+    prefix = ""
+    if call.method == route.WEBSOCKET:
+        # Refuse the handshake with a whole answer (ASGI extension "WebSocket Denial Response").
+        if "websocket.http.response" not in call.scope.get("extensions", {}):
+            await call.send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+            return
+        prefix = "websocket."
+    if call.method == "HEAD":
+        body = b""
+    await call.send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": headers})
+    await call.send({"type": f"{prefix}http.response.body", "body": body})
+
+
+def _wants_pretty(call: route.Call) -> bool:
+    pretty = call.one("pretty")
+    if pretty:
+        return pretty in ("1", "true")
+    # People, not programs, call with these.
+    return call.headers.get("user-agent", "").startswith(("curl", "Wget", "Mozilla/5.0"))
+
+
+def _warning(text: str) -> bytes:
+    """A Warning header (RFC 7234, 5.5) as Kubernetes writes it."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in text)[:1024]
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return b'299 - "' + escaped.encode("ascii", "replace") + b'"'
+
+
+async def _lifespan(receive: route.Receive, send: route.Send) -> None:
+    """The server that runs the app tells it of start and end; whoever made the app looks after both."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,122 @@
+"""Paths that are no objects: versions, health, discovery, OpenAPI."""
+
+import platform
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import discovery, faults, openapi, route, schema
+
+# The Kubernetes version whose API this is.
+VERSION = "v1.32.0"
+_HEALTH_PATHS = ("/livez", "/readyz", "/healthz")
+
+
+class Documents:
+    """Answers about the server itself. `ready` says why it is not ready, or nothing."""
+
+    def __init__(
+        self, served: Sequence[kinds.Kind], schemas: schema.Schemas, *, build: str, ready: Callable[[], str]
+    ) -> None:
+        self._kinds = served
+        self._openapi = openapi.Documents(served, schemas, version=VERSION)
+        self._build = build
+        self._ready = ready
+
+    def routes(self) -> list[route.Route]:
+        """All paths."""
+        table: list[tuple[str, Callable[[route.Call], Awaitable[route.Answer]]]] = [
+            ("/version", self._version),
+            ("/api", self._core),
+            ("/apis", self._groups),
+            ("/apis/{group}", self._group),
+            ("/openapi/v3", self._openapi_index),
+            ("/openapi/v3/{rest*}", self._openapi_document),
+            *((path, self._health) for path in _HEALTH_PATHS),
+            *((f"{path}/{{check}}", self._health) for path in _HEALTH_PATHS),
+        ]
+        group_versions = {(kind.group, kind.version) for kind in self._kinds}
+        table += [
+            (f"/apis/{group}/{version}" if group else f"/api/{version}", self._resources)
+            for group, version in sorted(group_versions)
+        ]
+        return [
+            route.Route(method="GET", path=path, access=route.Access(verb="get"), handle=handle)
+            for path, handle in table
+        ]
+
+    async def _version(self, call: route.Call) -> route.Answer:
+        major, minor, _ = VERSION.removeprefix("v").split(".")
+        return _json(
+            {
+                "major": major,
+                "minor": minor,
+                "gitVersion": f"{VERSION}+boxfleet-{self._build}",
+                "gitCommit": "",
+                "gitTreeState": "",
+                "buildDate": "",
+                "goVersion": "",
+                "compiler": platform.python_implementation(),
+                "platform": f"linux/{platform.machine()}",
+            }
+        )
+
+    async def _health(self, call: route.Call) -> route.Answer:
+        problem = self._ready() if call.path.startswith("/readyz") else ""
+        if problem:
+            text = f"[-]server failed: {problem}\n{call.path.split('/')[1]} check failed\n"
+            return route.Answer(status=500, body=text.encode(), content_type="text/plain; charset=utf-8")
+        text = "ok"
+        if "verbose" in call.query:
+            text = f"[+]server ok\n{call.path.split('/')[1]} check passed\n"
+        return route.Answer(body=text.encode(), content_type="text/plain; charset=utf-8")
+
+    async def _core(self, call: route.Call) -> route.Answer:
+        return self._aggregated(call, core=True) or _json(discovery.api_versions())
+
+    async def _groups(self, call: route.Call) -> route.Answer:
+        return self._aggregated(call, core=False) or _json(discovery.group_list(self._kinds))
+
+    def _aggregated(self, call: route.Call, *, core: bool) -> route.Answer | None:
+        version = discovery.wanted_version(call.headers.get("accept", ""))
+        if not version:
+            return None
+        body = msgspec.json.encode(discovery.aggregated(self._kinds, core=core, version=version))
+        tag = discovery.etag(body)
+        headers = [("etag", tag), ("vary", "Accept"), ("cache-control", "public")]
+        if call.headers.get("if-none-match") == tag:
+            return route.Answer(status=304, headers=headers)
+        return route.Answer(body=body, content_type=discovery.content_type(version), headers=headers)
+
+    async def _group(self, call: route.Call) -> route.Answer:
+        found = discovery.group(self._kinds, call.params["group"])
+        if found is None:
+            raise faults.no_such_path()
+        return _json(found)
+
+    async def _resources(self, call: route.Call) -> route.Answer:
+        *_, group, version = call.path.strip("/").split("/")
+        found = discovery.resource_list(self._kinds, group="" if group == "api" else group, version=version)
+        if found is None:
+            raise faults.no_such_path()
+        return _json(found)
+
+    async def _openapi_index(self, call: route.Call) -> route.Answer:
+        return route.Answer(body=self._openapi.index())
+
+    async def _openapi_document(self, call: route.Call) -> route.Answer:
+        found = self._openapi.document(call.params["rest"])
+        if found is None:
+            raise faults.no_such_path()
+        headers = [("etag", f'"{found.hash}"')]
+        if call.one("hash") == found.hash:
+            # The hash is part of the address, so this very document never changes.
+            headers.append(("cache-control", "public, immutable, max-age=31536000"))
+        if call.headers.get("if-none-match") == f'"{found.hash}"':
+            return route.Answer(status=304, headers=headers)
+        return route.Answer(body=found.body, headers=headers)
+
+
+def _json(document: object) -> route.Answer:
+    return route.Answer(body=msgspec.json.encode(document))

@@ -1,0 +1,215 @@
+"""Get and list, from memory."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import faults, negotiate, options, registry, route, selectors, tables
+from boxfleet.store import errors, rows
+
+_EXPIRED_CONTINUE = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
+_REVISION = re.compile(r"\d{1,18}")
+
+
+class _Token(msgspec.Struct):
+    """Where a list goes on: the revision it is read at (-1: the newest) and the last key that was given."""
+
+    rv: int
+    start: str
+    v: str = "meta.k8s.io/v1"
+
+
+class _ListMeta(msgspec.Struct, omit_defaults=True):
+    resourceVersion: str
+    continue_: str = msgspec.field(name="continue", default="")
+    remainingItemCount: int | None = None
+
+
+class Reading:
+    """The reading verbs of all kinds."""
+
+    def __init__(self, registry: registry.Registry) -> None:
+        self._registry = registry
+
+    async def get(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """One object, in the form that the client wants."""
+        form = negotiate.accepted(call.headers.get("accept", ""))
+        revision = parse_revision(call.one("resourceVersion"))
+        if revision > self._registry.store.revision:
+            raise faults.too_large_revision(revision, self._registry.store.revision)
+        row = self._registry.read(kind, namespace=call.params.get("namespace", ""), name=call.params["name"])
+        return self.rendered(call, kind, row.value, form)
+
+    def rendered(self, call: route.Call, kind: kinds.Kind, value: bytes, form: negotiate.Form) -> bytes:
+        """One object's bytes in a form."""
+        if not form.as_:
+            return value
+        obj = registry.decode(value)
+        if form.as_ == "Table":
+            table = tables.table(
+                kind,
+                [obj],
+                now=self._registry.clock.now(),
+                include=include_of(call),
+                resource_version=obj["metadata"]["resourceVersion"],
+            )
+            return encode_form(table, form)
+        return encode_form(tables.partial_metadata(obj), form)
+
+    async def list(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """All objects that match, or a page of them, in the form that the client wants."""
+        form = negotiate.accepted(call.headers.get("accept", ""))
+        selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
+        limit = options.integer(call, "limit")
+        namespace = call.params.get("namespace", "")
+        token, revision = self._position(call)
+        found = self._rows(kind, namespace, selection, token, revision)
+        if selection:
+            found = [row for row in found if selection.matches(row.value)]
+        metadata = _ListMeta(resourceVersion=str(revision))
+        if limit and len(found) > limit:
+            metadata.continue_ = _encode_token(_Token(rv=revision, start=found[limit - 1].key))
+            if not selection:
+                metadata.remainingItemCount = len(found) - limit
+            found = found[:limit]
+        values = [row.value for row in found]
+        if not form.as_:
+            return encode_list(kind, values, metadata)
+        return self._in_form(call, kind, values, metadata, form)
+
+    def _in_form(
+        self, call: route.Call, kind: kinds.Kind, values: Sequence[bytes], metadata: _ListMeta, form: negotiate.Form
+    ) -> bytes:
+        decoded = (registry.decode(value) for value in values)
+        if form.as_ == "Table":
+            table = tables.table(
+                kind,
+                decoded,
+                now=self._registry.clock.now(),
+                include=include_of(call),
+                resource_version=metadata.resourceVersion,
+                continue_token=metadata.continue_,
+                remaining=metadata.remainingItemCount,
+            )
+            return encode_form(table, form)
+        listing = tables.partial_metadata_list(decoded, metadata=msgspec.to_builtins(metadata))
+        return encode_form(listing, form)
+
+    def _position(self, call: route.Call) -> tuple[_Token | None, int]:
+        """Where a list begins and at which revision it is read; raises Fault 400, 422 and 504."""
+        current = self._registry.store.revision
+        match = call.one("resourceVersionMatch")
+        text = call.one("resourceVersion")
+        continued = call.one("continue")
+        problems = []
+        if match and continued:
+            problems.append("resourceVersionMatch is forbidden when continue is provided")
+        elif match and not text:
+            problems.append("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        elif match not in ("", "Exact", "NotOlderThan"):
+            problems.append('supported values: "Exact", "NotOlderThan"')
+        elif match == "Exact" and text == "0":
+            problems.append('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+        if problems:
+            raise faults.invalid_options(
+                "ListOptions",
+                [kinds.FieldError("resourceVersionMatch", problems[0], kinds.Reason.FORBIDDEN)],
+            )
+        if call.one("sendInitialEvents"):
+            raise faults.invalid_options(
+                "ListOptions",
+                [
+                    kinds.FieldError(
+                        "sendInitialEvents", "sendInitialEvents is forbidden for list", kinds.Reason.FORBIDDEN
+                    )
+                ],
+            )
+        if continued:
+            if text not in ("", "0"):
+                raise faults.bad_request("specifying resource version is not allowed when using continue")
+            token = _decode_token(continued)
+            return token, current if token.rv < 0 else token.rv
+        wanted = parse_revision(text)
+        if wanted > current:
+            raise faults.too_large_revision(wanted, current)
+        return None, wanted if match == "Exact" else current
+
+    def _rows(
+        self,
+        kind: kinds.Kind,
+        namespace: str,
+        selection: selectors.Selection,
+        token: _Token | None,
+        revision: int,
+    ) -> Sequence[rows.Row]:
+        prefix = registry.prefix(kind, namespace=namespace)
+        store = self._registry.store
+        if revision < store.revision and (token is None or token.rv >= 0):
+            try:
+                found = store.snapshot(prefix, revision=revision)
+            except errors.Compacted:
+                if token is None:
+                    raise faults.expired("The resourceVersion for the provided list is too old.") from None
+                fault = faults.expired(_EXPIRED_CONTINUE)
+                fault.metadata = {"continue": _encode_token(_Token(rv=-1, start=token.start))}
+                raise fault from None
+        elif selection.name and (namespace or not kind.namespaced):
+            row = store.get(registry.key(kind, namespace=namespace, name=selection.name))
+            found = [row] if row is not None else []
+        else:
+            found = store.range(prefix)
+        if token is not None:
+            found = [row for row in found if row.key > token.start]
+        return found
+
+
+def encode_list(kind: kinds.Kind, values: Sequence[bytes], metadata: object) -> bytes:
+    """A list of objects that are encoded already."""
+    head = f'{{"kind":"{kind.kind}List","apiVersion":"{kind.api_version}","metadata":'.encode()
+    return b"".join((head, msgspec.json.encode(metadata), b',"items":[', b",".join(values), b"]}"))
+
+
+def encode_form(document: dict[str, Any], form: negotiate.Form) -> bytes:
+    """A Table or its like, in the version of meta.k8s.io that was asked for."""
+    document["apiVersion"] = f"meta.k8s.io/{form.version}"
+    return msgspec.json.encode(document)
+
+
+def include_of(call: route.Call) -> tables.Include:
+    """What rows of a table carry; raises Fault 400."""
+    include = call.one("includeObject", "Metadata")
+    if include not in ("None", "Metadata", "Object"):
+        raise faults.bad_request(
+            f'includeObject is {faults.shown(include)}: it must be one of "None", "Metadata" and "Object"'
+        )
+    return cast(tables.Include, include)
+
+
+def parse_revision(text: str) -> int:
+    """A resourceVersion in a query, 0 when it is not there; raises Fault 400."""
+    if not text:
+        return 0
+    if _REVISION.fullmatch(text) is None:
+        raise faults.bad_request(f"invalid resource version {faults.shown(text)}: it must be one that the server gave")
+    return int(text)
+
+
+def _encode_token(token: _Token) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
+
+
+def _decode_token(text: str) -> _Token:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
+    except (msgspec.DecodeError, binascii.Error, ValueError):
+        raise faults.bad_request("continue key is not valid: take it unchanged from the list before") from None

@@ -1,0 +1,124 @@
+"""The table of all routes of all kinds, each with its access."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import deleting, negotiate, reading, route, subresources, watching, writing
+
+_Verb = Callable[[route.Call, kinds.Kind], Awaitable[bytes]]
+
+
+class KindRoutes:
+    """Makes the routes of kinds from the verbs."""
+
+    def __init__(
+        self,
+        *,
+        reading: reading.Reading,
+        watching: watching.Watching,
+        writing: writing.Writing,
+        deleting: deleting.Deleting,
+        subresources: subresources.Subresources,
+    ) -> None:
+        self._reading = reading
+        self._watching = watching
+        self._writing = writing
+        self._deleting = deleting
+        self._parts = subresources
+
+    def of_all(self, served: Sequence[kinds.Kind]) -> list[route.Route]:
+        """The routes of all kinds."""
+        return [entry for kind in served for entry in self.of(kind)]
+
+    def of(self, kind: kinds.Kind) -> list[route.Route]:
+        """The routes of one kind: collection, object, subresources."""
+        root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+        everywhere = f"{root}/{kind.plural}"
+        collection = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else everywhere
+        item = f"{collection}/{{name}}"
+        write = self._writing
+        table: list[tuple[str, str, str, str, route.Handler]] = [
+            ("GET", collection, "list", "", self._list(kind)),
+            ("POST", collection, "create", "", self._answer(kind, write.create, status=201)),
+            ("DELETE", collection, "deletecollection", "", self._answer(kind, self._deleting.delete_collection)),
+            ("GET", item, "get", "", self._answer(kind, self._reading.get, final=True)),
+            ("PUT", item, "update", "", self._answer(kind, write.replace)),
+            ("PATCH", item, "patch", "", self._answer(kind, write.patch)),
+            ("DELETE", item, "delete", "", self._answer(kind, self._deleting.delete)),
+        ]
+        if kind.namespaced:
+            table.append(("GET", everywhere, "list", "", self._list(kind)))
+        if kind.status:
+            table += [
+                ("GET", f"{item}/status", "get", "status", self._answer(kind, self._reading.get, final=True)),
+                ("PUT", f"{item}/status", "update", "status", self._answer(kind, self._replace_status)),
+                ("PATCH", f"{item}/status", "patch", "status", self._answer(kind, self._patch_status)),
+            ]
+        if kind.scale is not None:
+            parts = self._parts
+            table += [
+                ("GET", f"{item}/scale", "get", "scale", self._answer(kind, parts.get_scale, final=True)),
+                ("PUT", f"{item}/scale", "update", "scale", self._answer(kind, parts.put_scale, final=True)),
+                ("PATCH", f"{item}/scale", "patch", "scale", self._answer(kind, parts.patch_scale, final=True)),
+            ]
+        table += self._standard(kind, item)
+        return [
+            route.Route(
+                method=method,
+                path=path,
+                access=route.Access(verb=verb, group=kind.group, resource=kind.plural, subresource=part),
+                handle=handle,
+            )
+            for method, path, verb, part, handle in table
+        ]
+
+    def _standard(self, kind: kinds.Kind, item: str) -> list[tuple[str, str, str, str, route.Handler]]:
+        """What only single standard kinds have."""
+        parts = self._parts
+        if kind.qualified == "pods":
+            return [
+                (
+                    "POST",
+                    f"{item}/binding",
+                    "create",
+                    "binding",
+                    self._answer(kind, parts.bind, status=201, final=True),
+                ),
+                (
+                    "POST",
+                    f"{item}/eviction",
+                    "create",
+                    "eviction",
+                    self._answer(kind, parts.evict, status=201, final=True),
+                ),
+            ]
+        if kind.qualified == "namespaces":
+            return [("PUT", f"{item}/finalize", "update", "finalize", self._answer(kind, parts.finalize))]
+        return []
+
+    def _answer(self, kind: kinds.Kind, verb: _Verb, *, status: int = 200, final: bool = False) -> route.Handler:
+        """A handler from a verb. What it returns is an object still to be put into form, unless it is final."""
+
+        async def handle(call: route.Call) -> route.Answer:
+            form = negotiate.accepted(call.headers.get("accept", ""))
+            body = await verb(call, kind)
+            if form.as_ and not final and not body.startswith(b'{"kind":"Status"'):
+                body = self._reading.rendered(call, kind, body, form)
+            return route.Answer(status=status, body=body)
+
+        return handle
+
+    def _list(self, kind: kinds.Kind) -> route.Handler:
+        async def handle(call: route.Call) -> route.Answer | None:
+            if call.flag("watch"):
+                await self._watching.watch(call, kind)
+                return None
+            return route.Answer(body=await self._reading.list(call, kind))
+
+        return handle
+
+    async def _replace_status(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        return await self._writing.replace(call, kind, subresource="status")
+
+    async def _patch_status(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        return await self._writing.patch(call, kind, subresource="status")

@@ -1,0 +1,77 @@
+"""Rules that Kubernetes ties to single standard kinds, all in one place.
+
+Everything else in this package is the same for every kind.
+"""
+
+import base64
+from typing import Any
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import faults
+
+JsonObject = dict[str, Any]
+
+KUBERNETES_FINALIZER = "kubernetes"
+# They are there from the start; the first three can never be deleted.
+SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_LASTING_NAMESPACES = SYSTEM_NAMESPACES[:3]
+
+
+def is_namespace(kind: kinds.Kind) -> bool:
+    """Whether the kind is the one that others live in."""
+    return not kind.group and kind.kind == "Namespace"
+
+
+def registers_with_status(kind: kinds.Kind) -> bool:
+    """Nodes register with their status; of all others it is dropped on creation."""
+    return not kind.group and kind.kind == "Node"
+
+
+def on_create(kind: kinds.Kind, obj: JsonObject) -> None:
+    """Fill in what the server itself adds."""
+    if is_namespace(kind):
+        obj.setdefault("spec", {})["finalizers"] = [KUBERNETES_FINALIZER]
+        obj["status"] = {"phase": "Active"}
+        _name_label(obj)
+    _fold_secret(kind, obj)
+
+
+def on_update(kind: kinds.Kind, new: JsonObject, old: JsonObject) -> None:
+    """Keep what only the server changes."""
+    if is_namespace(kind):
+        new["spec"] = old.get("spec", {})
+        _name_label(new)
+    _fold_secret(kind, new)
+
+
+def on_delete(kind: kinds.Kind, obj: JsonObject) -> None:
+    """Show in the object that it is going."""
+    if is_namespace(kind):
+        obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
+
+
+def check_delete(kind: kinds.Kind, name: str) -> None:
+    """Refuse what must stay; raises Fault 403."""
+    if is_namespace(kind) and name in _LASTING_NAMESPACES:
+        raise faults.forbidden(kind, name, "this namespace may not be deleted")
+
+
+def holds(kind: kinds.Kind, obj: JsonObject) -> bool:
+    """A Namespace stays until its content is gone and `spec.finalizers` is empty."""
+    return is_namespace(kind) and bool(obj.get("spec", {}).get("finalizers"))
+
+
+def _name_label(obj: JsonObject) -> None:
+    labels = obj["metadata"].get("labels") or {}
+    obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": obj["metadata"]["name"]}
+
+
+def _fold_secret(kind: kinds.Kind, obj: JsonObject) -> None:
+    """``stringData`` is for writing only: it goes into ``data``."""
+    if kind.group or kind.kind != "Secret":
+        return
+    texts = obj.pop("stringData", None)
+    if texts:
+        data = obj.get("data") or {}
+        obj["data"] = data | {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    obj.setdefault("type", "Opaque")

@@ -1,0 +1,205 @@
+"""Subresources of standard kinds: scale, binding, eviction, and the end of a Namespace."""
+
+import copy
+import datetime
+from typing import Any
+
+import msgspec
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import bodies, deleting, faults, options, registry, route, writing
+from boxfleet.kit import clock
+
+JsonObject = dict[str, Any]
+
+_SCALE = kinds.Kind(group="autoscaling", version="v1", kind="Scale", plural="scales", singular="scale", namespaced=True)
+_CREATED: JsonObject = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+class Subresources:
+    """What can be done to a part of an object."""
+
+    def __init__(self, registry: registry.Registry, writing: writing.Writing, deleting: deleting.Deleting) -> None:
+        self._registry = registry
+        self._writing = writing
+        self._deleting = deleting
+
+    async def get_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """The Scale (autoscaling/v1) of an object."""
+        row = self._registry.read(kind, namespace=call.params.get("namespace", ""), name=call.params["name"])
+        return msgspec.json.encode(_scale_of(kind, registry.decode(row.value)))
+
+    async def put_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Set the number of replicas from a whole Scale."""
+        wanted = options.for_write(call, type_name="UpdateOptions")
+        body = await self._writing.read_body(call)
+        return await self._set_scale(call, kind, lambda _: body, dry_run=wanted.dry_run)
+
+    async def patch_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Set the number of replicas from a patch of the Scale."""
+        wanted = options.for_write(call, type_name="PatchOptions")
+        # A Scale is flat: a strategic merge of it is a merge.
+        apply = await self._writing.read_patch(call, _SCALE, strategic=False)
+        return await self._set_scale(call, kind, apply, dry_run=wanted.dry_run)
+
+    async def bind(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Give a Pod its node (core/v1 Binding); once, and only to the Pod that was meant."""
+        wanted = options.for_write(call, type_name="CreateOptions")
+        body = await self._writing.read_body(call)
+        name = call.params["name"]
+        target = body.get("target")
+        given = body.get("metadata") or {}
+        node = target.get("name") if isinstance(target, dict) else None
+        if not isinstance(node, str) or not node:
+            raise faults.invalid(
+                _binding(),
+                name,
+                [kinds.FieldError("target.name", "Required value: which node", kinds.Reason.REQUIRED)],
+            )
+        if not isinstance(given, dict) or given.get("name") not in (None, "", name):
+            raise faults.bad_request(
+                f"the name of the object ({given.get('name') if isinstance(given, dict) else given}) does not match "
+                f"the name on the URL ({name})"
+            )
+
+        def change(pod: JsonObject) -> JsonObject:
+            uid = pod["metadata"]["uid"]
+            if given.get("uid") not in (None, "", uid):
+                raise faults.conflict(
+                    kind,
+                    name,
+                    f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {uid}",
+                )
+            if "deletionTimestamp" in pod["metadata"]:
+                raise faults.conflict(kind, name, f"pod {name} is being deleted, cannot be assigned to a host")
+            bound = pod["spec"].get("nodeName")
+            if bound:
+                raise faults.conflict(kind, name, f'pod {name} is already assigned to node "{bound}"')
+            pod["spec"]["nodeName"] = node
+            annotations = given.get("annotations")
+            if isinstance(annotations, dict):
+                pod["metadata"]["annotations"] = {**pod["metadata"].get("annotations", {}), **annotations}
+            _set_scheduled(pod, self._registry.clock.now())
+            return pod
+
+        await self._change_whole(call, kind, change, dry_run=wanted.dry_run)
+        return msgspec.json.encode(_CREATED)
+
+    async def evict(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Delete a Pod politely (policy/v1 Eviction)."""
+        body = bodies.decode_object(await bodies.read(call))
+        given = body.get("deleteOptions")
+        wanted = options.for_delete(call, msgspec.json.encode(given) if given is not None else b"")
+        await self._deleting.delete_object(
+            kind, namespace=call.params["namespace"], name=call.params["name"], wanted=wanted
+        )
+        return msgspec.json.encode(_CREATED)
+
+    async def finalize(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Set a Namespace's ``spec.finalizers``; when none is left and it is being deleted, it goes."""
+        wanted = options.for_write(call, type_name="UpdateOptions")
+        body = await self._writing.read_body(call)
+        self._writing.check_schema(kind, body, name=call.params["name"], wanted=wanted, warnings=call.warnings)
+        return await self._writing.update(
+            kind,
+            namespace="",
+            name=call.params["name"],
+            change=lambda _: copy.deepcopy(body),
+            subresource="finalize",
+            dry_run=wanted.dry_run,
+        )
+
+    async def _set_scale(self, call: route.Call, kind: kinds.Kind, apply: "writing.Apply", *, dry_run: bool) -> bytes:
+        layout = kind.scale or kinds.Scale()
+        name = call.params["name"]
+
+        def change(obj: JsonObject) -> JsonObject:
+            scale = apply(_scale_of(kind, obj))
+            replicas = _replicas_of(scale, name)
+            revision = (scale.get("metadata") or {}).get("resourceVersion")
+            if revision:
+                obj["metadata"]["resourceVersion"] = revision
+            _put(obj, layout.spec_replicas, replicas)
+            checked = self._registry.schemas.check(kind, obj)
+            if checked.errors:
+                raise faults.invalid(kind, name, checked.errors, obj=obj)
+            return obj
+
+        value = await self._writing.update(
+            kind, namespace=call.params.get("namespace", ""), name=name, change=change, dry_run=dry_run
+        )
+        return msgspec.json.encode(_scale_of(kind, registry.decode(value)))
+
+    async def _change_whole(
+        self, call: route.Call, kind: kinds.Kind, change: "writing.Apply", *, dry_run: bool
+    ) -> None:
+        await self._writing.update(
+            kind,
+            namespace=call.params["namespace"],
+            name=call.params["name"],
+            change=change,
+            subresource="binding",
+            dry_run=dry_run,
+        )
+
+
+def _scale_of(kind: kinds.Kind, obj: JsonObject) -> JsonObject:
+    layout = kind.scale or kinds.Scale()
+    data = obj["metadata"]
+    selector = _find(obj, layout.selector)
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            key: data[key]
+            for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+            if key in data
+        },
+        "spec": {"replicas": _find(obj, layout.spec_replicas) or 0},
+        "status": {
+            "replicas": _find(obj, layout.status_replicas) or 0,
+            **({"selector": selector} if selector else {}),
+        },
+    }
+
+
+def _replicas_of(scale: Any, name: str) -> int:
+    spec = scale.get("spec") if isinstance(scale, dict) else None
+    replicas = (spec or {}).get("replicas", 0) if isinstance(spec, dict | None) else None
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        raise faults.invalid(
+            _SCALE,
+            name,
+            [
+                kinds.FieldError(
+                    "spec.replicas", f"Invalid value: {faults.shown(replicas)}: must be a number, 0 or more"
+                )
+            ],
+        )
+    if not isinstance(scale.get("metadata", {}), dict):
+        raise faults.bad_request("metadata of the Scale is not an object")
+    return replicas
+
+
+def _set_scheduled(pod: JsonObject, now: datetime.datetime) -> None:
+    status = pod.setdefault("status", {})
+    conditions = [one for one in status.get("conditions") or [] if one.get("type") != "PodScheduled"]
+    conditions.append({"type": "PodScheduled", "status": "True", "lastTransitionTime": clock.stamp(now)})
+    status["conditions"] = conditions
+
+
+def _find(obj: Any, path: str) -> Any:
+    for step in path.strip(".").split("."):
+        obj = obj.get(step) if isinstance(obj, dict) else None
+    return obj
+
+
+def _put(obj: JsonObject, path: str, value: object) -> None:
+    *steps, last = path.strip(".").split(".")
+    for step in steps:
+        obj = obj.setdefault(step, {})
+    obj[last] = value
+
+
+def _binding() -> kinds.Kind:
+    return kinds.Kind(group="", version="v1", kind="Binding", plural="bindings", singular="binding", namespaced=True)

@@ -1,0 +1,224 @@
+"""Watch: what is there, then every change, as lines of JSON for as long as the client listens."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import faults, negotiate, options, reading, registry, route, selectors, tables
+from boxfleet.store import errors, rows
+
+# Seconds between bookmarks, as often as Kubernetes sends them.
+_BOOKMARK_EVERY = 60.0
+# A watch without a time limit ends between half an hour and an hour, at different times for different clients.
+_SHORTEST, _SPREAD = 1800, 1800
+# Bytes per message to the HTTP server: enough to share its cost, not so much that it waits in memory.
+_CHUNK = 256 * 1024
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+class Watching:
+    """The watch verb of all kinds."""
+
+    def __init__(self, registry: registry.Registry) -> None:
+        self._registry = registry
+
+    async def watch(self, call: route.Call, kind: kinds.Kind) -> None:
+        """Answer with a stream of events."""
+        form = negotiate.accepted(call.headers.get("accept", ""))
+        stream = _Stream(self._registry, call, kind, form)
+        try:
+            subscription = stream.subscribe()
+        except errors.Compacted as error:
+            # As the real server: the answer begins well and says in its first event that it cannot go on.
+            await _start(call)
+            line = msgspec.json.encode({"type": "ERROR", "object": faults.expired(str(error)).status()})
+            await call.send({"type": "http.response.body", "body": line + b"\n"})
+            return
+        except errors.Closed as error:
+            raise faults.unavailable(str(error)) from None
+        with subscription:
+            await _start(call)
+            async with asyncio.TaskGroup() as group:
+                listener = group.create_task(_close_when_gone(call, subscription))
+                try:
+                    async for chunk in stream.chunks(subscription):
+                        await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    await call.send({"type": "http.response.body", "body": b""})
+                finally:
+                    listener.cancel()
+
+
+class _Stream:
+    """One client's watch."""
+
+    def __init__(self, registry_: registry.Registry, call: route.Call, kind: kinds.Kind, form: negotiate.Form) -> None:
+        self._registry = registry_
+        self._kind = kind
+        self._form = form
+        self._include = reading.include_of(call)
+        self._selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
+        self._prefix = registry.prefix(kind, namespace=call.params.get("namespace", ""))
+        self._bookmarks = call.flag("allowWatchBookmarks")
+        self._seconds = options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD)
+        self._initial: Sequence[rows.Row] = ()
+        self._headers = True
+        text = call.one("resourceVersion")
+        self._after = reading.parse_revision(text)
+        self._initial_end = self._wants_initial_events(call)
+        self._wants_state = self._initial_end or (self._after == 0 and call.one("sendInitialEvents") != "false")
+
+    def subscribe(self) -> rows.Subscription:
+        """Take the state and the place in the log at the same moment; raises Compacted."""
+        store = self._registry.store
+        after = self._after
+        if self._initial_end and after > store.revision:
+            raise faults.too_large_revision(after, store.revision)
+        if self._wants_state:
+            after = store.revision
+            self._initial = store.range(self._prefix)
+        elif after == 0:
+            after = store.revision
+        return store.watch(self._prefix, after=after)
+
+    async def chunks(self, subscription: rows.Subscription) -> AsyncIterator[bytes]:
+        """Lines, several at a time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._seconds
+        revision = self._registry.store.revision
+        for chunk in _joined(self._initial_lines()):
+            yield chunk
+        self._initial = ()
+        if self._initial_end:
+            yield self._bookmark(revision, initial_end=True)
+        next_bookmark = loop.time() + _BOOKMARK_EVERY
+        while not subscription.closed and (now := loop.time()) < end:
+            wait = min(end, next_bookmark) - now if self._bookmarks else end - now
+            changes = await subscription.take(timeout=max(wait, 0.001))
+            if changes:
+                for chunk in _joined(self._lines(changes)):
+                    yield chunk
+            elif self._bookmarks and not subscription.closed and loop.time() >= min(next_bookmark, end):
+                # Nothing waits, so everything up to the present revision has been said.
+                yield self._bookmark(self._registry.store.revision)
+                next_bookmark = loop.time() + _BOOKMARK_EVERY
+
+    def _initial_lines(self) -> Iterator[bytes]:
+        for row in self._initial:
+            if self._selection.matches(row.value):
+                yield self._line("ADDED", row.value)
+
+    def _lines(self, changes: Sequence[rows.Change]) -> Iterator[bytes]:
+        for change in changes:
+            event = self._event(change)
+            if not event:
+                continue
+            if event == "DELETED" and not change.deleted:
+                yield self._line(event, _last_match(change))
+            elif self._form.as_:
+                yield self._line(event, change.value)
+            else:
+                # One encoding for all who watch.
+                line = change.memo.get(event)
+                if line is None:
+                    line = change.memo[event] = self._line(event, change.value)
+                yield line
+
+    def _event(self, change: rows.Change) -> str:
+        """What a change is to somebody who sees only what is selected; empty when it is nothing."""
+        before = change.before is not None and self._selection.matches(change.before)
+        if change.deleted:
+            return "DELETED" if before else ""
+        if self._selection.matches(change.value):
+            return "MODIFIED" if before else "ADDED"
+        return "DELETED" if before else ""
+
+    def _line(self, event: str, value: bytes) -> bytes:
+        if self._form.as_ == "Table":
+            value = self._table(value)
+        elif self._form.as_:
+            value = reading.encode_form(tables.partial_metadata(registry.decode(value)), self._form)
+        return b"".join((b'{"type":"', event.encode(), b'","object":', value, b"}\n"))
+
+    def _table(self, value: bytes) -> bytes:
+        obj = registry.decode(value)
+        table = tables.table(
+            self._kind,
+            [obj],
+            now=self._registry.clock.now(),
+            include=self._include,
+            resource_version=obj["metadata"]["resourceVersion"],
+            headers=self._headers,
+        )
+        self._headers = False
+        return reading.encode_form(table, self._form)
+
+    def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if initial_end:
+            metadata["annotations"] = {_INITIAL_EVENTS_END: "true"}
+        obj: dict[str, Any] = {"kind": self._kind.kind, "apiVersion": self._kind.api_version, "metadata": metadata}
+        if self._form.as_ == "Table":
+            empty = tables.table(
+                self._kind, [], now=self._registry.clock.now(), resource_version=str(revision), headers=self._headers
+            )
+            obj = empty | {"apiVersion": f"meta.k8s.io/{self._form.version}"}
+            self._headers = False
+        elif self._form.as_:
+            obj |= {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}"}
+        return msgspec.json.encode({"type": "BOOKMARK", "object": obj}) + b"\n"
+
+    def _wants_initial_events(self, call: route.Call) -> bool:
+        """Whether the state is wanted first, with a bookmark behind it; raises Fault 422 and 400."""
+        wanted = call.flag("sendInitialEvents")
+        match = call.one("resourceVersionMatch")
+        if call.one("sendInitialEvents") and match != "NotOlderThan":
+            problem = 'sendInitialEvents requires setting resourceVersionMatch to "NotOlderThan"'
+            field = "resourceVersionMatch"
+        elif match and not call.one("sendInitialEvents"):
+            problem = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            field = "resourceVersionMatch"
+        elif wanted and not self._bookmarks:
+            problem = "sendInitialEvents requires allowWatchBookmarks"
+            field = "allowWatchBookmarks"
+        else:
+            return wanted
+        raise faults.invalid_options(
+            "ListOptions", [kinds.FieldError(field, f"Forbidden: {problem}", kinds.Reason.FORBIDDEN)]
+        )
+
+
+def _last_match(change: rows.Change) -> bytes:
+    """An object that left the selection: its last state that was in it, at the revision at which it left."""
+    obj = registry.decode(change.before or b"{}")
+    obj["metadata"]["resourceVersion"] = str(change.revision)
+    return msgspec.json.encode(obj)
+
+
+def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size >= _CHUNK:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+async def _start(call: route.Call) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
+    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _close_when_gone(call: route.Call, subscription: rows.Subscription) -> None:
+    """End the stream when the client has left."""
+    while (await call.receive())["type"] != "http.disconnect":
+        continue
+    subscription.close()

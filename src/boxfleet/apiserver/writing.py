@@ -1,0 +1,292 @@
+"""Create, replace and patch."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from boxfleet.api import kind as kinds
+from boxfleet.apiserver import bodies, faults, metadata, negotiate, objects, options, registry, route, schema, standard
+from boxfleet.kit import ids, patch
+from boxfleet.store import errors
+
+JsonObject = dict[str, Any]
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+# Makes the wanted object from the stored one.
+Apply = Callable[[JsonObject], Any]
+
+# Generated names that are tried before giving up.
+_NAME_TRIES = 8
+# How often a patch is made again on a newer state.
+_CONFLICT_TRIES = 20
+
+
+class Writing:
+    """The writing verbs of all kinds."""
+
+    def __init__(self, registry: registry.Registry) -> None:
+        self._registry = registry
+
+    async def create(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Create the object in the body; returns it as stored."""
+        wanted = options.for_write(call, type_name="CreateOptions")
+        obj = await self.read_body(call)
+        return await self.create_object(
+            kind, obj, namespace=call.params.get("namespace", ""), wanted=wanted, warnings=call.warnings
+        )
+
+    async def create_object(
+        self,
+        kind: kinds.Kind,
+        obj: JsonObject,
+        *,
+        namespace: str,
+        wanted: options.WriteOptions = options.WriteOptions(),  # noqa: B008
+        warnings: list[str] | None = None,
+    ) -> bytes:
+        """Create an object from plain JSON data."""
+        objects.check_type(kind, obj)
+        name = _early_name(obj)
+        self.check_schema(kind, obj, name=name, wanted=wanted, warnings=warnings)
+        obj = objects.prepare_create(kind, obj, namespace=namespace, now=self._registry.clock.now(), uid=ids.new_uid())
+        prefix = obj["metadata"].get("generateName", "")
+        generated = not obj["metadata"]["name"] and bool(prefix)
+        if not obj["metadata"]["name"] and not generated:
+            raise faults.invalid(
+                kind,
+                "",
+                [
+                    kinds.FieldError(
+                        "metadata.name", "Required value: name or generateName is required", kinds.Reason.REQUIRED
+                    )
+                ],
+            )
+        for _ in range(_NAME_TRIES if generated else 1):
+            if generated:
+                self._generate_name(kind, obj, prefix)
+            name = obj["metadata"]["name"]
+            self.check_rules(kind, obj, None)
+            self._check_namespace(kind, namespace, name)
+            if wanted.dry_run:
+                if self._registry.store.get(registry.key(kind, namespace=namespace, name=name)) is None:
+                    return msgspec.json.encode(obj)
+                continue
+            try:
+                return await self._registry.put(kind, obj, expected=0)
+            except errors.Conflict:
+                continue
+        raise faults.name_exhausted(kind, prefix) if generated else faults.already_exists(kind, name)
+
+    async def replace(self, call: route.Call, kind: kinds.Kind, *, subresource: str = "") -> bytes:
+        """Replace the object (or its status) by the body."""
+        wanted = options.for_write(call, type_name="UpdateOptions")
+        body = await self.read_body(call)
+        objects.check_type(kind, body)
+        name = call.params["name"]
+        self.check_schema(kind, body, name=name, wanted=wanted, warnings=call.warnings)
+        given = body.get("metadata") or {}
+        if not kind.strategic and not subresource and not given.get("resourceVersion"):
+            # Custom resources are never overwritten unseen.
+            self._registry.read(kind, namespace=call.params.get("namespace", ""), name=name)
+            raise faults.invalid(
+                kind,
+                name,
+                [kinds.FieldError("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")],
+            )
+        return await self.update(
+            kind,
+            namespace=call.params.get("namespace", ""),
+            name=name,
+            change=lambda _: copy.deepcopy(body),
+            subresource=subresource,
+            dry_run=wanted.dry_run,
+        )
+
+    async def patch(self, call: route.Call, kind: kinds.Kind, *, subresource: str = "") -> bytes:
+        """Patch the object (or its status) by the body."""
+        wanted = options.for_write(call, type_name="PatchOptions")
+        name = call.params["name"]
+        apply = await self.read_patch(call, kind, strategic=kind.strategic)
+
+        def change(current: JsonObject) -> JsonObject:
+            patched = apply(current)
+            if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
+                raise faults.bad_request("the patch makes no object")
+            objects.check_type(kind, patched)
+            self.check_schema(kind, patched, name=name, wanted=wanted, warnings=call.warnings, patched=True)
+            return patched
+
+        return await self.update(
+            kind,
+            namespace=call.params.get("namespace", ""),
+            name=name,
+            change=change,
+            subresource=subresource,
+            dry_run=wanted.dry_run,
+        )
+
+    async def update(
+        self,
+        kind: kinds.Kind,
+        *,
+        namespace: str,
+        name: str,
+        change: Apply,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> bytes:
+        """Change a stored object, again on a newer state when another write came first.
+
+        `change` gets a copy of the stored object and returns the wanted one. A resourceVersion in it that is not
+        the stored one is a conflict; an update that changes nothing writes nothing.
+        """
+        for _ in range(_CONFLICT_TRIES):
+            row = self._registry.read(kind, namespace=namespace, name=name)
+            old = registry.decode(row.value)
+            new = objects.prepare_update(kind, change(copy.deepcopy(old)), old, subresource=subresource)
+            self.check_rules(kind, new, old)
+            if new == old:
+                return row.value
+            if dry_run:
+                return msgspec.json.encode(new)
+            # The last finalizer is gone, and nothing else holds it.
+            gone = "deletionTimestamp" in old["metadata"] and not objects.held(kind, new)
+            try:
+                return await self._registry.put(kind, new, expected=row.revision, deleted=gone)
+            except errors.Conflict:
+                # A pinned resourceVersion shows itself as a conflict on the next look.
+                continue
+        raise faults.modified(kind, name)
+
+    async def read_body(self, call: route.Call) -> JsonObject:
+        """The JSON object in the body; raises Fault 400, 413 and 415."""
+        if negotiate.content_type(call.headers.get("content-type", "")) != negotiate.JSON:
+            raise faults.unsupported_media_type([negotiate.JSON])
+        return bodies.decode_object(await bodies.read(call))
+
+    async def read_patch(self, call: route.Call, kind: kinds.Kind, *, strategic: bool) -> Apply:
+        """The patch in the body as a function; raises Fault 400, 413 and 415."""
+        media = negotiate.content_type(call.headers.get("content-type", ""))
+        known = [JSON_PATCH, MERGE_PATCH, *([STRATEGIC_PATCH] if strategic else [])]
+        if media not in known:
+            raise faults.unsupported_media_type(known)
+        body = bodies.decode(await bodies.read(call))
+        if media == JSON_PATCH:
+            return lambda current: _json_patch(kind, current, body)
+        if not isinstance(body, dict):
+            raise faults.bad_request("the patch is not a JSON object")
+        if media == MERGE_PATCH:
+            return lambda current: patch.merge(current, body)
+        return lambda current: self._strategic(kind, current, body)
+
+    def check_schema(
+        self,
+        kind: kinds.Kind,
+        obj: JsonObject,
+        *,
+        name: str,
+        wanted: options.WriteOptions,
+        warnings: list[str] | None,
+        patched: bool = False,
+    ) -> None:
+        """Hold an object against its schema and prune it in place; raises Fault 400 (strict) and 422."""
+        checked = self._registry.schemas.check(kind, obj)
+        if checked.unknown and wanted.validation == "Strict":
+            listed = ", ".join(f"unknown field {faults.shown(path)}" for path in checked.unknown)
+            if patched:
+                raise faults.invalid(
+                    kind, name, [kinds.FieldError("patch", f"Invalid value: strict decoding error: {listed}")]
+                )
+            raise faults.bad_request(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"strict decoding error: {listed}"
+            )
+        if checked.unknown and wanted.validation == "Warn" and warnings is not None:
+            texts = [f'unknown field "{path}"' for path in checked.unknown]
+            # A patch that is made again must not warn again.
+            warnings.extend(text for text in texts if text not in warnings)
+        if checked.errors:
+            raise faults.invalid(kind, name, checked.errors, obj=obj)
+        if checked.prunable:
+            self._registry.schemas.prune(kind, obj)
+
+    def check_rules(self, kind: kinds.Kind, new: JsonObject, old: JsonObject | None) -> None:
+        """Hold a prepared object against the rules of metadata and of its kind; raises Fault 422."""
+        found = metadata.validate(kind, new)
+        if old is not None:
+            found += objects.finalizer_errors(new, old)
+        found += kind.validate(new, old)
+        if found:
+            raise faults.invalid(kind, new["metadata"]["name"], found, obj=new)
+
+    def _strategic(self, kind: kinds.Kind, current: JsonObject, body: JsonObject) -> JsonObject:
+        try:
+            return self._registry.schemas.strategic_merge(kind, current, body)
+        except schema.PatchError as error:
+            raise faults.bad_request(str(error)) from None
+
+    def _generate_name(self, kind: kinds.Kind, obj: JsonObject, prefix: str) -> None:
+        obj["metadata"]["name"] = prefix[: metadata.GENERATED_PREFIX_LIMIT] + ids.name_suffix()
+        name_faults = metadata.name_faults(obj["metadata"]["name"], limit=kind.name_limit)
+        if name_faults:
+            errors_ = [
+                kinds.FieldError("metadata.generateName", f"Invalid value: {faults.shown(prefix)}: {text}")
+                for text in name_faults
+            ]
+            raise faults.invalid(kind, "", errors_)
+
+    def _check_namespace(self, kind: kinds.Kind, namespace: str, name: str) -> None:
+        """Nothing is created in a Namespace that is not there or on its way out; raises Fault 404 and 403."""
+        spaces = self._registry.kind("namespaces")
+        if not kind.namespaced or spaces is None:
+            return
+        space = registry.decode(self._registry.read(spaces, namespace="", name=namespace).value)
+        if "deletionTimestamp" in space["metadata"]:
+            raise faults.forbidden(
+                kind,
+                name,
+                f"unable to create new content in namespace {namespace} because it is being terminated",
+                causes=[
+                    {
+                        "reason": "NamespaceTerminating",
+                        "message": f"namespace {namespace} is being terminated",
+                        "field": "metadata.namespace",
+                    }
+                ],
+            )
+
+
+async def ensure_namespaces(writing: Writing, kind: kinds.Kind) -> None:
+    """Make the namespaces that are always there."""
+    for name in standard.SYSTEM_NAMESPACES:
+        try:
+            await writing.create_object(kind, {"metadata": {"name": name}}, namespace="")
+        except faults.Fault as fault:
+            if fault.reason != "AlreadyExists":
+                raise
+
+
+def _json_patch(kind: kinds.Kind, current: JsonObject, body: Any) -> Any:
+    try:
+        return patch.apply(current, body)
+    except patch.PatchError as error:
+        raise faults.bad_request(f"the JSON patch is malformed: {error}") from None
+    except patch.PathError as error:
+        raise faults.Fault(
+            422,
+            "Invalid",
+            f"the server rejected our request due to an error in our request: {error}",
+            details={"name": current["metadata"]["name"], "kind": kind.plural},
+        ) from None
+
+
+def _early_name(obj: JsonObject) -> str:
+    """The name for messages, before anything is known to be well-formed."""
+    data = obj.get("metadata")
+    name = data.get("name") if isinstance(data, dict) else ""
+    return name if isinstance(name, str) else ""

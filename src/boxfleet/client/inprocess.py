@@ -1,0 +1,131 @@
+"""A transport that calls an ASGI app of the same process: no socket, no TLS, the same API."""
+
+import asyncio
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from boxfleet.client import errors, transport
+
+Message = MutableMapping[str, Any]
+App = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+# Messages of a stream that may wait for their reader; then the app waits, as it would on a socket.
+_BACKLOG = 16
+
+
+class InProcess:
+    """Calls an app directly. Use it on the app's own event loop."""
+
+    def __init__(self, app: App, *, token: str) -> None:
+        self._app = app
+        self._headers = [(b"authorization", f"Bearer {token}".encode()), (b"accept", b"application/json")]
+
+    async def request(
+        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+    ) -> transport.Response:
+        """Send a request and read the whole answer."""
+        exchange = _Exchange(body)
+        await self._app(self._scope(method, path, query, content_type), exchange.receive, exchange.collect)
+        if exchange.status == 0:
+            raise _unanswered()
+        return transport.Response(exchange.status, b"".join(exchange.chunks))
+
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+        """Read an answer that goes on, line by line; leaving the loop ends the call."""
+        exchange = _Exchange(b"")
+        scope = self._scope("GET", path, query, "")
+        call = asyncio.create_task(self._run(scope, exchange), name=f"watch {path}")
+        try:
+            rest = b""
+            while (chunk := await exchange.queue.get()) is not None:
+                *whole, rest = (rest + chunk).split(b"\n")
+                if exchange.status != 200:
+                    rest = b"\n".join((*whole, rest))
+                    continue
+                for line in whole:
+                    if line:
+                        yield line
+            if exchange.status != 200:
+                raise _refusal(exchange.status, rest)
+        finally:
+            call.cancel()
+            await asyncio.wait([call])
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _run(self, scope: MutableMapping[str, Any], exchange: "_Exchange") -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.enqueue)
+        finally:
+            # An app that fails ends its answer, as a connection that breaks does.
+            await exchange.queue.put(None)
+
+    def _scope(self, method: str, path: str, query: dict[str, str], content_type: str) -> MutableMapping[str, Any]:
+        headers = list(self._headers)
+        if content_type:
+            headers.append((b"content-type", content_type.encode()))
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "https",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": urllib.parse.urlencode(query).encode(),
+            "root_path": "",
+            "headers": headers,
+            "client": None,
+            "server": None,
+            "extensions": {},
+        }
+
+
+class _Exchange:
+    """One call: its body on the way in, its answer on the way out."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+        self._gone = asyncio.Event()
+        self.status = 0
+        self.chunks: list[bytes] = []
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
+
+    async def receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        # The caller leaves by cancelling the call, so this is only waited for.
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def collect(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.chunks.append(message.get("body", b""))
+
+    async def enqueue(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            await self.queue.put(message.get("body", b""))
+
+
+def _refusal(status: int, body: bytes) -> errors.ApiError:
+    if status == 0:
+        return _unanswered()
+    try:
+        return errors.from_status(status, msgspec.json.decode(body, type=dict[str, Any]))
+    except msgspec.DecodeError:
+        return errors.from_status(status, {})
+
+
+def _unanswered() -> errors.Unavailable:
+    return errors.Unavailable(code=503, reason="ServiceUnavailable", message="the server gave no answer")

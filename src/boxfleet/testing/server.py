@@ -1,0 +1,134 @@
+"""A running API for tests: the real server on a store in a folder of the test, in process or on a TLS socket."""
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import ipaddress
+import pathlib
+from collections.abc import AsyncIterator, Sequence
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from boxfleet.api import catalog, meta
+from boxfleet.apiserver import app as apps
+from boxfleet.apiserver import authn, authz, route, serve
+from boxfleet.client import client, inprocess
+from boxfleet.kit import clock as clocks
+from boxfleet.store import settings as settings_
+from boxfleet.store import store as stores
+
+ADMIN_TOKEN = "test-admin-token"  # noqa: S105  # opens test servers only
+NODE_TOKEN = "test-node-token"  # noqa: S105
+NODE = "node-1"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """A server and its parts."""
+
+    app: apps.ApiServer
+    store: stores.Store
+    # As the administrator, and as the agent of NODE.
+    admin: client.Client
+    node: client.Client
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Socket:
+    """Where a served API listens, and what it takes to speak to it."""
+
+    url: str
+    ca_file: pathlib.Path
+    kubeconfig: pathlib.Path
+    node_kubeconfig: pathlib.Path
+
+
+def authenticator() -> authn.TokenAuthenticator:
+    """Knows the two tokens of tests."""
+    admin = authn.User(name="admin", groups=(authz.MASTERS,))
+    node = authn.User(name=f"system:node:{NODE}", groups=(authz.NODES,))
+    return authn.TokenAuthenticator(
+        (hashlib.sha256(token.encode()).hexdigest(), user) for token, user in ((ADMIN_TOKEN, admin), (NODE_TOKEN, node))
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: pathlib.Path,
+    *,
+    types: Sequence[type[meta.Object]] = catalog.TYPES,
+    clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
+    settings: settings_.Settings = settings_.Settings(),  # noqa: B008
+    extra_routes: Sequence[route.Route] = (),
+) -> AsyncIterator[Api]:
+    """An API in this process, with its store in a folder; again on the same folder, it is a restart."""
+    store = await stores.Store.open(folder / "boxfleet.db", settings)
+    try:
+        app = apps.ApiServer(store, types=types, authenticator=authenticator(), clock=clock, extra_routes=extra_routes)
+        await app.start()
+        try:
+            yield Api(
+                app=app,
+                store=store,
+                admin=client.Client(inprocess.InProcess(app, token=ADMIN_TOKEN)),
+                node=client.Client(inprocess.InProcess(app, token=NODE_TOKEN)),
+            )
+        finally:
+            app.stop()
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def on_socket(api: Api, folder: pathlib.Path) -> AsyncIterator[Socket]:
+    """Serve an API over TLS on a free port of the loopback address."""
+    certificate, key = _self_signed(folder)
+    async with serve.serving(api.app, host="127.0.0.1", port=0, certificate=certificate, key=key) as server:
+        yield Socket(
+            url=server.address,
+            ca_file=certificate,
+            kubeconfig=_kubeconfig(folder / "admin.kubeconfig", server.address, certificate, ADMIN_TOKEN),
+            node_kubeconfig=_kubeconfig(folder / "node.kubeconfig", server.address, certificate, NODE_TOKEN),
+        )
+
+
+def _self_signed(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "boxfleet test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / "server.crt", folder / "server.key"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+def _kubeconfig(path: pathlib.Path, url: str, ca_file: pathlib.Path, token: str) -> pathlib.Path:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": str(ca_file)}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "default"}}],
+        "current-context": "test",
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
