@@ -42,8 +42,8 @@ def range_of(spec: address_pool.AddressPoolSpec) -> Range:
     # Without a wish: from the first host's address on; the gateway is left out below.
     first = _number(spec.start, "start") if spec.start else lowest + 1
     last = _number(spec.end, "end") if spec.end else highest - 1
-    if not (lowest <= first and last <= highest):
-        raise PoolError(f"start {spec.start} and end {spec.end} must lie within cidr {spec.cidr}")
+    if not (lowest <= first <= highest and lowest <= last <= highest):
+        raise PoolError(f"start {spec.start or '-'} and end {spec.end or '-'} must lie within cidr {spec.cidr}")
     if first > last:
         raise PoolError(f"there is no address between start and end in {spec.cidr}: choose a larger network")
     never = {lowest, highest, own} | {_number(text, "exclude") for text in spec.exclude}
