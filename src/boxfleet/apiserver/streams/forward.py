@@ -69,6 +69,8 @@ class _Pair:
         # None is the end of the user's data.
         self.inbox: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
         self.task: asyncio.Task[None] | None = None
+        self.started = False
+        self.reset = False
 
     def finish(self) -> None:
         """Take no more data, and let go of who waits to hand some in."""
@@ -93,7 +95,7 @@ class _Forwarding:
         self._by_stream: dict[int, _Pair] = {}
 
     async def run(self) -> None:
-        """Serve until the user leaves; raises Gone."""
+        """Serve until the user leaves, or speaks nonsense."""
         async with asyncio.TaskGroup() as group:
             try:
                 while True:
@@ -115,7 +117,9 @@ class _Forwarding:
         if pair is None or event.stream != pair.data:
             return
         if isinstance(event, spdy.Reset):
-            if pair.task is not None:
+            pair.reset = True
+            # A task that is cancelled before its first step could not tidy up.
+            if pair.task is not None and pair.started:
                 pair.task.cancel()
             return
         if event.data:
@@ -150,8 +154,10 @@ class _Forwarding:
     async def _carry(self, request: str, pair: _Pair) -> None:
         """One connection from its beginning to its end."""
         error = ""
+        pair.started = True
         try:
-            error = await self._connection(pair)
+            if not pair.reset:
+                error = await self._connection(pair)
         except faults.Fault as fault:
             error = fault.message
         finally:
