@@ -98,7 +98,7 @@ async def test_follow_through_rotation_to_the_end(tmp_path: pathlib.Path) -> Non
             log.write(entry("two"))
             log.flush()
             assert await answer.content.readline() == b"two\n"
-            path.rename(path.with_name("0.log.20260101-000000"))
+            path.rename(path.with_name("0.log.1"))
             log.write(entry("three"))
         with path.open("a") as log:
             log.write(entry("four"))

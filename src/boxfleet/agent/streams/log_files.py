@@ -1,4 +1,4 @@
-"""The files of a container's log: ``DIRECTORY/ATTEMPT.log``, with rotated ones beside it as ``ATTEMPT.log.TIME``."""
+"""The files of a container's log: ``DIRECTORY/ATTEMPT.log``, and rotated ones, ``ATTEMPT.log.1`` the newest of them."""
 
 import asyncio
 import contextlib
@@ -36,17 +36,16 @@ class LogFiles:
         """Open what is there; a log without a file yet is empty."""
         # The newest first: if it is rotated now, its descriptor still leads to it.
         self.current = _open(self.path)
-        known = os.fstat(self.current).st_ino if self.current is not None else -1
-        rotated = sorted(self.path.parent.glob(f"{self.path.name}.*")) if self.path.parent.is_dir() else []
-        for path in rotated:
-            if path.suffix in (".gz", ".tmp"):
-                continue
+        known = {_identity(self.current)} if self.current is not None else set()
+        for path in self._rotated():
             descriptor = _open(path)
             if descriptor is None:
                 continue
-            if os.fstat(descriptor).st_ino == known:
+            # A file that was renamed while its folder was read is met twice.
+            if _identity(descriptor) in known:
                 os.close(descriptor)
             else:
+                known.add(_identity(descriptor))
                 self.files.append(descriptor)
         if self.current is not None:
             self.files.append(self.current)
@@ -74,10 +73,7 @@ class LogFiles:
             there = self.path.stat()
         except FileNotFoundError:
             return False
-        if self.current is None:
-            return True
-        here = os.fstat(self.current)
-        return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev)
+        return self.current is None or (there.st_dev, there.st_ino) != _identity(self.current)
 
     def step(self) -> None:
         """Go on in the file that has the name now."""
@@ -104,6 +100,15 @@ class LogFiles:
                     os.close(descriptor)
                 del self.files[:index]
                 return
+
+    def _rotated(self) -> list[pathlib.Path]:
+        """The oldest first."""
+        numbered = {}
+        for path in self.path.parent.glob(f"{self.path.name}.*"):
+            number = path.name.removeprefix(f"{self.path.name}.")
+            if number.isdecimal():
+                numbered[int(number)] = path
+        return [numbered[number] for number in sorted(numbered, reverse=True)]
 
 
 class _TailFinder:
@@ -144,6 +149,11 @@ class _TailFinder:
             self._newest = False
             end -= len(line)
         return None
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    about = os.fstat(descriptor)
+    return about.st_dev, about.st_ino
 
 
 def _open(path: pathlib.Path) -> int | None:
