@@ -1,7 +1,8 @@
 """Typed calls to one Kubernetes API: Boxfleet's own or a hub's."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, cast
 
 import msgspec
 
@@ -168,12 +169,17 @@ class Client:
         }
         decoder = msgspec.json.Decoder(kind)
         line_decoder = msgspec.json.Decoder(_WatchLine)
-        async for line in self._via.lines(path_of(kind, namespace=namespace), query=query):
-            event = line_decoder.decode(line)
-            if event.type == "ERROR":
-                status = msgspec.json.decode(event.object)
-                raise errors.from_status(int(status.get("code") or 500), status)
-            yield Change(event.type, decoder.decode(event.object))
+        async with contextlib.aclosing(self._via.lines(path_of(kind, namespace=namespace), query=query)) as lines:
+            async for line in lines:
+                event = line_decoder.decode(line)
+                if event.type == "ERROR":
+                    status = msgspec.json.decode(event.object)
+                    raise errors.from_status(int(status.get("code") or 500), status)
+                if event.type == "BOOKMARK":
+                    # It has nothing but its revision, also where the kind demands more.
+                    yield Change(event.type, cast(meta.T, msgspec.json.decode(event.object, type=meta.Object)))
+                else:
+                    yield Change(event.type, decoder.decode(event.object))
 
     async def call(
         self,

@@ -3,7 +3,7 @@
 import json
 import pathlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
@@ -39,7 +39,7 @@ class Http:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unavailable(self._url, error) from None
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
         try:
             async with self._open().get(self._url + path, params=query, timeout=_ENDLESS) as answer:

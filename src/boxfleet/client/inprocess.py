@@ -2,7 +2,7 @@
 
 import asyncio
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -35,7 +35,7 @@ class InProcess:
             raise _unanswered()
         return transport.Response(exchange.status, b"".join(exchange.chunks))
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """Read an answer that goes on, line by line; leaving the loop ends the call."""
         exchange = _Exchange(b"")
         scope = self._scope("GET", path, query, "")

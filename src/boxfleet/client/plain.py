@@ -11,7 +11,7 @@ import pathlib
 import socket
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from boxfleet.client import errors, transport
 
@@ -38,7 +38,7 @@ class Plain:
         target = path + ("?" + urllib.parse.urlencode(query) if query else "")
         return await asyncio.to_thread(self._request, method, target, body, headers)
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
         connection = self._connection()
         try:

@@ -1,6 +1,6 @@
 """How requests reach the API: over a socket, or straight into an app of the same process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ class Transport(Protocol):
     ) -> Response:
         """Send a request and read the whole answer."""
 
-    def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+    def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line; raises ApiError when the status is not 200."""
 
     async def close(self) -> None:
