@@ -23,6 +23,9 @@ from boxfleet.apiserver import (
     watching,
     writing,
 )
+from boxfleet.apiserver.streams import agents as stream_agents
+from boxfleet.apiserver.streams import routes as stream_routes
+from boxfleet.apiserver.streams import target as stream_target
 from boxfleet.kit import clock as clocks
 from boxfleet.store import store as stores
 
@@ -62,8 +65,12 @@ class ApiServer:
             deleting=delete,
             subresources=subresources.Subresources(self.registry, self._writing, delete),
         )
+        self.agents = stream_agents.Agents()
+        streams = stream_routes.routes(
+            connected=self.agents, find_pod=stream_target.in_store(self.registry), time=clock
+        )
         self._router = route.Router(
-            [*self._documents.routes(), *kind_routes.of_all(self.registry.kinds), *extra_routes]
+            [*self._documents.routes(), *kind_routes.of_all(self.registry.kinds), *streams, *extra_routes]
         )
         self._started = False
 
@@ -89,7 +96,14 @@ class ApiServer:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
-        call = _call(scope, receive, send)
+        started = False
+
+        async def tracked(message: route.Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        call = _call(scope, receive, tracked)
         try:
             answer = await self._handle(call)
         except faults.Fault as fault:
@@ -99,7 +113,8 @@ class ApiServer:
         except Exception:
             log.exception("request failed", method=call.method, path=call.path)
             answer = _failure(faults.internal("the request could not be handled; the server's log says why"))
-        if answer is not None:
+        # An answer that has begun cannot become another one: the HTTP server breaks the connection off instead.
+        if answer is not None and not started:
             await _send(call, answer)
 
     async def _handle(self, call: route.Call) -> route.Answer | None:

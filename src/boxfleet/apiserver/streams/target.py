@@ -3,13 +3,25 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from boxfleet.api import pod
-from boxfleet.apiserver import faults, route
+from boxfleet.apiserver import faults, registry, route
 
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 
 # Reads a Pod by namespace and name; raises Fault 404.
 FindPod = Callable[[str, str], Awaitable[pod.Pod]]
+
+
+def in_store(objects: registry.Registry) -> FindPod:
+    """Reads Pods where the API keeps them."""
+    decoder = msgspec.json.Decoder(pod.Pod)
+
+    async def find(namespace: str, name: str) -> pod.Pod:
+        return decoder.decode(objects.read(pod.Pod.KIND, namespace=namespace, name=name).value)
+
+    return find
 
 
 def container(found: pod.Pod, wanted: str) -> str:
