@@ -4,13 +4,13 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, fields, kind, meta, names
 
 
 class AddressSpec(meta.Model):
     """Who holds it, and the names it answers to."""
 
-    pool: str
+    pool: Annotated[str, msgspec.Meta(description="The AddressPool that it is from.")]
     namespace: Annotated[str, msgspec.Meta(description="Namespace of the instance.")]
     instance: Annotated[str, msgspec.Meta(description="Name of the Pod that has the address, again and again.")]
     unit: Annotated[str, msgspec.Meta(description="Its Unit object; empty for a Pod of its own.")] = ""
@@ -21,10 +21,36 @@ class AddressSpec(meta.Model):
 class AddressStatus(meta.Model):
     """Whether something answers there now."""
 
-    # Bound: its instance is there. Held: kept for the instance to come back.
-    phase: str = ""
-    ready: bool = False
-    node: str = ""
+    phase: Annotated[
+        str, msgspec.Meta(description="Bound: its instance is there. Held: kept for the instance to come back.")
+    ] = ""
+    ready: Annotated[bool, msgspec.Meta(description="Whether its instance is ready for work.")] = False
+    node: Annotated[str, msgspec.Meta(description="The host where it is.")] = ""
+
+
+# What it answers to may change; whose it is may not.
+_CHANGEABLE = ("domain", "unitDomain")
+
+
+def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
+    spec, before = new.get("spec") or {}, (old or {}).get("spec") or {}
+    if old is not None:
+        return [
+            fields.forbidden(f"spec.{key}", "cannot be changed: delete the Address to let go of it")
+            for key in sorted(spec.keys() | before.keys())
+            if key not in _CHANGEABLE and spec.get(key, "") != before.get(key, "")
+        ]
+    errors: list[kind.FieldError] = []
+    name = new["metadata"].get("name", "")
+    if fault := names.address(name):
+        errors.append(fields.invalid("metadata.name", name, fault))
+    for key in ("pool", "namespace", "instance"):
+        if not spec.get(key):
+            errors.append(fields.required(f"spec.{key}"))
+    for key in ("domain", "unitDomain"):
+        if (value := spec.get(key)) and (fault := names.subdomain(value)):
+            errors.append(fields.invalid(f"spec.{key}", value, fault))
+    return errors
 
 
 class Address(meta.Object, kw_only=True):
@@ -39,6 +65,19 @@ class Address(meta.Object, kw_only=True):
         short_names=("addr",),
         namespaced=False,
         selectable=("spec.pool", "spec.namespace", "spec.instance", "spec.unit"),
+        columns=(
+            kind.Column(name="Pool", path=".spec.pool", description="The pool that it is from."),
+            kind.Column(name="Namespace", path=".spec.namespace", description="Namespace of the instance."),
+            kind.Column(name="Instance", path=".spec.instance", description="Who has it."),
+            kind.Column(
+                name="Ready", type="boolean", path=".status.ready", description="Whether it is ready for work."
+            ),
+            kind.Column(name="Node", path=".status.node", description="The host where it is."),
+            cells.AGE,
+            kind.Column(name="Domain", path=".spec.domain", priority=1, description="Domain name of the instance."),
+            kind.Column(name="Phase", path=".status.phase", priority=1, description="Bound or Held."),
+        ),
+        validate=_validate,
     )
 
     spec: AddressSpec

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, kind, meta, pool_rules
 
 
 class AddressPoolSpec(meta.Model):
@@ -22,11 +22,11 @@ class AddressPoolSpec(meta.Model):
 class AddressPoolStatus(meta.Model, omit_defaults=False):
     """How full it is."""
 
-    observedGeneration: int = 0
-    capacity: int = 0
-    used: int = 0
-    free: int = 0
-    conditions: list[meta.Condition] = []
+    observedGeneration: Annotated[int, msgspec.Meta(description="The generation that this status is about.")] = 0
+    capacity: Annotated[int, msgspec.Meta(description="How many addresses it can hand out.")] = 0
+    used: Annotated[int, msgspec.Meta(description="How many are handed out.")] = 0
+    free: Annotated[int, msgspec.Meta(description="How many are left.")] = 0
+    conditions: Annotated[list[meta.Condition], msgspec.Meta(description="Ready, and why not.")] = []
 
 
 class AddressPool(meta.Object, kw_only=True):
@@ -40,6 +40,16 @@ class AddressPool(meta.Object, kw_only=True):
         singular="addresspool",
         short_names=("ap",),
         namespaced=False,
+        columns=(
+            kind.Column(name="CIDR", path=".spec.cidr", description="The network."),
+            kind.Column(name="Used", type="integer", path=".status.used", description="Addresses handed out."),
+            kind.Column(name="Free", type="integer", path=".status.free", description="Addresses left."),
+            cells.AGE,
+            kind.Column(name="Bridge", path=".spec.bridge", priority=1, description="Bridge on each host."),
+            kind.Column(name="Gateway", path=".spec.gateway", priority=1, description="The hosts' own address."),
+        ),
+        default=pool_rules.default,
+        validate=pool_rules.validate,
     )
 
     spec: AddressPoolSpec

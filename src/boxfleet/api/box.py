@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta, unit
+from boxfleet.api import box_rules, cells, kind, meta, unit, unit_rules
 
 
 class BoxSpec(meta.Model):
@@ -19,20 +19,24 @@ class BoxSpec(meta.Model):
 class UnitSummary(meta.Model, omit_defaults=False):
     """One Unit at a glance."""
 
-    name: str
-    replicas: int = 0
-    ready: int = 0
-    reason: str = ""
+    name: Annotated[str, msgspec.Meta(description="Name of the Unit in the Box.")]
+    replicas: Annotated[int, msgspec.Meta(description="How many instances are wanted.")] = 0
+    ready: Annotated[int, msgspec.Meta(description="How many instances are ready.")] = 0
+    reason: Annotated[str, msgspec.Meta(description="Why it is not Ready, in a word.")] = ""
 
 
 class BoxStatus(meta.Model):
     """What became of it."""
 
-    observedGeneration: int = 0
-    conditions: list[meta.Condition] = []
-    units: list[UnitSummary] = []
-    # "2/3": Units that are ready, for the table.
-    ready: str = ""
+    observedGeneration: Annotated[int, msgspec.Meta(description="The generation that this status is about.")] = 0
+    conditions: Annotated[list[meta.Condition], msgspec.Meta(description="Ready, Progressing, and why not.")] = []
+    units: Annotated[list[UnitSummary], msgspec.Meta(description="Each Unit at a glance.")] = []
+    ready: Annotated[str, msgspec.Meta(description="Units that are ready, of all: 2/3.")] = ""
+
+
+def _default(obj: kind.JsonObject) -> None:
+    for found in ((obj.get("spec") or {}).get("units") or {}).values():
+        unit_rules.default(found)
 
 
 class Box(meta.Object, kw_only=True):
@@ -47,6 +51,14 @@ class Box(meta.Object, kw_only=True):
         short_names=("bx",),
         categories=("all", "boxfleet"),
         namespaced=True,
+        columns=(
+            kind.Column(name="Ready", path=".status.ready", description="Units that are ready, of all."),
+            cells.STATE,
+            cells.AGE,
+            cells.REASON,
+        ),
+        default=_default,
+        validate=box_rules.validate,
         name_limit=63,
     )
 

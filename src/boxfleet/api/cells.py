@@ -81,5 +81,28 @@ def conditions(obj: kind.JsonObject) -> dict[str, dict[str, Any]]:
     return {condition.get("type", ""): condition for condition in listed}
 
 
+def state_word(obj: kind.JsonObject, now: datetime.datetime) -> str:
+    """One word for how an object of our own is: from its deletion, or from its conditions Ready and Progressing."""
+    if obj.get("metadata", {}).get("deletionTimestamp"):
+        return "Terminating"
+    found = conditions(obj)
+    ready = found.get("Ready", {})
+    if ready.get("status") == "True":
+        if ready.get("reason") == "Completed":
+            return "Completed"
+        return "Updating" if found.get("Progressing", {}).get("status") == "True" else "Ready"
+    return ready.get("reason") or "Pending"
+
+
+def state_message(obj: kind.JsonObject, now: datetime.datetime) -> str:
+    """The sentence behind the word; nothing while all is well."""
+    ready = conditions(obj).get("Ready", {})
+    return "" if ready.get("status") == "True" else ready.get("message", "")
+
+
+STATE = kind.Column(name="Status", cell=state_word, description="What it is, or what it waits for, in a word.")
+REASON = kind.Column(name="Reason", cell=state_message, priority=1, description="Why it is not Ready.")
+
+
 def _pair(first: int, unit: str, second: int, small_unit: str) -> str:
     return f"{first}{unit}{second}{small_unit}" if second else f"{first}{unit}"

@@ -1,8 +1,80 @@
 """ConfigMap and Secret: settings for instances, plain and confidential."""
 
-from typing import ClassVar
+import datetime
+from typing import Any, ClassVar
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, fields, kind, meta, names
+
+# All values together, as in Kubernetes.
+SIZE_LIMIT = 1024 * 1024
+
+# Keys that a Secret of a type must have.
+_SECRET_KEYS: dict[str, tuple[str, ...]] = {
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+
+
+def _validate_config_map(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
+    texts, binaries = new.get("data") or {}, new.get("binaryData") or {}
+    errors = _keys("data", texts) + _keys("binaryData", binaries)
+    errors += [
+        fields.invalid_hidden(f"data[{key}]", "is in binaryData too: remove it from one of them")
+        for key in texts
+        if key in binaries
+    ]
+    # Three bytes are four characters of base64.
+    size = sum(len(value.encode()) for value in texts.values()) + sum(
+        len(value) * 3 // 4 for value in binaries.values()
+    )
+    if size > SIZE_LIMIT:
+        errors.append(fields.too_long("data", SIZE_LIMIT, "bytes"))
+    return errors + _unchanged(new, old, "data", "binaryData")
+
+
+def _default_secret(obj: kind.JsonObject) -> None:
+    """A Secret is Opaque unless it says otherwise."""
+    obj["type"] = obj.get("type") or "Opaque"
+
+
+def _validate_secret(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
+    data = new.get("data") or {}
+    errors = _keys("data", data)
+    if sum(len(value) * 3 // 4 for value in data.values()) > SIZE_LIMIT:
+        errors.append(fields.too_long("data", SIZE_LIMIT, "bytes"))
+    type_ = new.get("type", "")
+    errors += [
+        fields.required(f"data[{key}]", f"a Secret of type {type_} has it")
+        for key in _SECRET_KEYS.get(type_, ())
+        if key not in data
+    ]
+    if type_ == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
+        errors.append(fields.required("data[username]", f"a Secret of type {type_} has a username or a password"))
+    if old is not None and old.get("type", "") != type_:
+        errors.append(fields.invalid("type", type_, "the type of a Secret cannot be changed: make a new Secret"))
+    return errors + _unchanged(new, old, "data")
+
+
+def _keys(field: str, data: dict[str, Any]) -> list[kind.FieldError]:
+    return [fields.invalid(f"{field}[{key}]", key, fault) for key in data if (fault := names.config_key(key))]
+
+
+def _unchanged(new: kind.JsonObject, old: kind.JsonObject | None, *data: str) -> list[kind.FieldError]:
+    """What is marked immutable stays so, and stays as it is."""
+    if old is None or not old.get("immutable"):
+        return []
+    detail = "the object is immutable: delete it and create it anew"
+    errors = [fields.forbidden(field, detail) for field in data if (new.get(field) or {}) != (old.get(field) or {})]
+    return errors if new.get("immutable") else [*errors, fields.forbidden("immutable", detail)]
+
+
+def _count(obj: kind.JsonObject, now: datetime.datetime) -> int:
+    return len(obj.get("data") or ()) + len(obj.get("binaryData") or ())
+
+
+_DATA = kind.Column(name="Data", type="integer", cell=_count, description="How many keys it has.")
 
 
 class ConfigMap(meta.Object, kw_only=True):
@@ -18,6 +90,8 @@ class ConfigMap(meta.Object, kw_only=True):
         namespaced=True,
         model="core_v1.ConfigMap",
         status=False,
+        columns=(_DATA, cells.AGE),
+        validate=_validate_config_map,
         strategic=True,
     )
 
@@ -39,6 +113,9 @@ class Secret(meta.Object, kw_only=True):
         model="core_v1.Secret",
         status=False,
         selectable=("type",),
+        columns=(kind.Column(name="Type", path=".type", description="What the Secret is for."), _DATA, cells.AGE),
+        default=_default_secret,
+        validate=_validate_secret,
         strategic=True,
     )
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, fields, kind, meta
 
 
 class LeaseSpec(meta.Model):
@@ -15,6 +15,13 @@ class LeaseSpec(meta.Model):
     acquireTime: str | None = None
     renewTime: str | None = None
     leaseTransitions: int | None = None
+
+
+def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
+    """A Lease lasts some time, and its transitions only count up."""
+    spec = new.get("spec") or {}
+    errors = fields.between("spec.leaseDurationSeconds", spec.get("leaseDurationSeconds"), 1)
+    return errors + fields.between("spec.leaseTransitions", spec.get("leaseTransitions"), 0)
 
 
 class Lease(meta.Object, kw_only=True):
@@ -29,6 +36,11 @@ class Lease(meta.Object, kw_only=True):
         namespaced=True,
         model="coordination_v1.Lease",
         status=False,
+        columns=(
+            kind.Column(name="Holder", path=".spec.holderIdentity", description="Who holds it."),
+            cells.AGE,
+        ),
+        validate=_validate,
         strategic=True,
     )
 

@@ -3,7 +3,7 @@
 Fields carry their Kubernetes JSON names, also in Python, so that one word serves on every floor.
 """
 
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -46,12 +46,12 @@ class ObjectMeta(Model):
 class Condition(Model, omit_defaults=False):
     """One thing that is or is not so: a type, a status, and why, in a word and in a sentence."""
 
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-    lastTransitionTime: str = ""
-    observedGeneration: int | None = None
+    type: Annotated[str, msgspec.Meta(description="What is or is not so: Ready, Progressing, ...")]
+    status: Annotated[str, msgspec.Meta(description="True, False or Unknown.")]
+    reason: Annotated[str, msgspec.Meta(description="Why, in a word.")] = ""
+    message: Annotated[str, msgspec.Meta(description="Why, in a sentence, and what to do.")] = ""
+    lastTransitionTime: Annotated[str, msgspec.Meta(description="When the status changed last.")] = ""
+    observedGeneration: Annotated[int | None, msgspec.Meta(description="The generation that this is about.")] = None
 
 
 class LabelSelectorRequirement(Model):

@@ -6,9 +6,6 @@ Kubernetes API conventions (RFC 1123, RFC 6335).
 
 import ipaddress
 import re
-from collections.abc import Callable
-
-NameCheck = Callable[[str], str | None]
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -37,13 +34,6 @@ def subdomain(name: str) -> str | None:
         "must be a DNS subdomain: lower-case letters, digits, '-' and '.', each part beginning and ending with a "
         "letter or digit, at most 253 characters, for example my-name.example"
     )
-
-
-def path_segment(name: str) -> str | None:
-    """Anything that can stand in a URL path, for kinds whose names are free."""
-    if name in (".", "..") or "/" in name or "%" in name:
-        return "may not be '.' or '..' and may not contain '/' or '%'"
-    return None
 
 
 def address(name: str) -> str | None:

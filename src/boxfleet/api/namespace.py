@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, kind, meta
 
 
 class NamespaceSpec(meta.Model):
@@ -20,6 +20,11 @@ class NamespaceStatus(meta.Model):
     conditions: list[meta.Condition] = []
 
 
+def _default(obj: kind.JsonObject) -> None:
+    """A Namespace is there for use until it is deleted."""
+    obj.setdefault("status", {}).setdefault("phase", "Active")
+
+
 class Namespace(meta.Object, kw_only=True):
     """A room for names; deleting it deletes all that is in it."""
 
@@ -33,6 +38,11 @@ class Namespace(meta.Object, kw_only=True):
         namespaced=False,
         model="core_v1.Namespace",
         selectable=("status.phase",),
+        columns=(
+            kind.Column(name="Status", path=".status.phase", description="Active or Terminating."),
+            cells.AGE,
+        ),
+        default=_default,
         name_limit=63,
         strategic=True,
     )

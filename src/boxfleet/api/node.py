@@ -1,10 +1,11 @@
 """Node: a host. The part of the standard v1 Node that Boxfleet acts on."""
 
+import datetime
 from typing import ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, fields, kind, meta, pod_defaults, taints
 
 
 class Taint(meta.Model):
@@ -76,6 +77,73 @@ class NodeStatus(meta.Model):
     images: list[ContainerImage] = []
 
 
+_ROLE = "node-role.kubernetes.io/"
+
+
+def _default(obj: kind.JsonObject) -> None:
+    status = obj.get("status") or {}
+    pod_defaults.canonical_quantities(status.get("capacity"))
+    pod_defaults.canonical_quantities(status.get("allocatable"))
+
+
+def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
+    spec = new.get("spec") or {}
+    errors = taints.taints(spec.get("taints") or (), "spec.taints")
+    before = (old or {}).get("spec") or {}
+    for key in ("podCIDR", "providerID"):
+        if before.get(key) and spec.get(key) != before[key]:
+            errors.append(fields.forbidden(f"spec.{key}", "cannot be changed once it is set"))
+    return errors
+
+
+def _status(node: kind.JsonObject, now: datetime.datetime) -> str:
+    ready = cells.conditions(node).get("Ready")
+    words = ["Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"]
+    if (node.get("spec") or {}).get("unschedulable"):
+        words.append("SchedulingDisabled")
+    return ",".join(words)
+
+
+def _roles(node: kind.JsonObject, now: datetime.datetime) -> str:
+    labels = node["metadata"].get("labels") or {}
+    roles = {key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)}
+    if role := labels.get("kubernetes.io/role"):
+        roles.add(role)
+    return ",".join(sorted(roles - {""})) or cells.NONE
+
+
+def _address(node: kind.JsonObject, type_: str) -> str:
+    addresses = (node.get("status") or {}).get("addresses") or ()
+    return next((address.get("address", "") for address in addresses if address.get("type") == type_), cells.NONE)
+
+
+def _internal(node: kind.JsonObject, now: datetime.datetime) -> str:
+    return _address(node, "InternalIP")
+
+
+def _external(node: kind.JsonObject, now: datetime.datetime) -> str:
+    return _address(node, "ExternalIP")
+
+
+_INFO = ".status.nodeInfo"
+_COLUMNS = (
+    kind.Column(name="Status", cell=_status, description="Ready or not, and whether new instances may come."),
+    kind.Column(name="Roles", cell=_roles, description="Roles from the labels node-role.kubernetes.io/ROLE."),
+    cells.AGE,
+    kind.Column(name="Version", path=f"{_INFO}.kubeletVersion", description="Version of the agent."),
+    kind.Column(name="Internal-IP", cell=_internal, priority=1, description="Address within the fleet."),
+    kind.Column(name="External-IP", cell=_external, priority=1, description="Address from outside."),
+    kind.Column(name="OS-Image", path=f"{_INFO}.osImage", priority=1, description="Operating system."),
+    kind.Column(name="Kernel-Version", path=f"{_INFO}.kernelVersion", priority=1, description="Kernel."),
+    kind.Column(
+        name="Container-Runtime",
+        path=f"{_INFO}.containerRuntimeVersion",
+        priority=1,
+        description="Runtime and version.",
+    ),
+)
+
+
 class Node(meta.Object, kw_only=True):
     """A host of a hosts Cluster, or the mirror of a node elsewhere."""
 
@@ -89,6 +157,9 @@ class Node(meta.Object, kw_only=True):
         namespaced=False,
         model="core_v1.Node",
         selectable=("spec.unschedulable",),
+        columns=_COLUMNS,
+        default=_default,
+        validate=_validate,
         strategic=True,
     )
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta
+from boxfleet.api import kind, meta, pod_columns, pod_defaults, pod_rules
 
 IntOrString = int | str
 
@@ -489,6 +489,10 @@ class Pod(meta.Object, kw_only=True):
             "status.phase",
             "status.podIP",
         ),
+        columns=pod_columns.COLUMNS,
+        default=pod_defaults.apply,
+        validate=pod_rules.validate,
+        grace=pod_defaults.grace,
         strategic=True,
     )
 

@@ -120,7 +120,9 @@ def _immutable(old: Json, new: Json) -> Errors:
         errors.append(fields.forbidden("spec.activeDeadlineSeconds", "may only be made shorter"))
     if errors:
         return errors
-    changed = sorted(key for key in old.keys() | new.keys() if _fixed(old, key) != _fixed(new, key))
+    # Binding gives a Pod its node, once.
+    free = () if old.get("nodeName") else ("nodeName",)
+    changed = sorted(key for key in old.keys() | new.keys() if key not in free and _fixed(old, key) != _fixed(new, key))
     return [
         fields.forbidden(
             f"spec.{key}",

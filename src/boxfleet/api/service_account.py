@@ -1,8 +1,13 @@
 """ServiceAccount: the identity of what runs in an instance."""
 
+import datetime
 from typing import ClassVar
 
-from boxfleet.api import kind, meta
+from boxfleet.api import cells, kind, meta
+
+
+def _secrets(obj: kind.JsonObject, now: datetime.datetime) -> int:
+    return len(obj.get("secrets") or ())
 
 
 class ServiceAccount(meta.Object, kw_only=True):
@@ -18,5 +23,9 @@ class ServiceAccount(meta.Object, kw_only=True):
         namespaced=True,
         model="core_v1.ServiceAccount",
         status=False,
+        columns=(
+            kind.Column(name="Secrets", type="integer", cell=_secrets, description="How many Secrets it lists."),
+            cells.AGE,
+        ),
         strategic=True,
     )

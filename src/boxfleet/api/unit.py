@@ -1,11 +1,12 @@
 """Unit: a replicated component of a Box."""
 
+import datetime
 import enum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta, pod, volume_claim
+from boxfleet.api import cells, kind, meta, pod, unit_rules, volume_claim
 
 
 class DependsOnCondition(enum.StrEnum):
@@ -96,15 +97,29 @@ class UnitSpec(UnitTemplate):
 class UnitStatus(meta.Model):
     """What became of it."""
 
-    observedGeneration: int = 0
-    replicas: int = 0
-    readyReplicas: int = 0
-    updatedReplicas: int = 0
-    # Label selector of its Pods, as text, for the scale subresource.
-    selector: str = ""
-    domain: str = ""
-    revision: str = ""
-    conditions: list[meta.Condition] = []
+    observedGeneration: Annotated[int, msgspec.Meta(description="The generation that this status is about.")] = 0
+    replicas: Annotated[int, msgspec.Meta(description="How many instances there are.")] = 0
+    readyReplicas: Annotated[int, msgspec.Meta(description="How many of them are ready.")] = 0
+    updatedReplicas: Annotated[int, msgspec.Meta(description="How many are of the newest revision.")] = 0
+    selector: Annotated[str, msgspec.Meta(description="Label selector of its Pods, for the scale subresource.")] = ""
+    domain: Annotated[str, msgspec.Meta(description="Domain name, which leads to all ready instances.")] = ""
+    revision: Annotated[str, msgspec.Meta(description="Fingerprint of the newest instance template.")] = ""
+    conditions: Annotated[
+        list[meta.Condition], msgspec.Meta(description="Started, Ready, Completed, Progressing.")
+    ] = []
+
+
+def _default(obj: kind.JsonObject) -> None:
+    unit_rules.default(obj.setdefault("spec", {}))
+
+
+def _ready(unit: kind.JsonObject, now: datetime.datetime) -> str:
+    ready = (unit.get("status") or {}).get("readyReplicas") or 0
+    return f"{ready}/{(unit.get('spec') or {}).get('replicas', 1)}"
+
+
+def _updated(unit: kind.JsonObject, now: datetime.datetime) -> int:
+    return (unit.get("status") or {}).get("updatedReplicas") or 0
 
 
 class Unit(meta.Object, kw_only=True):
@@ -120,6 +135,18 @@ class Unit(meta.Object, kw_only=True):
         categories=("all", "boxfleet"),
         namespaced=True,
         scale=kind.Scale(),
+        columns=(
+            kind.Column(name="Ready", cell=_ready, description="Instances that are ready, of those wanted."),
+            kind.Column(
+                name="Up-To-Date", type="integer", cell=_updated, description="Instances of the newest revision."
+            ),
+            cells.STATE,
+            kind.Column(name="Domain", path=".status.domain", description="Its domain name."),
+            cells.AGE,
+            cells.REASON,
+        ),
+        default=_default,
+        validate=unit_rules.validate,
         name_limit=63,
     )
 

@@ -6,8 +6,7 @@ import posixpath
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from boxfleet.api import fact_rules, fields, kind, names, object_meta, pod_defaults, pod_rules
-from boxfleet.kit import quantity
+from boxfleet.api import claim_rules, fact_rules, fields, kind, names, object_meta, pod_defaults, pod_rules
 
 # An instance's name is a host name.
 _NAME_LIMIT = 63
@@ -28,6 +27,32 @@ class Subject:
     object_name: str
     box: str
     peers: Mapping[str, Collection[str]] | None
+
+
+def validate(new: Json, old: Json | None) -> Errors:
+    """A Unit as it is written. What other Units of its Box are like is for its controller to see."""
+    spec = new.get("spec") or {}
+    before = (old or {}).get("spec") or {}
+    if old is not None and spec == before:
+        return []
+    box, object_name = spec.get("box", ""), new["metadata"].get("name", "")
+    name = object_name.removeprefix(f"{box}-") if box else object_name
+    peers = None if box else {name: port_names(spec)}
+    errors = unit(spec, "spec", Subject(name=name, object_name=object_name, box=box, peers=peers))
+    if old is not None and box != before.get("box", ""):
+        errors.append(fields.forbidden("spec.box", "a Unit stays in its Box"))
+    if box and not object_name.startswith(f"{box}-"):
+        errors.append(fields.invalid("metadata.name", object_name, f"must begin with its Box: {box}-NAME"))
+    return errors
+
+
+def default(found: Json) -> None:
+    """One instance, which waits for others to be Ready; the template is kept as it was written."""
+    found.setdefault("replicas", 1)
+    for dependency in found.get("dependsOn") or ():
+        dependency.setdefault("condition", "Ready")
+    for file in found.get("files") or ():
+        file.setdefault("mode", "0644")
 
 
 def unit(found: Json, path: str, subject: Subject) -> Errors:
@@ -112,28 +137,8 @@ def _claims(found: Json, path: str) -> Errors:
             )
         seen.add(name)
         errors += object_meta.labels(f"{at}.metadata.labels", metadata.get("labels"))
-        errors += claim_spec(claim.get("spec") or {}, f"{at}.spec", modes_needed=False)
+        errors += claim_rules.spec(claim.get("spec") or {}, f"{at}.spec")
     return errors
-
-
-def claim_spec(spec: Json, path: str, *, modes_needed: bool) -> Errors:
-    """The wanted storage of a claim: a size above nothing, and known access modes."""
-    errors: Errors = []
-    at = f"{path}.resources.requests[storage]"
-    size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    if size is None:
-        errors.append(fields.required(at, "say how much storage is wanted, for example 1Gi"))
-    elif quantity.parse(size) <= 0:
-        errors.append(fields.invalid(at, size, "must be greater than zero"))
-    modes = spec.get("accessModes") or ()
-    if modes_needed and not modes:
-        errors.append(fields.required(f"{path}.accessModes", "at least one access mode is required: ReadWriteOnce"))
-    for index, mode in enumerate(modes):
-        errors += fields.one_of(f"{path}.accessModes[{index}]", mode, ACCESS_MODES)
-    return errors
-
-
-ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 
 
 def _dependencies(found: Json, path: str, subject: Subject) -> Errors:

@@ -34,7 +34,9 @@ def table(
     `include` says what of the object each row carries. Rows of a watch leave the columns out after the first
     event (`headers`), as clients expect.
     """
-    columns = (_NAME, *(kind.columns or (cells.AGE,)))
+    columns = kind.columns or (cells.AGE,)
+    if all(column.name != _NAME.name for column in columns):
+        columns = (_NAME, *columns)
     metadata: dict[str, Any] = {}
     if resource_version:
         metadata["resourceVersion"] = resource_version
