@@ -8,18 +8,21 @@ import datetime
 import hashlib
 import io
 import pathlib
+import subprocess
 import tarfile
 from typing import Any
 
 import msgspec
 
 from boxfleet.api import recipe
+from boxfleet.drivers.mmdebstrap import faults
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
-# Not compressed: the archive stays on the machine, where taking it in is what counts.
-_LAYER = "application/vnd.oci.image.layer.v1.tar"
+# Writing to disk is what takes the time when an image is taken in: a layer of 370 MiB takes 12 s as it is, 5 s with
+# zstd, and gzip needs thrice the time of zstd to pack.
+_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 _MACHINES = {"armhf": ("arm", "v7"), "i386": ("386", ""), "ppc64el": ("ppc64le", "")}
 
 
@@ -35,8 +38,8 @@ def write(
     target: pathlib.Path, *, layer: pathlib.Path, wanted: recipe.Recipe, architecture: str, source_date: int
 ) -> Written:
     """Pack a layer as an image; the same input makes the same bytes. Blocks: call it in a thread."""
-    with layer.open("rb") as stream:
-        layer_digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    packed = _compress(layer)
+    layer_digest, diff_id = _file_digest(packed), _file_digest(layer)
     machine, machine_variant = _MACHINES.get(architecture, (architecture, ""))
     platform = {"architecture": machine, "os": "linux"} | ({"variant": machine_variant} if machine_variant else {})
     created = datetime.datetime.fromtimestamp(source_date, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -45,7 +48,7 @@ def write(
         | {
             "created": created,
             "config": _run_config(wanted),
-            "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
             "history": [{"created": created, "created_by": "boxfleet image build"}],
         }
     )
@@ -54,7 +57,7 @@ def write(
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
             "config": _descriptor(_CONFIG, _digest(config), len(config)),
-            "layers": [_descriptor(_LAYER, layer_digest, layer.stat().st_size)],
+            "layers": [_descriptor(_LAYER, layer_digest, packed.stat().st_size)],
         }
     )
     index = _encode(
@@ -78,9 +81,9 @@ def write(
         _add(archive, "index.json", index)
         _add(archive, _blob(_digest(manifest)), manifest)
         _add(archive, _blob(_digest(config)), config)
-        with layer.open("rb") as stream:
+        with packed.open("rb") as stream:
             info = tarfile.TarInfo(_blob(layer_digest))
-            info.size = layer.stat().st_size
+            info.size = packed.stat().st_size
             archive.addfile(info, stream)
     return Written(digest=_digest(manifest), size=target.stat().st_size)
 
@@ -102,6 +105,24 @@ def _run_config(wanted: recipe.Recipe) -> dict[str, Any]:
         "StopSignal": wanted.stopSignal,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _compress(layer: pathlib.Path) -> pathlib.Path:
+    """The layer beside itself, compressed; the result does not depend on the number of threads."""
+    packed = layer.with_suffix(".tar.zst")
+    done = subprocess.run(
+        ["zstd", "--quiet", "-3", "--threads=0", "-f", str(layer), "-o", str(packed)],
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise faults.BuildError(f"cannot compress {layer}: {done.stderr.decode(errors='replace').strip()}")
+    return packed
+
+
+def _file_digest(path: pathlib.Path) -> str:
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def _encode(value: object) -> bytes:

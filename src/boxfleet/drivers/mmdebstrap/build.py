@@ -139,5 +139,5 @@ def _check_machine(reference: str) -> None:
     missing = host.missing_tools()
     if missing:
         raise faults.BuildError(
-            f"cannot build {reference}: {', '.join(missing)} missing: run `apt-get install mmdebstrap util-linux`"
+            f"cannot build {reference}: {', '.join(missing)} missing: run `apt-get install mmdebstrap zstd`"
         )

@@ -155,7 +155,8 @@ def read_dates(lists: pathlib.Path) -> dict[str, int]:
 
 def missing_tools() -> list[str]:
     """Commands a build needs that this machine lacks."""
-    return [tool for tool in ("mmdebstrap", "apt-get", "tar", "unshare", "setpriv", "chroot") if not shutil.which(tool)]
+    needed = ("mmdebstrap", "apt-get", "tar", "unshare", "setpriv", "chroot", "zstd")
+    return [tool for tool in needed if not shutil.which(tool)]
 
 
 def _belongs(name: str, wanted: str) -> bool:
