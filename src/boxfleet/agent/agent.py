@@ -153,7 +153,10 @@ class Agent:
         if self._ending.get(key) is one.stopped:
             # No successor: nobody needs the address here now.
             del self._ending[key]
-            await self._host_network.unassign(namespace=key.namespace, name=key.name)
+            try:
+                await self._host_network.unassign(namespace=key.namespace, name=key.name)
+            except network_ports.NetworkFault as error:
+                log.warning("cannot forget an address assignment", pod=str(key), cause=str(error))
         self._parts.claims.released(key.namespace, one.needs.claims)
         self._parts.sources.keep({other.pod.metadata.namespace for other in self._workers.values()})
         folder = pathlib.Path(self._settings.logs) / pod_runtime.log_folder(one.pod)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from boxfleet.agent import files, wanted
+from boxfleet.agent import wanted
 from boxfleet.api import labels, meta, volume_claim
 from boxfleet.client import cache, client, errors
-from boxfleet.kit import backoff, workqueue
+from boxfleet.kit import backoff, durable, workqueue
 from boxfleet.planning import pod_volumes
 
 log = structlog.get_logger()
@@ -128,7 +128,7 @@ class Claims:
             path.chmod(0o777)
         if owner is None or owner.uid != info.uid:
             mine = _Owner(namespace=info.namespace, name=info.name, uid=info.uid)
-            files.write(note, msgspec.json.encode(mine))
+            durable.write(note, msgspec.json.encode(mine), mode=0o600)
 
     def _note(self, path: pathlib.Path) -> pathlib.Path:
         return path.with_name(f"{path.name}.json")
@@ -159,7 +159,7 @@ class Claims:
         owner = self._owner(self._note(path))
         if owner is None or owner.uid == claim.metadata.uid:
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
-            files.remove(self._note(path))
+            self._note(path).unlink(missing_ok=True)
         change = {
             "metadata": {
                 "resourceVersion": claim.metadata.resourceVersion,

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from boxfleet.agent import files, parts
+from boxfleet.agent import parts
 from boxfleet.api import pod as pods
+from boxfleet.kit import durable
 from boxfleet.planning import image_cleanup, log_rotation
 from boxfleet.ports import runtime
 
@@ -91,7 +92,7 @@ class Housekeeping:
             for name in [*image.tags, *image.digests] or [image.id]:
                 await self._images.remove(name)
         if set(decision.last_used) != set(self._last_used):
-            files.write(self._memory, msgspec.json.encode(decision.last_used))
+            durable.write(self._memory, msgspec.json.encode(decision.last_used))
         self._last_used = decision.last_used
 
 

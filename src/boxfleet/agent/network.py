@@ -8,10 +8,10 @@ import pathlib
 import msgspec
 import structlog
 
-from boxfleet.agent import files
 from boxfleet.api import address, address_pool
 from boxfleet.client import cache, client
 from boxfleet.kit import clock as clocks
+from boxfleet.kit import durable
 from boxfleet.planning import names
 from boxfleet.ports import network
 
@@ -88,7 +88,7 @@ class Upkeep:
             pools = sorted((as_network(pool) for pool in self.pools), key=lambda pool: pool.name)
             if pools != self._pools:
                 self._pools = pools
-                files.write(self._memory, msgspec.json.encode(pools))
+                durable.write(self._memory, msgspec.json.encode(pools))
         if self._pools and (self._pools != self._prepared or self.fault):
             await self._host.prepare(self._pools)
             if self._serving != self._pools[0].gateway:

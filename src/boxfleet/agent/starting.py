@@ -7,7 +7,7 @@ from boxfleet.agent import parts, pulls, wanted
 from boxfleet.api import labels
 from boxfleet.api import pod as pods
 from boxfleet.planning import environment, pod_actions, pod_resources, pod_runtime, pod_volumes
-from boxfleet.ports import runtime
+from boxfleet.ports import network, runtime
 
 # Seconds before a start is tried again whose cause may have gone meanwhile; what we watch wakes us sooner.
 RETRY = 10.0
@@ -189,7 +189,13 @@ class Starter:
             message = f"address {ip} belongs to no AddressPool that this host knows"
             hold = pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating", message=message)
             raise CannotStart(hold, event="FailedCreatePodSandBox")
-        await given.host_network.assign(namespace=pod.metadata.namespace, name=pod.metadata.name, address=ip, pool=pool)
+        try:
+            await given.host_network.assign(
+                namespace=pod.metadata.namespace, name=pod.metadata.name, address=ip, pool=pool
+            )
+        except network.NetworkFault as error:
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=str(error))
+            raise CannotStart(hold, event="FailedCreatePodSandBox") from None
 
     def _later(self, seconds: float) -> float:
         return self._parts.clock.now().timestamp() + seconds

@@ -5,9 +5,9 @@ import pathlib
 import msgspec
 import structlog
 
-from boxfleet.agent import files
 from boxfleet.api import config, volume_claim
 from boxfleet.api import pod as pods
+from boxfleet.kit import durable
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Wanted:
                 continue
             self._written[record.pod.metadata.uid] = _essence(record)
             records.append(record)
-        for leftover in self._folder.glob(".new-*"):
+        for leftover in self._folder.glob(".*.json.*"):
             leftover.unlink(missing_ok=True)
         return records
 
@@ -55,13 +55,14 @@ class Wanted:
         essence = _essence(record)
         if self._written.get(uid) == essence:
             return False
-        files.write(self._folder / f"{uid}.json", msgspec.json.encode(record), mode=0o600)
+        durable.write(self._folder / f"{uid}.json", msgspec.json.encode(record), mode=0o600)
         self._written[uid] = essence
         return True
 
     def remove(self, uid: str) -> None:
         """Forget a Pod."""
-        files.remove(self._folder / f"{uid}.json")
+        (self._folder / f"{uid}.json").unlink(missing_ok=True)
+        durable.sync_folder(self._folder)
         self._written.pop(uid, None)
 
 

@@ -107,6 +107,9 @@ class PodWorker:
         """Look after the Pod until nothing of it is left."""
         if self._predecessor is not None:
             await self._predecessor.wait()
+        # After a failure of this task nothing of it is under way any more.
+        self._stopping.clear()
+        self._hooks.clear()
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._prober = prober.Prober(
