@@ -12,8 +12,8 @@ import pathlib
 import msgspec
 import yaml
 
-from boxfleet.app import durable, paths
-from boxfleet.kit import ids
+from boxfleet.app import paths
+from boxfleet.kit import durable, ids
 
 ADMIN_USER = "admin"
 ADMIN_GROUPS = ("system:masters",)
@@ -53,7 +53,7 @@ def ensure(where: paths.Paths, *, node: str, server: str) -> Issued:
 
     `server` is the URL that goes into the kubeconfig. The authority's certificate must be there.
     """
-    durable.make_private(where.credentials)
+    paths.make_private(where.credentials)
     known = load(where)
     hashes = {identity.sha256 for identity in known}
     authority = where.ca_certificate.read_bytes()

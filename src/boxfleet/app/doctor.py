@@ -35,6 +35,8 @@ PROGRAMS = {
     "iptables": "iptables",
     "ip": "iproute2",
 }
+# Debian's place, upstream's, Fedora's.
+CNI_PLACES = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
 CNI_PLUGINS = ("bridge", "loopback", "portmap")
 CONTROLLERS = ("cpu", "memory", "pids")
 # Capabilities by their bit (linux/capability.h), and what does not work without.
@@ -223,8 +225,8 @@ def check_programs(machine: Machine) -> list[Finding]:
     """The programs that Boxfleet drives."""
     missing = {program: package for program, package in PROGRAMS.items() if not machine.find(program)}
     for plugin in CNI_PLUGINS:
-        if not machine.exists(f"{machine.known.cni_bin}/{plugin}"):
-            missing[f"{machine.known.cni_bin}/{plugin}"] = "containernetworking-plugins"
+        if not any(machine.exists(f"{place}/{plugin}") for place in CNI_PLACES):
+            missing[f"{CNI_PLACES[0]}/{plugin}"] = "containernetworking-plugins"
     if not missing:
         return [Finding("programs", Grade.GOOD, f"all {len(PROGRAMS) + 1} are there")]
     packages = " ".join(sorted(set(missing.values())))

@@ -112,3 +112,9 @@ class Paths:
 def of(known: settings.Instance) -> Paths:
     """The paths of one Boxfleet."""
     return Paths(pathlib.Path(known.state), pathlib.Path(known.run))
+
+
+def make_private(folder: pathlib.Path) -> None:
+    """Make a folder that only its owner enters; harmless when it is there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)

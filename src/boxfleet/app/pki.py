@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import oid
 
-from boxfleet.app import durable
+from boxfleet.kit import durable
 
 AUTHORITY_LIFE = datetime.timedelta(days=3650)
 SERVER_LIFE = datetime.timedelta(days=365)
@@ -31,7 +31,8 @@ def ensure(folder: pathlib.Path, *, names: list[str], now: datetime.datetime) ->
 
     `names` are DNS names and IP addresses of the server. Harmless when repeated, also after a crash in the middle.
     """
-    durable.make_private(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
     authority_key = _key(folder / "ca.key")
     authority = _certificate(folder / "ca.crt")
     if authority is None or authority.public_key() != authority_key.public_key() or _ends_soon(authority, now):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import yaml
 
-from boxfleet.app import durable
+from boxfleet.kit import durable
 
 ENVIRONMENT_PREFIX = "BOXFLEET_"
 FILE = "settings.yaml"
@@ -133,21 +133,26 @@ class Agent(Instance):
     reserved_cpu: Annotated[
         str,
         msgspec.Meta(
-            description="Kept for the host itself and out of what instances may request.",
+            description="Kept for the host itself and out of what instances may request; by the number of cores when "
+            "empty.",
             extra={"unit": "CPU quantity"},
         ),
-    ] = "200m"
+    ] = ""
     reserved_memory: Annotated[
         str,
-        msgspec.Meta(description="Kept for the host itself, as the CPU is.", extra={"unit": "bytes quantity"}),
-    ] = "256Mi"
-    cni_bin: Annotated[
+        msgspec.Meta(
+            description="Kept for the host itself, as the CPU is; by the size of memory when empty.",
+            extra={"unit": "bytes quantity"},
+        ),
+    ] = ""
+    image_cache: Annotated[
         str,
         msgspec.Meta(
-            description="Where the CNI plug-ins are; Debian's place.",
+            description="Built images, kept for the next build. When empty it lies in `state` and goes with it; a "
+            "folder that is named here stays when Boxfleet is purged.",
             extra={"unit": "folder"},
         ),
-    ] = "/usr/lib/cni"
+    ] = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from boxfleet.app import durable, paths
+from boxfleet.app import paths
+from boxfleet.kit import durable
 
 # What s6-log keeps of each service: ten files of about a megabyte.
 LOG_SCRIPT = ("-b", "n10", "s1000000")

@@ -5,7 +5,8 @@ import pathlib
 import shlex
 import subprocess
 
-from boxfleet.app import durable, paths, settings
+from boxfleet.app import paths, settings
+from boxfleet.kit import durable
 
 FOLDER = pathlib.Path("/etc/systemd/system")
 _TEMPLATE = """\

@@ -64,5 +64,5 @@ def test_every_setting_has_unit_and_reason_and_is_in_the_docs() -> None:
         meta = next(part for part in kind.__metadata__ if isinstance(part, msgspec.Meta))
         assert meta.description and meta.extra, name
         assert meta.extra["unit"] in rows[name], name
-        if name not in ("node", "names"):
+        if name != "node" and defaults[name]:
             assert f"`{defaults[name]}`" in rows[name], name

@@ -1,0 +1,82 @@
+"""The agent process: this host's engines, the agent and its tunnel."""
+
+import asyncio
+import pathlib
+import ssl
+
+import structlog
+
+import boxfleet
+from boxfleet.agent import agent as agents
+from boxfleet.agent import settings as agent_settings
+from boxfleet.agent.streams import tunnel
+from boxfleet.app import access, host, paths, settings
+from boxfleet.client import client, http
+from boxfleet.kit import clock as clocks
+from boxfleet.kit import quantity, supervise
+
+log = structlog.get_logger()
+
+
+async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
+    """Work until told to stop; instances, containerd and dnsmasq run on."""
+    where = paths.of(known)
+    clock = clocks.SystemClock()
+    token = where.agent_token.read_text().strip()
+    given = agent_config(known)
+    engines = host.wire(known, told=lambda words: log.warning(words))
+    api = client.Client(http.Http(access.url_of(known), token=token, authority=where.ca_certificate))
+    work = agents.Agent(
+        given,
+        api,
+        engines.engine.runtime,
+        engines.engine.images,
+        engines.network,
+        engines.names,
+        clock,
+        version=boxfleet.__version__,
+    )
+    streams = tunnel.Tunnel(
+        server=access.url_of(known),
+        node=known.node,
+        token=token,
+        tls=ssl.create_default_context(cafile=str(where.ca_certificate)),
+        engine=engines.engine.runtime,
+        log_directory=pathlib.Path(given.logs),
+    )
+
+    async def engine_and_agent() -> None:
+        await engines.engine.start()
+        log.info("containerd answers", process=engines.engine.pid)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engines.engine.supervise(), name="containerd")
+            group.create_task(work.run(), name="agent")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(supervise.keep_running(name, loop, clock=clock), name=name)
+                for name, loop in {"host": engine_and_agent, "tunnel": streams.run}.items()
+            ]
+            await stop.wait()
+            log.info("stopping")
+            for task in tasks:
+                task.cancel()
+    finally:
+        await engines.names.close()
+        await engines.engine.close()
+        await api.close()
+
+
+def agent_config(known: settings.Agent) -> agent_settings.AgentSettings:
+    """The agent's settings from the host's."""
+    folder = paths.of(known).agent
+    return agent_settings.AgentSettings(
+        node=known.node,
+        state=str(folder),
+        logs=str(folder / "logs"),
+        domain=known.domain,
+        cgroup_parent=known.cgroup_parent,
+        reserved_cpu=quantity.milli(known.reserved_cpu) if known.reserved_cpu else None,
+        reserved_memory=quantity.whole(known.reserved_memory) if known.reserved_memory else None,
+    )

@@ -1,0 +1,180 @@
+"""Starting and stopping a whole Boxfleet on this machine, so that any step may be cut off and done again."""
+
+import asyncio
+import contextlib
+import datetime
+import fcntl
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from boxfleet.api import meta, namespace, node
+from boxfleet.app import access, bootstrap, doctor, found, locks, paths, settings, stopping, supervision, systemd
+from boxfleet.client import client as clients
+from boxfleet.client import errors
+
+Say = Callable[[str], None]
+
+# Seconds for the API to answer, and for this machine's node to be Ready.
+_API = 60.0
+_NODE = 90.0
+
+
+class LifecycleError(Exception):
+    """Boxfleet cannot be started or stopped; the text says why and what to do."""
+
+
+@contextlib.contextmanager
+def one_at_a_time(where: paths.Paths, *, say: Say) -> Iterator[None]:
+    """Keep two commands that start or stop from crossing each other."""
+    # Beside the state folder, which a purge removes.
+    lock = where.state.with_name(f".{where.state.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another boxfleet command to end")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def start(known: settings.All, *, say: Say) -> str:
+    """Have everything running; returns the admin's token if it is new. Raises LifecycleError."""
+    where = paths.of(known)
+    _refuse(known)
+    prepared = bootstrap.prepare(known, now=datetime.datetime.now(datetime.UTC))
+    if not supervision.is_running(where):
+        say(f"starting boxfleet on {access.url_of(known)}")
+        if systemd.is_booted():
+            try:
+                systemd.start(where, bootstrap.supervise_command(known))
+            except subprocess.CalledProcessError as error:
+                raise LifecycleError(f"systemd cannot start boxfleet: {error.stderr.decode().strip()}") from None
+        else:
+            supervision.start(where)
+    else:
+        supervision.start(where)
+    running = {state.name for state in supervision.states(where) if state.up}
+    for name in bootstrap.SERVICES:
+        if name in prepared.changed and name in running:
+            say(f"restarting the {name}: its settings changed")
+        supervision.bring_up(where, name, restart=name in prepared.changed and name in running)
+    bootstrap.link_command()
+    return prepared.admin_token
+
+
+def _refuse(known: settings.All) -> None:
+    """Do not begin on a machine that cannot do it."""
+    machine = doctor.Machine(known)
+    findings = doctor.check_root(machine)
+    findings += doctor.check_kernel(machine) + doctor.check_cgroups(machine) + doctor.check_programs(machine)
+    if not supervision.is_running(paths.of(known)):
+        findings += doctor.check_ports(machine) + doctor.check_network(machine)
+    bad = [f"{each.name}: {each.detail}\n    -> {each.remedy}" for each in findings if each.grade is doctor.Grade.BAD]
+    if bad:
+        raise LifecycleError("this machine cannot run Boxfleet:\n  " + "\n  ".join(bad))
+
+
+async def wait_ready(known: settings.All, api: clients.Client, *, say: Say) -> None:
+    """Return when the API answers and this machine's node is Ready. Raises LifecycleError when it takes too long."""
+    where = paths.of(known)
+    end = time.monotonic() + _API
+    while True:
+        try:
+            await api.get(namespace.Namespace, "default")
+            break
+        except errors.ApiError as error:
+            if time.monotonic() > end:
+                raise LifecycleError(
+                    f"the API does not answer: {error.message}; its log: {where.logs / 'server' / 'current'}"
+                ) from None
+        await asyncio.sleep(0.05)
+    end = time.monotonic() + _NODE
+    told = False
+    while True:
+        found_node = await api.find(node.Node, known.node)
+        ready = found_node is not None and any(
+            each.type == "Ready" and each.status == "True" for each in found_node.status.conditions
+        )
+        if ready:
+            return
+        if time.monotonic() > end:
+            why = "it has not registered" if found_node is None else _why(found_node)
+            raise LifecycleError(f"node {known.node} is not ready: {why}; its log: {where.logs / 'agent' / 'current'}")
+        if not told:
+            say(f"waiting for node {known.node}")
+            told = True
+        await asyncio.sleep(0.1)
+
+
+def _why(subject: node.Node) -> str:
+    words = [each.message or each.reason for each in subject.status.conditions if each.type == "Ready"]
+    return words[0] if words else "it has not said how it is"
+
+
+async def stop(known: settings.All, *, say: Say) -> None:
+    """Stop the services, then every instance in order, then the engines. State stays."""
+    where = paths.of(known)
+    plan = await stopping.plan(known)
+    say("stopping the agent and the server")
+    supervision.bring_down(where, "agent")
+    _end(where.agent_lock)
+    supervision.bring_down(where, "server")
+    _end(where.server_lock)
+    await stopping.stop_instances(known, plan, say=say)
+    supervision.stop(where)
+    systemd.forget(where, remove=False)
+
+
+async def purge(known: settings.All, *, say: Say) -> list[str]:
+    """Stop everything and leave the machine as it was found; Debian packages that may go now are returned."""
+    where = paths.of(known)
+    await stop(known, say=say)
+    say("taking away what Boxfleet made on this machine")
+    await stopping.remove_traces(known, say=say)
+    systemd.forget(where, remove=True)
+    seen = found.load(where)
+    if seen is not None:
+        found.bring_back(seen, link=bootstrap.LINK, ours=bootstrap.script())
+    packages = where.packages.read_text().split() if where.packages.exists() else []
+    for folder in (where.run, where.state):
+        _remove(folder)
+    return packages
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Remove a folder, its whole content first unmounted."""
+    mounts = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed([each for each in mounts if each.startswith(f"{folder}/")]):
+        subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise LifecycleError(f"cannot remove {folder}: something still uses it; see: fuser -vm {folder}")
+
+
+def _end(lock: pathlib.Path) -> None:
+    """End a service's process that no supervisor knows of."""
+    if locks.holder(lock):
+        os.close(locks.take(lock))
+
+
+@contextlib.asynccontextmanager
+async def connected(known: settings.All, *, say: Say) -> AsyncIterator[clients.Client]:
+    """A client of the running Boxfleet, once it is ready."""
+    async with access.admin(known) as api:
+        await wait_ready(known, api, say=say)
+        yield api
+
+
+def condition_words(conditions: list[meta.Condition]) -> str:
+    """What the Ready condition says."""
+    ready = meta.find_condition(conditions, "Ready")
+    return ready.message if ready is not None else "not begun"

@@ -1,0 +1,105 @@
+"""The server process: store, API, controllers and scheduler on one event loop."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from boxfleet.api import catalog
+from boxfleet.apiserver import app as apps
+from boxfleet.apiserver import authn, authz, serve
+from boxfleet.app import credentials, paths, services, settings
+from boxfleet.client import client, inprocess, shared
+from boxfleet.controllers import manager
+from boxfleet.controllers import settings as controller_settings
+from boxfleet.kit import clock as clocks
+from boxfleet.kit import ids, supervise
+from boxfleet.scheduler import scheduler
+from boxfleet.scheduler import settings as scheduler_settings
+from boxfleet.store import compactor
+from boxfleet.store import settings as store_settings
+from boxfleet.store import store as stores
+
+log = structlog.get_logger()
+
+# Who the controllers and the scheduler are.
+CONTROL_USER = "system:boxfleet"
+# Seconds between looks at the certificate's age.
+_CERTIFICATE_CHECK = 86400.0
+
+
+async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
+    """Serve until told to stop. A part that fails is started again; the process ends only when serving cannot go on."""
+    where = paths.of(known)
+    clock = clocks.SystemClock()
+    # Controllers speak to the API like everybody; their token lives as long as this process.
+    token = ids.new_token()
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stores.Store.open(where.store)
+        stack.push_async_callback(store.close)
+        app = apps.ApiServer(
+            store, types=catalog.TYPES, authenticator=_authenticator(where, own_token=token), clock=clock
+        )
+        await app.start()
+        served = await stack.enter_async_context(
+            serve.serving(
+                app,
+                host=known.listen,
+                port=known.port,
+                certificate=where.server_certificate,
+                key=where.server_key,
+            )
+        )
+        log.info("serving", address=served.address, revision=store.revision)
+        api = client.Client(inprocess.InProcess(app, token=token))
+        caches = shared.Caches(api, clock=clock)
+        loops = {
+            "controllers": manager.Manager(caches, clock=clock, settings=_controllers(known)).run,
+            "scheduler": scheduler.Scheduler(caches, clock=clock, settings=scheduler_settings.Settings()).run,
+            # After those that ask for caches.
+            "caches": caches.run,
+            "compactor": lambda: compactor.run(store, clock=clock, settings=store_settings.Settings()),
+            "certificate": lambda: _renew(known, clock=clock, stop=stop),
+        }
+        await until(stop, {name: _kept(name, loop, clock) for name, loop in loops.items()})
+        log.info("stopping")
+
+
+async def until(stop: asyncio.Event, loops: dict[str, Callable[[], Awaitable[None]]]) -> None:
+    """Run endless loops until the event is set; a loop that fails ends all."""
+
+    async def one(run: Callable[[], Awaitable[None]]) -> None:
+        await run()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(run), name=name) for name, run in loops.items()]
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+
+
+def _kept(name: str, loop: Callable[[], Awaitable[None]], clock: clocks.Clock) -> Callable[[], Awaitable[None]]:
+    return lambda: supervise.keep_running(name, loop, clock=clock)
+
+
+def _authenticator(where: paths.Paths, *, own_token: str) -> authn.TokenAuthenticator:
+    known = [(each.sha256, authn.User(name=each.user, groups=tuple(each.groups))) for each in credentials.load(where)]
+    known.append((credentials.digest(own_token), authn.User(name=CONTROL_USER, groups=(authz.MASTERS,))))
+    return authn.TokenAuthenticator(known)
+
+
+def _controllers(known: settings.Server) -> controller_settings.Settings:
+    return controller_settings.Settings(pool_cidr=known.cidr, pool_bridge=known.bridge, domain=known.domain)
+
+
+async def _renew(known: settings.Server, *, clock: clocks.Clock, stop: asyncio.Event) -> None:
+    """Renew the certificate in time, in a process of its own, and begin anew with it."""
+    while True:
+        await clock.sleep(_CERTIFICATE_CHECK)
+        command = [sys.executable, "-m", "boxfleet", "renew", "--state", known.state, "--run", known.run]
+        process = await asyncio.create_subprocess_exec(*command)
+        if await process.wait() == services.RENEWED:
+            log.info("the certificate is new: starting again with it")
+            stop.set()

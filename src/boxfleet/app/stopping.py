@@ -1,0 +1,95 @@
+"""Stopping every instance of this host and its engines, and taking away their traces."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+
+from boxfleet.api import pod, unit
+from boxfleet.app import access, host, paths, settings
+from boxfleet.client import errors
+from boxfleet.kit import daemon
+from boxfleet.planning import stopping
+from boxfleet.ports import network, runtime
+
+Say = Callable[[str], None]
+
+# Seconds that the API gets to say in which order to stop.
+_PATIENCE = 5.0
+# For instances that nobody knows the grace of: Kubernetes' default.
+_GRACE = 30
+# Sandboxes removed at once.
+_AT_ONCE = 8
+
+
+async def plan(known: settings.All) -> list[dict[str, int]]:
+    """Waves of Pod UIDs with their grace, by what the API knows; none when it does not answer."""
+    try:
+        async with asyncio.timeout(_PATIENCE), access.admin(known) as api:
+            units, pods = await api.list(unit.Unit), await api.list(pod.Pod)
+    except (errors.ApiError, access.NoAccess, OSError, TimeoutError):
+        return []
+    return stopping.stages(units.items, pods.items)
+
+
+async def stop_instances(known: settings.All, waves: list[dict[str, int]], *, say: Say) -> None:
+    """Stop all instances gracefully, wave by wave, then the name server and containerd."""
+    engines = host.wire(known, told=say)
+    if engines.engine.settings.root.joinpath("io.containerd.metadata.v1.bolt").exists():
+        try:
+            await engines.engine.start()
+            await _stop_all(engines.engine.runtime, waves, say=say)
+        except runtime.RuntimeFault as error:
+            say(f"containerd does not help to stop instances: {error}")
+        await engines.engine.stop()
+    await engines.names.stop()
+
+
+async def _stop_all(engine: runtime.Runtime, waves: list[dict[str, int]], *, say: Say) -> None:
+    sandboxes = {one.id: one for one in await engine.list_sandboxes()}
+    running: dict[str, list[str]] = {}
+    for container in await engine.list_containers():
+        if container.state is runtime.State.RUNNING and container.sandbox_id in sandboxes:
+            running.setdefault(sandboxes[container.sandbox_id].uid, []).append(container.id)
+    if running:
+        say(f"stopping {len(running)} instances")
+    named = {uid for wave in waves for uid in wave}
+    for wave in [*waves, {uid: _GRACE for uid in running if uid not in named}]:
+        async with asyncio.TaskGroup() as group:
+            for uid, grace in wave.items():
+                for container_id in running.get(uid, []):
+                    group.create_task(_stop_one(engine, container_id, grace, say))
+    gate = asyncio.Semaphore(_AT_ONCE)
+    async with asyncio.TaskGroup() as group:
+        for sandbox_id in sandboxes:
+            group.create_task(_remove(engine, sandbox_id, gate, say))
+
+
+async def _stop_one(engine: runtime.Runtime, container_id: str, grace: int, say: Say) -> None:
+    try:
+        await engine.stop_container(container_id, grace_seconds=grace)
+    except runtime.RuntimeFault as error:
+        # What does not stop so is ended with its sandbox.
+        say(str(error))
+
+
+async def _remove(engine: runtime.Runtime, sandbox_id: str, gate: asyncio.Semaphore, say: Say) -> None:
+    async with gate:
+        try:
+            await engine.stop_sandbox(sandbox_id)
+            await engine.remove_sandbox(sandbox_id)
+        except runtime.RuntimeFault as error:
+            # The agent clears it away when it runs again; a purge does so by force.
+            say(str(error))
+
+
+async def remove_traces(known: settings.All, *, say: Say) -> None:
+    """Take away what the engines made on the machine: containers, mounts, cgroups, bridges, rules, settings."""
+    where = paths.of(known)
+    if where.containerd.exists() or where.containerd_run.exists() or daemon.find(where.run / "containerd.pid"):
+        await host.wire(known, told=say).engine.purge()
+    engines = host.wire(known, told=say)
+    try:
+        await engines.network.remove()
+    except network.NetworkFault as error:
+        say(f"the network is not wholly removed: {error}")
+    shutil.rmtree(engines.names.settings.folder, ignore_errors=True)

@@ -1,0 +1,21 @@
+"""The entry of the boxfleet command.
+
+Commands import what they need when they run: `boxfleet status` answers before a person notices, and the services'
+processes load neither the terminal's parts nor each other's.
+"""
+
+import sys
+
+# Run by the supervisor, not by people.
+SERVICES = ("server", "agent", "supervise", "renew")
+
+
+def main() -> None:
+    """Run the command that the arguments name; ends the process with 0 (done), 1 (failed) or 2 (wrong usage)."""
+    if len(sys.argv) > 1 and sys.argv[1] in SERVICES:
+        from boxfleet.app import services
+
+        sys.exit(services.main(sys.argv[1:]))
+    from boxfleet.cli import commands
+
+    sys.exit(commands.run())

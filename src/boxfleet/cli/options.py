@@ -1,0 +1,30 @@
+"""Options that several commands share, and the settings that they lead to."""
+
+import enum
+from typing import Annotated, Any
+
+import typer
+
+from boxfleet.app import settings
+
+
+class Format(enum.StrEnum):
+    """How a command answers: words for people, or data for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+State = Annotated[
+    str | None, typer.Option("--state", help="Folder of what is kept; default /var/lib/boxfleet or $BOXFLEET_STATE.")
+]
+Run = Annotated[
+    str | None, typer.Option("--run", help="Folder of sockets and services; default /run/boxfleet or $BOXFLEET_RUN.")
+]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Answer as text, json or yaml.")]
+
+
+def known(state: str | None, run: str | None, **flags: Any) -> settings.All:
+    """The settings that these flags, the environment and the file add up to."""
+    return settings.load(settings.All, flags={"state": state, "run": run} | flags)
