@@ -74,6 +74,11 @@ class Agents:
         """The nodes whose agents are connected."""
         return sorted(self._connected)
 
+    def require(self, node: str) -> None:
+        """Raise Fault 503 when a node's agent is not connected at this moment."""
+        if node not in self._connected:
+            raise absent(node)
+
     async def serve_control(self, node: str, socket: websocket.WebSocket) -> None:
         """Hold an agent's control connection until it ends; a newer one takes its place."""
         await socket.accept()
@@ -148,8 +153,7 @@ class Agents:
             async with asyncio.timeout(_RETURN_SECONDS):
                 while node not in self._connected:
                     await self._arrival.wait()
-        if node not in self._connected:
-            raise absent(node)
+        self.require(node)
         return self._connected[node]
 
     async def _taken(self, node: str, stream: Stream) -> None:

@@ -45,8 +45,9 @@ class Forward:
             await user.close()
 
     async def forward_plain(self, call: route.Call) -> route.Answer:
-        """The same path without a WebSocket: what is wrong, or that an upgrade is needed."""
-        await self._order(call)
+        """The same path without a WebSocket, which kubectl tries after any refusal: what is wrong, or what it takes."""
+        node, _ = await self._order(call)
+        self._agents.require(node)
         raise remote.upgrade_required()
 
     async def _order(self, call: route.Call) -> tuple[str, tunnel.ForwardOrder]:

@@ -36,13 +36,15 @@ class Remote:
         await self._serve(call, *await self._attach_order(call))
 
     async def exec_plain(self, call: route.Call) -> route.Answer:
-        """The same path without a WebSocket: what is wrong, or that an upgrade is needed."""
-        await self._exec_order(call)
+        """The same path without a WebSocket, which kubectl tries after any refusal: what is wrong, or what it takes."""
+        node, _ = await self._exec_order(call)
+        self._agents.require(node)
         raise upgrade_required()
 
     async def attach_plain(self, call: route.Call) -> route.Answer:
-        """The same path without a WebSocket: what is wrong, or that an upgrade is needed."""
-        await self._attach_order(call)
+        """The same path without a WebSocket, which kubectl tries after any refusal: what is wrong, or what it takes."""
+        node, _ = await self._attach_order(call)
+        self._agents.require(node)
         raise upgrade_required()
 
     async def _exec_order(self, call: route.Call) -> tuple[str, tunnel.ExecOrder]:
