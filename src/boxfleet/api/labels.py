@@ -33,3 +33,6 @@ TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 
 LEASE_NAMESPACE = "kube-node-lease"
+
+# On a Secret's manifest: keys that `boxfleet up` fills with random text when the Secret does not have them.
+GENERATE = "boxfleet.dev/generate"
