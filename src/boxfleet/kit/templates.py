@@ -12,15 +12,16 @@ from typing import Any
 import jinja2
 import jinja2.meta
 import jinja2.nodes
-import jinja2.sandbox
 
-# Rendering is bounded: templates are short, facts are small, and a loop over them cannot be endless.
+from boxfleet.kit import template_sandbox
+
+# Longer templates belong into the image.
 SOURCE_LIMIT = 64 * 1024
-_environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-)
-# `range(10**9)` and its like have no use in a configuration file.
-_environment.globals.clear()
+# Longest result, in characters: a ConfigMap holds no more.
+OUTPUT_LIMIT = template_sandbox.TEXT_LIMIT
+_environment = template_sandbox.SandboxEnvironment()
+# What deep nesting ends in, in Jinja2's parser and generator and in Python's own compiler.
+_TOO_DEEP = (RecursionError, MemoryError, SyntaxError)
 
 
 class TemplateError(ValueError):
@@ -36,8 +37,9 @@ class Reference:
 
 
 def references(source: str) -> list[Reference]:
-    """Every chain that starts at a name from outside; raises TemplateError when the source does not parse."""
-    tree = _parse(source)
+    """Every chain that starts at a name from outside; raises TemplateError when the source is no good template."""
+    _compiled(source)
+    tree = _environment.parse(source)
     outside = jinja2.meta.find_undeclared_variables(tree)
     found: dict[tuple[str, ...], int] = {}
     inner: set[int] = set()
@@ -51,30 +53,53 @@ def references(source: str) -> list[Reference]:
 
 
 def render(source: str, facts: Mapping[str, Any]) -> str:
-    """The text with the facts filled in; raises TemplateError on a reference to what is not there."""
+    """The text with the facts filled in.
+
+    Raises TemplateError on a reference to what is not there, and when the template takes more time or memory than a
+    configuration file needs.
+    """
     template = _compiled(source)
+    pieces: list[str] = []
+    size = 0
+    token = template_sandbox.fresh_budget()
     try:
-        return template.render(facts)
+        for piece in template.generate(facts):
+            size += len(piece)
+            if size > OUTPUT_LIMIT:
+                raise TemplateError(f"cannot render: the result has more than {OUTPUT_LIMIT} characters")
+            pieces.append(piece)
     except jinja2.TemplateError as error:
         raise TemplateError(f"cannot render: {error.message}") from None
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except _TOO_DEEP:
+        raise TemplateError("cannot render: nested too deeply") from None
+    except (AttributeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        if isinstance(error, TemplateError):
+            raise
         raise TemplateError(f"cannot render: {error}") from None
+    finally:
+        template_sandbox.end(token)
+    return "".join(pieces)
 
 
 @functools.lru_cache(maxsize=256)
 def _compiled(source: str) -> jinja2.Template:
     """Compiling costs twenty times what rendering does, and the instances of a Unit share their templates."""
-    _parse(source)
-    return _environment.from_string(source)
-
-
-def _parse(source: str) -> jinja2.nodes.Template:
     if len(source) > SOURCE_LIMIT:
         raise TemplateError(f"template has {len(source)} characters, more than the {SOURCE_LIMIT} allowed")
+    # Constant parts are evaluated here already.
+    token = template_sandbox.fresh_budget()
     try:
-        return _environment.parse(source)
+        return _environment.from_string(source)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno}: {error.message}") from None
+    except jinja2.TemplateError as error:
+        raise TemplateError(str(error.message)) from None
+    except _TOO_DEEP:
+        raise TemplateError("nested too deeply, or a number too long") from None
+    except ValueError as error:
+        raise TemplateError(str(error)) from None
+    finally:
+        template_sandbox.end(token)
 
 
 def _chain(node: jinja2.nodes.Node, inner: set[int]) -> tuple[str, ...]:
