@@ -88,9 +88,8 @@ class Writing:
         body = await self.read_body(call)
         objects.check_type(kind, body)
         name = call.params["name"]
-        self.check_schema(kind, body, name=name, wanted=wanted, warnings=call.warnings)
         given = body.get("metadata") or {}
-        if not kind.strategic and not subresource and not given.get("resourceVersion"):
+        if not kind.strategic and not subresource and isinstance(given, dict) and not given.get("resourceVersion"):
             # Custom resources are never overwritten unseen.
             self._registry.read(kind, namespace=call.params.get("namespace", ""), name=name)
             raise faults.invalid(
@@ -98,11 +97,19 @@ class Writing:
                 name,
                 [kinds.FieldError("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")],
             )
+
+        def change(current: JsonObject) -> JsonObject:
+            wished: JsonObject = copy.deepcopy(body)
+            if subresource == "status":
+                wished = _with_status_of(current, wished)
+            self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings)
+            return wished
+
         return await self.update(
             kind,
             namespace=call.params.get("namespace", ""),
             name=name,
-            change=lambda _: copy.deepcopy(body),
+            change=change,
             subresource=subresource,
             dry_run=wanted.dry_run,
         )
@@ -118,6 +125,8 @@ class Writing:
             if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
                 raise faults.bad_request("the patch makes no object")
             objects.check_type(kind, patched)
+            if subresource == "status":
+                patched = _with_status_of(current, patched)
             self.check_schema(kind, patched, name=name, wanted=wanted, warnings=call.warnings, patched=True)
             return patched
 
@@ -259,6 +268,12 @@ class Writing:
                     }
                 ],
             )
+
+
+def _with_status_of(current: JsonObject, wished: JsonObject) -> JsonObject:
+    """What is said of anything but metadata and status through the status subresource is not even looked at."""
+    rest = {key: value for key, value in current.items() if key not in ("metadata", "status")}
+    return rest | {key: wished[key] for key in ("metadata", "status") if key in wished}
 
 
 async def ensure_namespaces(writing: Writing, kind: kinds.Kind) -> None:

@@ -6,8 +6,10 @@ import datetime
 import hashlib
 import ipaddress
 import pathlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
+import msgspec
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -36,6 +38,67 @@ class Api:
     # As the administrator, and as the agent of NODE.
     admin: client.Client
     node: client.Client
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A whole answer as it goes over the wire."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body decoded."""
+        return msgspec.json.decode(self.body)
+
+
+async def send(
+    app: inprocess.App,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    token: str = ADMIN_TOKEN,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """Call an app with anything, also with what no client of ours would send; `body` is JSON data or bytes."""
+    where, _, query = path.partition("?")
+    given = {"content-type": "application/json", **(headers or {})}
+    if token:
+        given["authorization"] = f"Bearer {token}"
+    content = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+    incoming = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": content, "more_body": False},
+    ]
+    started: dict[str, Any] = {}
+    chunks: list[bytes] = []
+
+    async def receive() -> Any:
+        return incoming.pop() if len(incoming) > 1 else incoming[0]
+
+    async def answer(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            started.update(message)
+        else:
+            chunks.append(message.get("body", b""))
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": where,
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "extensions": {},
+    }
+    await app(scope, receive, answer)
+    return Reply(
+        status=started["status"],
+        headers=[(name.decode(), value.decode()) for name, value in started["headers"]],
+        body=b"".join(chunks),
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
