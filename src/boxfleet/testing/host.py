@@ -87,7 +87,7 @@ class Host:
         self.folder.mkdir()
         # The name server reads its records as another user.
         self.folder.chmod(0o755)
-        self._connect()
+        self.connect()
         async with self.drivers() as drivers:
             await drivers.network.prepare([POOL])
             await drivers.containerd.start()
@@ -141,10 +141,13 @@ class Host:
         """A process in the world outside; the caller ends it."""
         return await asyncio.create_subprocess_exec(*daemon.inside(pathlib.Path("/run/netns", self.outside)), *words)
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Make only the namespaces: the host with a line to the world outside."""
         for space in (self.name, self.outside):
             _command("ip", "netns", "add", space)
             _command("ip", "-n", space, "link", "set", "lo", "up")
+        # A new namespace inherits the machine's.
+        _command(*daemon.inside(self.space), "sysctl", "-qw", "net.ipv4.ip_forward=0")
         _command("ip", "-n", self.name, "link", "add", "up0", "type", "veth", "peer", "down0", "netns", self.outside)
         for space, link, address in (
             (self.name, "up0", HOST_ADDRESS),

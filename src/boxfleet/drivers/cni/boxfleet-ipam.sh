@@ -35,5 +35,12 @@ done
 
 file=${0%/*}/../addresses/${namespace}_$name
 [ -r "$file" ] || refuse 11 "no address is assigned to $namespace/$name yet"
-read -r answer < "$file"
+{ read -r answer && read -r hardware; } < "$file" || refuse 11 "the address of $namespace/$name cannot be read"
+
+# The bridge plug-in has made the interface before it asks. An address keeps its hardware address: neighbours
+# remember the pair for most of a minute, and would speak to the interface of a sandbox that is gone.
+if [ -n "${CNI_NETNS-}" ]; then
+  nsenter --net="$CNI_NETNS" ip link set dev "$CNI_IFNAME" address "$hardware" ||
+    refuse 11 "the hardware address of $CNI_IFNAME cannot be set"
+fi
 printf '%s\n' "$answer"

@@ -37,7 +37,7 @@ def network_name(pool: network.PoolNetwork) -> str:
 
 
 def answer(pool: network.PoolNetwork, *, address: str) -> str:
-    """What the IPAM plug-in says for an instance: one line."""
+    """The file of an instance: a line that the IPAM plug-in says, and a line with the interface's hardware address."""
     subnet = ipaddress.ip_network(pool.cidr)
     ip = {
         "version": str(subnet.version),
@@ -45,4 +45,12 @@ def answer(pool: network.PoolNetwork, *, address: str) -> str:
         "gateway": pool.gateway,
     }
     default = "0.0.0.0/0" if subnet.version == 4 else "::/0"
-    return json.dumps({"cniVersion": VERSION, "ips": [ip], "routes": [{"dst": default}]}) + "\n"
+    return (
+        json.dumps({"cniVersion": VERSION, "ips": [ip], "routes": [{"dst": default}]})
+        + f"\n{hardware_address(address)}\n"
+    )
+
+
+def hardware_address(address: str) -> str:
+    """The one hardware address of an IP address: locally administered (the second bit), then its last four bytes."""
+    return ":".join(f"{byte:02x}" for byte in b"\x0a\xbf" + ipaddress.ip_address(address).packed[-4:])

@@ -181,6 +181,9 @@ class Network:
     async def _make_bridge(self, pool: network.PoolNetwork) -> None:
         if not await self._run.succeeds("ip", "link", "show", "dev", pool.bridge):
             await self._run.run("ip", "link", "add", "name", pool.bridge, "type", "bridge")
+        # Given, a bridge keeps it; else it takes the lowest of its ports', and changes as they come and go.
+        hardware = conflist.hardware_address(pool.gateway)
+        await self._run.run("ip", "link", "set", "dev", pool.bridge, "address", hardware)
         prefix = ipaddress.ip_network(pool.cidr).prefixlen
         await self._run.run("ip", "address", "replace", f"{pool.gateway}/{prefix}", "dev", pool.bridge)
         size = ["mtu", str(pool.mtu)] if pool.mtu else []

@@ -69,7 +69,8 @@ class Server:
         self._hosts.parent.mkdir(parents=True, exist_ok=True)
         # dnsmasq reads it as another user.
         self._hosts.parent.chmod(0o755)
-        if not self._hosts.exists():
+        # A file that was made for another domain has not the mark that is asked for, and no name of this one.
+        if not self._hosts.exists() or zone.mark_name(domain) not in self._hosts.read_text():
             durable.write(self._hosts, zone.hosts([], domain=domain, serial=0).encode())
         if self._running_arguments() != self._arguments():
             await daemon.stop(self.settings.pid_file, grace=_STOP)
