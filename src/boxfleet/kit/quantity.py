@@ -17,7 +17,9 @@ _SUFFIXES = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 
 # Enough for the longest number with the largest exponent that the form allows.
 _DIGITS = 1100
 # At most three exponent digits: `1e99999999` would cost minutes and means nothing.
-_FORM = re.compile(r"([+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30}))(?:([eE][+-]?\d{1,3})|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]))?")
+_FORM = re.compile(
+    r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))(?:([eE][+-]?\d{1,3})|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]))?", re.ASCII
+)
 
 
 def parse(text: str | int | float) -> decimal.Decimal:
