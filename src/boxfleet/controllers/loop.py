@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
 
@@ -37,7 +37,7 @@ class Loop(Generic[K]):
         await self._queue.run(self._reconcile, failed=self._failed, workers=self._workers)
 
     def _failed(self, key: K, error: Exception) -> None:
-        if isinstance(error, errors.Conflict | errors.Unavailable):
+        if isinstance(error, errors.Conflict | errors.NotFound | errors.Unavailable):
             # The cache was behind, or the server is busy: the ordinary way of finding out.
             log.debug("will try again", controller=self.name, key=str(key), cause=error.message)
         elif isinstance(error, errors.ApiError):
@@ -52,16 +52,26 @@ async def gather(many: Iterable[Coroutine[Any, Any, V]], *, limit: int) -> list[
     Every one is tried; the first failure is raised after all have ended, so that one that fails does not
     leave others half done.
     """
-    gate = asyncio.Semaphore(limit)
+    waiting = list(many)
+    results: list[V | Exception | None] = [None] * len(waiting)
+    order = iter(range(len(waiting)))
 
-    async def one(work: Coroutine[Any, Any, V]) -> V:
-        async with gate:
-            return await work
+    async def work() -> None:
+        for index in order:
+            try:
+                results[index] = await waiting[index]
+            except Exception as error:
+                results[index] = error
 
-    results = await asyncio.gather(*(one(work) for work in many), return_exceptions=True)
-    good: list[V] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(limit, len(waiting))):
+                group.create_task(work())
+    finally:
+        # When this is cancelled, what has not begun never will.
+        for each in waiting:
+            each.close()
     for result in results:
-        if isinstance(result, BaseException):
+        if isinstance(result, Exception):
             raise result
-        good.append(result)
-    return good
+    return cast("list[V]", results)

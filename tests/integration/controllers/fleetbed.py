@@ -295,7 +295,9 @@ async def bed(folder: pathlib.Path, settings: controller_settings.Settings = DEF
             await made.stop()
 
 
-def unit_yaml(name: str, *, replicas: int = 1, extra: str = "", policy: str = "Always", image: str = "app:1") -> str:
+def unit_yaml(
+    name: str, *, replicas: int = 1, extra: str = "", policy: str = "Always", image: str = "app:1", asks: str = ""
+) -> str:
     return f"""
 apiVersion: boxfleet.dev/v1
 kind: Unit
@@ -306,6 +308,6 @@ spec:
     spec:
       restartPolicy: {policy}
       containers:
-      - {{name: main, image: "{image}"}}
+      - {{name: main, image: "{image}", resources: {{requests: {{{asks}}}}}}}
 {extra}
 """

@@ -1,11 +1,11 @@
-"""Step 2: who wants an address."""
+"""Step 2: who wants an address; which pool it comes from is the ledger's to say."""
 
 from boxfleet.api import address, labels, meta, pod, unit
 from boxfleet.controllers.address import ledger
 from boxfleet.planning import domains, manifest
 
 
-def of_unit(subject: unit.Unit, *, pool: str, suffix: str) -> list[ledger.Claim]:
+def of_unit(subject: unit.Unit, *, suffix: str) -> list[ledger.Claim]:
     """A claim for every instance of a Unit; none on the host's network."""
     if subject.spec.pod_template().spec.hostNetwork:
         return []
@@ -13,7 +13,7 @@ def of_unit(subject: unit.Unit, *, pool: str, suffix: str) -> list[ledger.Claim]
     return [
         ledger.Claim(
             address.AddressSpec(
-                pool=pool,
+                pool="",
                 namespace=subject.metadata.namespace,
                 instance=(name := manifest.instance_name(subject, ordinal)),
                 unit=subject.metadata.name,
@@ -25,11 +25,11 @@ def of_unit(subject: unit.Unit, *, pool: str, suffix: str) -> list[ledger.Claim]
     ]
 
 
-def of_pod(subject: pod.Pod, *, pool: str, suffix: str) -> ledger.Claim:
+def of_pod(subject: pod.Pod, *, suffix: str) -> ledger.Claim:
     """The claim of a Pod of its own."""
     namespace, name = subject.metadata.namespace, subject.metadata.name
     domain = domains.of_pod(namespace=namespace, name=name, suffix=suffix)
-    return ledger.Claim(address.AddressSpec(pool=pool, namespace=namespace, instance=name, domain=domain))
+    return ledger.Claim(address.AddressSpec(pool="", namespace=namespace, instance=name, domain=domain))
 
 
 def is_alone(subject: pod.Pod) -> bool:

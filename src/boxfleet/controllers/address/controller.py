@@ -11,7 +11,6 @@ from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, loop, settings
 from boxfleet.controllers.address import claim, keep, ledger, pool
 from boxfleet.kit import clock
-from boxfleet.planning import addresses
 
 log = structlog.get_logger()
 
@@ -70,25 +69,30 @@ class AddressController:
         self._waiting.discard(want)
         if subject is None:
             return None
-        owner = self._pools.find(self._settings.pool)
-        if owner is None:
+        pools = self._in_order()
+        if not pools:
             self._waiting.add(want)
             self._events.warning(
-                subject, "NoAddressPool", f"there is no AddressPool {self._settings.pool}: create one of that name"
+                subject, "NoAddressPool", f"there is no AddressPool: create one, for example {self._settings.pool}"
             )
             return _FULL_RETRY
         try:
             if isinstance(subject, unit.Unit):
-                await self._claim_unit(subject, owner)
+                await self._claim_unit(subject, pools)
             else:
-                await self._claim_pod(subject, owner)
-        except (ledger.PoolFull, addresses.PoolError) as error:
+                await self._claim_pod(subject, pools)
+        except ledger.PoolFull as error:
             self._waiting.add(want)
             self._events.warning(subject, "AddressPoolFull", str(error))
             if isinstance(subject, pod.Pod):
                 await self._say_waiting(subject, str(error))
             return _FULL_RETRY
         return None
+
+    def _in_order(self) -> list[address_pool.AddressPool]:
+        """The pools to claim from: the ordinary one first, then by name."""
+        alive = [each for each in self._pools if not each.metadata.deletionTimestamp]
+        return sorted(alive, key=lambda each: (each.metadata.name != self._settings.pool, each.metadata.name))
 
     def _wanting(self, want: _Want) -> unit.Unit | pod.Pod | None:
         """The object behind a key, if it wants an address at all."""
@@ -100,31 +104,29 @@ class AddressController:
             return None
         return alone if alone.status.phase in ("", "Pending", "Running") else None
 
-    async def _claim_unit(self, subject: unit.Unit, owner: address_pool.AddressPool) -> None:
-        claims = claim.of_unit(subject, pool=owner.metadata.name, suffix=self._settings.domain)
+    async def _claim_unit(self, subject: unit.Unit, pools: list[address_pool.AddressPool]) -> None:
+        claims = claim.of_unit(subject, suffix=self._settings.domain)
         selector = f"spec.namespace={subject.metadata.namespace},spec.unit={subject.metadata.name}"
-        await self._ledger.claim(owner, claims, selector=selector)
+        await self._ledger.claim(pools, claims, selector=selector)
 
-    async def _claim_pod(self, subject: pod.Pod, owner: address_pool.AddressPool) -> None:
+    async def _claim_pod(self, subject: pod.Pod, pools: list[address_pool.AddressPool]) -> None:
         metadata = subject.metadata
-        one = claim.of_pod(subject, pool=owner.metadata.name, suffix=self._settings.domain)
+        one = claim.of_pod(subject, suffix=self._settings.domain)
         said = claim.wanted_annotation(subject)
         if said and self._ledger.holds(one.instance) != said:
             # Its claim was lost, or it came with a wish: the ledger has the last word.
-            number = addresses.number_of(said)
-            inside = number is not None and number in addresses.range_of(owner.spec)
-            if not inside or number is None or not await self._ledger.claim_exactly(one, number):
+            if not await self._ledger.claim_exactly(pools, one, said):
                 self._events.warning(
                     subject,
                     "AddressTaken",
-                    f"address {said} is not free in AddressPool {owner.metadata.name}: delete the Pod, and create it "
-                    f"without the annotation {labels.ADDRESS} or with another address",
+                    f"address {said} is not free in any AddressPool: delete the Pod, and create it without the "
+                    f"annotation {labels.ADDRESS} or with another address",
                 )
             return
         if said:
             return
         selector = f"spec.namespace={metadata.namespace},spec.instance={metadata.name}"
-        await self._ledger.claim(owner, [one], selector=selector)
+        await self._ledger.claim(pools, [one], selector=selector)
         found = self._ledger.holds(one.instance)
         if found:
             change = {"metadata": {"uid": metadata.uid, "annotations": {labels.ADDRESS: found}}}
@@ -236,6 +238,9 @@ class AddressController:
                 self._claims.add(_Want(is_unit=bool(subject.spec.unit), key=key))
         if new is None:
             self._wake_waiting()
+            # It may have been a Pod of its own that had the name of an instance.
+            unit_name = subject.spec.instance.rpartition("-")[0]
+            self._claims.add(_Want(is_unit=True, key=meta.Key(subject.spec.namespace, unit_name)))
 
     def _pool_changed(self, old: address_pool.AddressPool | None, new: address_pool.AddressPool | None) -> None:
         if new is not None:

@@ -3,9 +3,12 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from boxfleet.api import address, address_pool, meta
 from boxfleet.client import cache, client, errors
 from boxfleet.controllers import caches, loop
+from boxfleet.controllers.address import pool as pool_status
 from boxfleet.kit import clock
 from boxfleet.planning import addresses
 
@@ -64,11 +67,11 @@ class Ledger:
             return ""
         return addresses.text_of(fresh[0])
 
-    async def claim(self, pool: address_pool.AddressPool, claims: Sequence[Claim], *, selector: str) -> None:
-        """Give every claim an address unless it has one.
+    async def claim(self, pools: Sequence[address_pool.AddressPool], claims: Sequence[Claim], *, selector: str) -> None:
+        """Give every claim an address unless it has one, from the first pool that has any.
 
         `selector` is the field selector that finds the claims' Addresses at the server. Raises PoolFull after
-        giving out what there was, PoolError when the pool's facts are wrong, ApiError.
+        giving out what there was, and ApiError.
         """
         wanted = [each for each in claims if each.instance not in self._under_way and not self.holds(each.instance)]
         if not wanted:
@@ -79,30 +82,43 @@ class Ledger:
                 listing = await self._api.list(address.Address, fields=selector)
                 there = {f"{each.spec.namespace}/{each.spec.instance}" for each in listing.items}
                 wanted = [each for each in wanted if each.instance not in there]
-            free = self._free(addresses.range_of(pool.spec))
-            await loop.gather((self._one(each, pool, free) for each in wanted), limit=self._concurrency)
+            free = self._free(pools)
+            await loop.gather((self._one(each, pools, free) for each in wanted), limit=self._concurrency)
         finally:
             self._under_way.difference_update(each.instance for each in claims)
 
-    async def claim_exactly(self, claim: Claim, number: int) -> bool:
-        """Claim one certain address; False when it is taken."""
-        if number in self._taken or number in self._reserved:
+    async def claim_exactly(self, pools: Sequence[address_pool.AddressPool], claim: Claim, wish: str) -> bool:
+        """Claim one certain address; False when it is taken or in no pool."""
+        number = addresses.number_of(wish)
+        if number is None or number in self._taken or number in self._reserved:
             return False
-        return await self._create(claim, number)
+        for pool in pools:
+            try:
+                inside = number in addresses.range_of(pool.spec)
+            except addresses.PoolError:
+                continue
+            if inside:
+                return await self._create(Claim(msgspec.structs.replace(claim.spec, pool=pool.metadata.name)), number)
+        return False
 
-    def _free(self, pool: addresses.Range) -> Iterator[int]:
-        for number in addresses.lowest_free(pool, self._taken):
-            if number not in self._reserved:
-                yield number
+    def _free(self, pools: Sequence[address_pool.AddressPool]) -> Iterator[tuple[str, int]]:
+        for pool in pools:
+            try:
+                numbers = addresses.range_of(pool.spec)
+            except addresses.PoolError:
+                # Said in the pool's own status; the next one may do.
+                continue
+            for number in addresses.lowest_free(numbers, self._taken):
+                if number not in self._reserved:
+                    yield pool.metadata.name, number
 
-    async def _one(self, claim: Claim, pool: address_pool.AddressPool, free: Iterator[int]) -> None:
-        for number in free:
-            if await self._create(claim, number):
+    async def _one(
+        self, claim: Claim, pools: Sequence[address_pool.AddressPool], free: Iterator[tuple[str, int]]
+    ) -> None:
+        for pool, number in free:
+            if await self._create(Claim(msgspec.structs.replace(claim.spec, pool=pool)), number):
                 return
-        raise PoolFull(
-            f"AddressPool {pool.metadata.name} ({pool.spec.cidr}) has no free address: delete or scale down what is "
-            f"not needed, or give the pool more room with `kubectl edit addresspool {pool.metadata.name}`"
-        )
+        raise PoolFull(pool_status.advice(pools))
 
     async def _create(self, claim: Claim, number: int) -> bool:
         # Reserved before the first await, so that no other claim of this process tries the same.

@@ -1,5 +1,7 @@
 """Step 4: how full a pool is."""
 
+from collections.abc import Sequence
+
 from boxfleet.api import address_pool
 from boxfleet.planning import addresses, conditions
 
@@ -20,9 +22,7 @@ def status(subject: address_pool.AddressPool, *, used: int, now: str) -> address
                 "Available",
                 "False",
                 "PoolFull",
-                f"AddressPool {subject.metadata.name} ({subject.spec.cidr}) has no free address ({used} of {capacity} "
-                f"in use): delete or scale down what is not needed, or give the pool more room with "
-                f"`kubectl edit addresspool {subject.metadata.name}`",
+                f"{used} of {capacity} addresses are in use: {advice([subject])}",
             )
     return address_pool.AddressPoolStatus(
         observedGeneration=subject.metadata.generation,
@@ -30,4 +30,13 @@ def status(subject: address_pool.AddressPool, *, used: int, now: str) -> address
         used=used,
         free=max(0, capacity - used),
         conditions=said.items,
+    )
+
+
+def advice(pools: Sequence[address_pool.AddressPool]) -> str:
+    """What is full, and what to do about it."""
+    names = ", ".join(f"AddressPool {each.metadata.name} ({each.spec.cidr})" for each in pools)
+    return (
+        f"{names} has no free address: delete or scale down what is not needed, widen start, end or exclude with "
+        f"`kubectl edit addresspool {pools[0].metadata.name}`, or create another AddressPool"
     )

@@ -63,6 +63,7 @@ class UnitController:
             renderings=renderings,
             addresses=self._addresses(subject),
             pool_problem=self._pool_problem,
+            taken=self._taken(subject, steps.missing),
         )
         making = judge(steps.missing)
         # What would have to wait once it is gone is not replaced.
@@ -72,8 +73,9 @@ class UnitController:
         try:
             await self._carry_out(situation, steps, making, turning, renderings, revision=revision)
         except make.NameTaken as taken:
-            blocked = dependencies.Blocked("NameConflict", str(taken))
-            self._events.warning(subject, "NameConflict", str(taken))
+            blocked = dependencies.Blocked(gate.NAME_CONFLICT, str(taken))
+        if blocked is not None and blocked.reason == gate.NAME_CONFLICT:
+            self._events.warning(subject, blocked.reason, blocked.message)
             again = _CONFLICT_RETRY
         failed_again = await self._replace_failed(key, steps.failed)
         waits = [seconds for seconds in (again, failed_again) if seconds is not None]
@@ -126,15 +128,26 @@ class UnitController:
                 await remove.remove(self._api, each, namespace=key.namespace)
         return min(waits) if waits else None
 
+    def _taken(self, subject: unit.Unit, ordinals: Sequence[int]) -> dict[int, str]:
+        """Pods of others that have the names of missing instances."""
+        found = {}
+        for ordinal in ordinals:
+            other = self._indexed.pods.find(
+                manifest.instance_name(subject, ordinal), namespace=subject.metadata.namespace
+            )
+            if other is not None and caches.owner_uid(other) != subject.metadata.uid:
+                found[ordinal] = str(make.NameTaken(other))
+        return found
+
     def _addresses(self, subject: unit.Unit) -> dict[str, str]:
         return observe.address_map(subject, self._indexed)
 
     def _pool_problem(self) -> str:
-        pool = self._pools.find(self._settings.pool)
-        if pool is None:
-            return f"there is no AddressPool {self._settings.pool}"
-        available = meta.find_condition(pool.status.conditions, "Available")
-        return available.message if available is not None and available.status == "False" else ""
+        said = [meta.find_condition(pool.status.conditions, "Available") for pool in self._pools]
+        problems = [each.message for each in said if each is not None and each.status == "False"]
+        if len(problems) < len(said):
+            return ""
+        return "; ".join(problems) or f"there is no AddressPool: create one, for example {self._settings.pool}"
 
     def _listen(self) -> None:
         self._indexed.units.listen(self._unit_changed)

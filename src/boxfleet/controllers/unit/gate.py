@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from boxfleet.controllers.unit import observe, render
 from boxfleet.planning import dependencies, facts, manifest
 
+NAME_CONFLICT = "NameConflict"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ready:
@@ -33,8 +35,13 @@ def judge(
     renderings: render.Renderings,
     addresses: Mapping[str, str],
     pool_problem: Callable[[], str],
+    taken: Mapping[int, str],
 ) -> Verdict:
-    """Sort the instances that are asked for; `pool_problem` says what is wrong with the address pool, if anything."""
+    """Sort the instances that are asked for.
+
+    `pool_problem` says what is wrong with the address pool, if anything; `taken` names, by ordinal, what someone
+    else's Pod of the instance's name is.
+    """
     if not ordinals:
         return Verdict((), None)
     blocked = dependencies.waits_for(situation.unit, situation.siblings.get)
@@ -43,7 +50,11 @@ def judge(
     ready: list[Ready] = []
     reasons: list[dependencies.Blocked] = []
     for ordinal in ordinals:
-        one = _one(situation, ordinal, renderings, addresses, pool_problem)
+        one: Ready | dependencies.Blocked
+        if ordinal in taken:
+            one = dependencies.Blocked(NAME_CONFLICT, taken[ordinal])
+        else:
+            one = _one(situation, ordinal, renderings, addresses, pool_problem)
         if isinstance(one, Ready):
             ready.append(one)
         else:
