@@ -84,10 +84,12 @@ class Agent:
             clock=self._clock,
             wanted=wanted.Wanted(state / "pods"),
             observer=observer.Observer(self._engine, clock=self._clock, relist=settings.relist),
-            sources=sources.Sources(self._api),
+            sources=sources.Sources(self._api, clock=self._clock),
             claims=claim_keeper,
             volumes=manager.Volumes(state / "pods", claim_folder=claim_keeper.folder),
-            pulls=pulls.Pulls(self._images, clock=self._clock, at_once=settings.pulls),
+            pulls=pulls.Pulls(
+                self._images, clock=self._clock, at_once=settings.pulls, local=settings.image_keep_prefix
+            ),
             network=network.Upkeep(
                 self._api,
                 self._host_network,
@@ -115,6 +117,9 @@ class Agent:
         given.sources.listen(self._sources_changed)
         claim_keeper.listen(self._sources_changed)
         self.pods.listen(self._pod_changed)
+        given.observer.listen_fault(self._keeper.look)
+        given.network.listen(self._keeper.look)
+        records = await asyncio.to_thread(given.wanted.load)
         async with asyncio.TaskGroup() as group:
             self._group = group
             for name, part in {
@@ -127,16 +132,20 @@ class Agent:
                 "events": given.recorder.run,
                 "node": self._keeper.run,
                 "housekeeping": keeping.run,
+            }.items():
+                group.create_task(supervise.keep_running(name, part, clock=self._clock))
+            # Yield once, so that the parts that others start tasks in have their task groups.
+            await asyncio.sleep(0)
+            # What is wanted is known from disk before anything may be taken for left over or deleted.
+            # Of two Pods with one name the older one must end before the newer one begins.
+            for record in sorted(records, key=lambda one: one.pod.metadata.creationTimestamp):
+                self._begin(record)
+            for name, part in {
                 "pods": self.pods.run,
                 "absent pods": self._end_absent,
                 "leftovers": self._clear_leftovers,
             }.items():
                 group.create_task(supervise.keep_running(name, part, clock=self._clock))
-            # Yield once, so that the parts that others start tasks in have their task groups.
-            await asyncio.sleep(0)
-            for record in await asyncio.to_thread(given.wanted.load):
-                if record.pod.metadata.uid not in self._workers:
-                    self._begin(record)
 
     def _begin(self, record: wanted.Record) -> None:
         key, uid = record.pod.key, record.pod.metadata.uid

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import pathlib
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -41,6 +42,7 @@ class Upkeep:
         self._prepared: list[network.PoolNetwork] = []
         self._published: frozenset[network.Record] | None = None
         self._serving = ""
+        self._listener: Callable[[], None] = lambda: None
         self.pools = cache.Cache(api, address_pool.AddressPool)
         self.addresses = cache.Cache(api, address.Address)
         self.pools.listen(lambda _old, _new: self._wake.set())
@@ -48,6 +50,10 @@ class Upkeep:
         self.ready = asyncio.Event()
         # Why instances cannot get a network now; empty when they can.
         self.fault = "no AddressPool is known yet"
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Hear when the network becomes usable or fails."""
+        self._listener = listener
 
     @property
     def resolver(self) -> str:
@@ -77,6 +83,7 @@ class Upkeep:
             except Exception as error:
                 # A host whose network fails says so on its Node, and goes on trying.
                 self.fault = f"cannot prepare the network of this host: {error}"
+                self._listener()
                 log.warning("cannot prepare the network", cause=str(error))
                 pause = 2.0
             with contextlib.suppress(TimeoutError):
@@ -97,6 +104,7 @@ class Upkeep:
             self._prepared = self._pools
             self.fault = ""
             self.ready.set()
+            self._listener()
         # Before the list is known the server goes on with what it remembers.
         if self._serving and self.addresses.synced.is_set():
             records = names.records(self.addresses)

@@ -27,6 +27,7 @@ class Observer:
         self._touched: dict[str, int] = {}
         self._step = 0
         self._listener: Callable[[str], None] = lambda _uid: None
+        self._fault_listener: Callable[[], None] = lambda: None
         self.sandboxes: dict[str, runtime.SandboxStatus] = {}
         self.containers: dict[str, runtime.ContainerStatus] = {}
         self.synced = asyncio.Event()
@@ -36,6 +37,10 @@ class Observer:
     def listen(self, listener: Callable[[str], None]) -> None:
         """Hear the uid of every Pod whose sandbox or container changed."""
         self._listener = listener
+
+    def listen_fault(self, listener: Callable[[], None]) -> None:
+        """Hear when the runtime goes away or comes back."""
+        self._fault_listener = listener
 
     def sandboxes_of(self, uid: str) -> list[runtime.SandboxStatus]:
         """A Pod's sandboxes, also dead ones."""
@@ -98,9 +103,9 @@ class Observer:
             sandboxes = await self._engine.list_sandboxes()
             containers = await self._engine.list_containers()
         except runtime.RuntimeFault as error:
-            self.fault = str(error)
+            self._set_fault(str(error))
             raise
-        self.fault = ""
+        self._set_fault("")
         # What was touched since the lists were asked for is newer than they are.
         for container_id in self._gone(self.containers, {one.id for one in containers}, began):
             self._put_container(container_id, None)
@@ -118,6 +123,12 @@ class Observer:
 
     def _gone(self, known: Iterable[str], listed: set[str], began: int) -> list[str]:
         return [one for one in known if one not in listed and self._touched.get(one, 0) <= began]
+
+    def _set_fault(self, fault: str) -> None:
+        changed = bool(fault) != bool(self.fault)
+        self.fault = fault
+        if changed:
+            self._fault_listener()
 
     async def _relist_forever(self) -> None:
         while True:

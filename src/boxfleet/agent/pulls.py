@@ -32,7 +32,9 @@ class _Trouble(msgspec.Struct, kw_only=True):
 class Pulls:
     """One pull at a time for each image, a few at a time for all."""
 
-    def __init__(self, images: runtime.Images, *, clock: clocks.Clock, at_once: int) -> None:
+    def __init__(self, images: runtime.Images, *, clock: clocks.Clock, at_once: int, local: str = "") -> None:
+        # Names that no registry has: what is here of them is all there is.
+        self._local = local
         self._images = images
         self._clock = clock
         self._slots = asyncio.Semaphore(at_once)
@@ -63,7 +65,8 @@ class Pulls:
             )
         policy = container.imagePullPolicy or default_policy(reference)
         image = await self._images.find(reference)
-        if image is not None and (policy != "Always" or (reference, start) in self._fresh):
+        is_local = bool(self._local) and reference.startswith(self._local)
+        if image is not None and (policy != "Always" or is_local or (reference, start) in self._fresh):
             self._fresh.discard((reference, start))
             return Found(image=image, message=f'Container image "{reference}" is present on this node')
         if policy == "Never":

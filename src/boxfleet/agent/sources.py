@@ -7,6 +7,8 @@ from typing import Any
 
 from boxfleet.api import config, meta
 from boxfleet.client import cache, client, errors
+from boxfleet.kit import clock as clocks
+from boxfleet.kit import supervise
 
 # Told that an object of that namespace changed.
 Changed = Callable[[str], None]
@@ -15,8 +17,9 @@ Changed = Callable[[str], None]
 class Sources:
     """A watch per namespace and kind, as long as a Pod of it is here."""
 
-    def __init__(self, api: client.Client) -> None:
+    def __init__(self, api: client.Client, *, clock: clocks.Clock) -> None:
         self._api = api
+        self._clock = clock
         self._group: asyncio.TaskGroup | None = None
         self._caches: dict[tuple[type[meta.Object], str], cache.Cache[Any]] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
@@ -60,7 +63,8 @@ class Sources:
         fresh: cache.Cache[Any] = cache.Cache(self._api, kind, namespace=namespace)
         fresh.listen(lambda _old, _new: self._changed(namespace))
         self._caches[kind, namespace] = fresh
-        return group.create_task(fresh.run())
+        name = f"cache of {kind.KIND.plural} in {namespace}"
+        return group.create_task(supervise.keep_running(name, fresh.run, clock=self._clock))
 
 
 async def refresh(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from boxfleet.agent import parts, pulls, wanted
+from boxfleet.agent import host_ports, parts, pulls, wanted
 from boxfleet.api import labels
 from boxfleet.api import pod as pods
 from boxfleet.planning import environment, pod_actions, pod_resources, pod_runtime, pod_volumes
@@ -56,10 +56,15 @@ class Starter:
         """Make the sandbox with its volumes and address; raises CannotStart."""
         given, pod = self._parts, record.pod
         await self.volumes(record, ip=pod.metadata.annotations.get(labels.ADDRESS, ""))
+        config = self.config(pod, attempt=attempt)
+        taken = host_ports.taken(config.ports)
+        if taken:
+            hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=taken)
+            raise CannotStart(hold, event="FailedCreatePodSandBox")
         if not pod.spec.hostNetwork:
             await self._assign(pod)
         try:
-            sandbox_id = await given.engine.run_sandbox(self.config(pod, attempt=attempt))
+            sandbox_id = await given.engine.run_sandbox(config)
             found = await given.observer.see_sandbox(sandbox_id)
         except runtime.Unavailable:
             raise

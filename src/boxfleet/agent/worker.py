@@ -44,6 +44,8 @@ class PodWorker:
         self._messages: dict[str, str] = {}
         self._stop: pod_actions.Stop | None = None
         self._sources_changed = True
+        # Whether the record may say more than the disk does.
+        self._unsaved = True
         self._gone_from_server = False
         self._grace = 0
         self._reported_ready = frozenset(
@@ -88,6 +90,7 @@ class PodWorker:
         fresh.status = _copy_status(reported)
         fresh.status.conditions = [*gates, *own]
         self._record.pod = fresh
+        self._unsaved = True
         self._wake.set()
 
     def sources_changed(self) -> None:
@@ -212,8 +215,12 @@ class PodWorker:
             await engine.remove_sandbox(action.id)
             observer.drop_sandbox(action.id)
         elif isinstance(action, pod_actions.RemoveContainer):
+            gone = observer.containers.get(action.id)
             await engine.remove_container(action.id)
             observer.drop_container(action.id)
+            if gone is not None:
+                self._parts.volumes.folder(self.uid).forget(gone.name, attempt=gone.attempt)
+                _remove_logs(gone.log_path)
         elif isinstance(action, pod_actions.StopContainer):
             self._stopping[action.id] = action.deadline
             self._group.create_task(self._stop_container(action))
@@ -334,6 +341,7 @@ class PodWorker:
         """Take in what the Pod refers to, and have all on disk before anything is done about it."""
         if self._sources_changed and self._stop is None:
             self._sources_changed = False
+            self._unsaved = True
             namespace, needs = self.pod.metadata.namespace, self.needs
             find = self._parts.sources
             record = self._record
@@ -345,7 +353,9 @@ class PodWorker:
                 await self._bind(name)
             if pod_actions.current_sandbox(self._plain_facts()) is not None:
                 await self._renew_volumes()
-        await asyncio.to_thread(self._parts.wanted.save, self._record)
+        if self._unsaved:
+            await asyncio.to_thread(self._parts.wanted.save, self._record)
+            self._unsaved = False
 
     def _plain_facts(self) -> pod_actions.Facts:
         return pod_actions.Facts(pod=self.pod, now=self._now(), sandboxes=self._parts.observer.sandboxes_of(self.uid))
@@ -446,6 +456,15 @@ def _copy(pod: pods.Pod) -> pods.Pod:
 
 def _copy_status(status: pods.PodStatus) -> pods.PodStatus:
     return msgspec.structs.replace(status)
+
+
+def _remove_logs(log_path: str) -> None:
+    """Remove a container's log with what was rotated of it."""
+    if not log_path:
+        return
+    path = pathlib.Path(log_path)
+    for one in [path, *path.parent.glob(f"{path.name}.*")]:
+        one.unlink(missing_ok=True)
 
 
 def _waited(status: pods.PodStatus, name: str) -> str:

@@ -66,14 +66,14 @@ NODE_RULES: tuple[Rule, ...] = (
     # Creating cannot be held to a name: on POST it is in the body, which the agent alone writes.
     Rule(verbs=frozenset({"create"}), resources=frozenset({"/nodes/", "coordination.k8s.io/leases/", "/events/"})),
     Rule(verbs=frozenset({"update", "patch"}), resources=frozenset({"/pods/status", "/events/"})),
+    # An event that was said before is counted on.
+    Rule(verbs=frozenset({"get"}), resources=frozenset({"/events/"})),
     Rule(verbs=frozenset({"delete"}), resources=frozenset({"/pods/"})),
     Rule(
         verbs=frozenset({"update", "patch"}),
         resources=frozenset({"/persistentvolumeclaims/", "/persistentvolumeclaims/status"}),
     ),
-    Rule(
-        verbs=frozenset({"connect", "get", "create"}), resources=frozenset({"boxfleet.dev/tunnels/", "/nodes/tunnel"})
-    ),
+    Rule(verbs=frozenset({"connect"}), resources=frozenset({"/nodes/tunnel"}), own_only=True),
 )
 
 # Paths that tell a client how to speak to the server.

@@ -12,6 +12,9 @@ Kind = Literal["startup", "readiness", "liveness"]
 # the pause grows with the age, which bounds the delay to a share of the program's own start time.
 EAGER_FIRST = 0.05
 EAGER_SHARE = 0.15
+# Seconds for a connection between the periods: on the host's own bridge an answer takes microseconds, and a packet that
+# got lost while the network came up would only be sent again after a second.
+EAGER_PATIENCE = 0.1
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +49,15 @@ def judge(tally: Tally, probe: pods.Probe, *, success: bool, counted: bool = Tru
     return Tally(passed=passed, failures=failures)
 
 
+def is_eager(*, kind: Kind, tally: Tally) -> bool:
+    """Whether the program may be starting still, so that it is looked at between the periods too."""
+    return kind != "liveness" and tally.passed is None and not tally.successes
+
+
 def pause(probe: pods.Probe, *, kind: Kind, tally: Tally, age: float) -> float:
     """Seconds until the next look; `age` is the time since the first one."""
     period = float(max(1, probe.periodSeconds))
-    if kind == "liveness" or tally.passed is not None or tally.successes:
+    if not is_eager(kind=kind, tally=tally):
         return period
     return min(period, max(EAGER_FIRST, age * EAGER_SHARE))
 

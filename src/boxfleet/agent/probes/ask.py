@@ -26,9 +26,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def ask(
-    engine: runtime.Runtime, subject: Subject, handler: pods.Probe | pods.LifecycleHandler, *, timeout: float
+    engine: runtime.Runtime,
+    subject: Subject,
+    handler: pods.Probe | pods.LifecycleHandler,
+    *,
+    timeout: float,
+    patience: float | None = None,
 ) -> Answer:
-    """Look once. Never raises but `runtime.Unavailable`: then nothing is known."""
+    """Look once. Never raises but `runtime.Unavailable`: then nothing is known.
+
+    `timeout` in seconds; `patience` is the part of it that a connection may take.
+    """
+    patience = timeout if patience is None else min(patience, timeout)
     try:
         if handler.exec is not None:
             result = await engine.exec_sync(subject.id, handler.exec.command, timeout=timeout)
@@ -43,12 +52,13 @@ async def ask(
                 scheme=get.scheme,
                 headers=[(header.name, header.value) for header in get.httpHeaders],
                 timeout=timeout,
+                patience=patience,
             )
             good = 200 <= status < 400
             return Answer(success=good, message="" if good else f"HTTP status {status} {said[:256]}".strip())
         if handler.tcpSocket is not None:
             port = probing.port(subject.container, handler.tcpSocket.port)
-            await http.connect(host=handler.tcpSocket.host or subject.ip, port=port, timeout=timeout)
+            await http.connect(host=handler.tcpSocket.host or subject.ip, port=port, timeout=patience)
             return Answer(success=True)
         if isinstance(handler, pods.LifecycleHandler) and handler.sleep is not None:
             await asyncio.sleep(handler.sleep.seconds)

@@ -13,9 +13,19 @@ _READ_LIMIT = 10 * 1024
 
 
 async def get(
-    *, host: str, port: int, path: str, scheme: str, headers: Sequence[tuple[str, str]], timeout: float
+    *,
+    host: str,
+    port: int,
+    path: str,
+    scheme: str,
+    headers: Sequence[tuple[str, str]],
+    timeout: float,
+    patience: float,
 ) -> tuple[int, str]:
-    """Status and the beginning of the answer; raises OSError, TimeoutError or ValueError when there is none."""
+    """Status and the beginning of the answer; raises OSError, TimeoutError or ValueError when there is none.
+
+    `patience` is for the connection alone, `timeout` for all; both in seconds.
+    """
     context = None
     if scheme.upper() == "HTTPS":
         context = ssl.create_default_context()
@@ -23,7 +33,8 @@ async def get(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     async with asyncio.timeout(timeout):
-        reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=_READ_LIMIT)
+        async with asyncio.timeout(patience):
+            reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=_READ_LIMIT)
         try:
             writer.write(_request(host, port, path, headers))
             line = await reader.readline()

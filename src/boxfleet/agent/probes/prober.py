@@ -105,12 +105,18 @@ class Prober:
         if probe.initialDelaySeconds and self._tallies[key].passed is None:
             await self._clock.sleep(probe.initialDelaySeconds)
         began = counted_at = self._clock.monotonic()
-        first = True
         while True:
             now = self._clock.monotonic()
-            counted = first or now - counted_at >= max(1, probe.periodSeconds) - 0.05
+            eager = probing.is_eager(kind=kind, tally=self._tallies[key])
+            counted = not eager or now - counted_at >= max(1, probe.periodSeconds) - 0.05
             try:
-                answer = await ask.ask(self._engine, subject, probe, timeout=float(max(1, probe.timeoutSeconds)))
+                answer = await ask.ask(
+                    self._engine,
+                    subject,
+                    probe,
+                    timeout=float(max(1, probe.timeoutSeconds)),
+                    patience=probing.EAGER_PATIENCE if eager and not counted else None,
+                )
             except runtime.Unavailable:
                 # Nothing is known while the runtime is away.
                 await self._clock.sleep(float(max(1, probe.periodSeconds)))
@@ -120,7 +126,6 @@ class Prober:
             self._take(key, probe, answer, counted=counted)
             if counted and not answer.success:
                 self._failed(subject.container.name, kind, answer.message)
-            first = False
             if kind == "startup" and self._tallies[key].passed:
                 started.set()
                 return

@@ -44,6 +44,11 @@ class PodFolder:
         except OSError:
             return ""
 
+    def forget(self, container: str, *, attempt: int) -> None:
+        """Remove what is kept for one attempt of a container."""
+        self.message(container, attempt=attempt).unlink(missing_ok=True)
+        self.hooked(container, attempt=attempt).unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Take all away. Nothing is deleted while anything is still mounted below: it could be somebody's data."""
         mounting.clear(self.root)

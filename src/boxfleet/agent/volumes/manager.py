@@ -123,8 +123,9 @@ class Volumes:
                 f"emptyDir medium {source.medium!r} is not supported: use Memory or leave it empty"
             )
         else:
-            path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o777)
+            if not path.exists():
+                path.mkdir(parents=True)
+                path.chmod(0o777)
         if group is not None and path.stat().st_gid != group:
             ownership.give(path, group)
 
