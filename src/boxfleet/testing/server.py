@@ -80,18 +80,18 @@ async def send(
         return incoming.pop() if len(incoming) > 1 else incoming[0]
 
     async def answer(message: Any) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"].endswith("http.response.start"):
             started.update(message)
         else:
             chunks.append(message.get("body", b""))
 
     scope = {
-        "type": "http",
+        "type": "websocket" if method == route.WEBSOCKET else "http",
         "method": method,
         "path": where,
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-        "extensions": {},
+        "extensions": {"websocket.http.response": {}},
     }
     await app(scope, receive, answer)
     return Reply(
