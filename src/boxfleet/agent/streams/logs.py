@@ -102,11 +102,13 @@ class _Source:
         self._container_id = container_id
         self._files = log_files.LogFiles(path)
         self._watch: inotify.Watch | None = None
+        self._settling = False
         self._check_after = _CHECK_SECONDS
 
     async def open(self, *, follow: bool, tail: int) -> None:
-        """Open the files; a run that has ended is not followed."""
-        if follow and not await self._ended():
+        """Open the files; a run that has ended is followed only until its last lines are there."""
+        self._settling = follow and await self._ended()
+        if follow and not self._settling:
             # Watch first, so that nothing happens unseen between reading and waiting.
             self._watch = inotify.Watch(self._files.path.parent)
         self._files.open()
@@ -132,9 +134,16 @@ class _Source:
                         return block
                 self._files.step()
                 continue
-            if self._watch is None:
+            if self._watch is not None:
+                await self._wait(self._watch)
+            elif self._settling:
+                # Over when nothing more comes for a while.
+                await asyncio.sleep(_SETTLE_SECONDS)
+                block = self._files.read()
+                self._settling = bool(block)
+                return block
+            else:
                 return b""
-            await self._wait(self._watch)
 
     async def _wait(self, watch: inotify.Watch) -> None:
         """Return when something may have been written; forget the watch when the run has ended."""
@@ -150,9 +159,9 @@ class _Source:
             # The runtime closes the file when the run ends, a moment before or after it says so.
             self._check_after = _GATHER_SECONDS
         if await self._ended():
-            await asyncio.sleep(_SETTLE_SECONDS)
             watch.close()
             self._watch = None
+            self._settling = True
 
     async def _ended(self) -> bool:
         if not self._container_id:
