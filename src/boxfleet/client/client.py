@@ -40,6 +40,10 @@ class _List(msgspec.Struct):
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
 
 
+class _Bookmark(msgspec.Struct):
+    metadata: _ListMeta
+
+
 class _WatchLine(msgspec.Struct):
     type: str
     object: msgspec.Raw
@@ -176,8 +180,11 @@ class Client:
                     status = msgspec.json.decode(event.object)
                     raise errors.from_status(int(status.get("code") or 500), status)
                 if event.type == "BOOKMARK":
-                    # It has nothing but its revision, also where the kind demands more.
-                    yield Change(event.type, cast(meta.T, msgspec.json.decode(event.object, type=meta.Object)))
+                    # It has nothing but its revision, also where the kind demands more; a real server writes a null
+                    # for the time of creation.
+                    mark = msgspec.json.decode(event.object, type=_Bookmark).metadata
+                    bare = meta.Object(metadata=meta.ObjectMeta(resourceVersion=mark.resourceVersion))
+                    yield Change(event.type, cast(meta.T, bare))
                 else:
                     yield Change(event.type, decoder.decode(event.object))
 
