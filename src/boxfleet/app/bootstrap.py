@@ -12,6 +12,9 @@ SERVICES = ("server", "agent")
 # Where the command is put for everybody's PATH.
 LINK = pathlib.Path("/usr/local/bin/boxfleet")
 
+# gRPC's handlers for forks slow the agent's child processes down and serve none of them: all of them exec.
+_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -59,7 +62,7 @@ def write_services(known: settings.All) -> set[str]:
     # The file's fingerprint is part of each service, so that a changed setting restarts it.
     text = (where.state / settings.FILE).read_bytes() if (where.state / settings.FILE).exists() else b""
     mark = credentials.digest(text.decode())[:16]
-    return supervision.write(where, commands, environment={"BOXFLEET_SETTINGS_MARK": mark, "PYTHONUNBUFFERED": "1"})
+    return supervision.write(where, commands, environment=_ENVIRONMENT | {"BOXFLEET_SETTINGS_MARK": mark})
 
 
 def supervise_command(known: settings.All) -> list[str]:

@@ -51,6 +51,7 @@ def start(known: settings.All, *, say: Say) -> str:
     where = paths.of(known)
     _refuse(known)
     prepared = bootstrap.prepare(known, now=datetime.datetime.now(datetime.UTC))
+    running = {state.name for state in supervision.states(where) if state.up}
     if not supervision.is_running(where):
         say(f"starting boxfleet on {access.url_of(known)}")
         if systemd.is_booted():
@@ -62,7 +63,6 @@ def start(known: settings.All, *, say: Say) -> str:
             supervision.start(where)
     else:
         supervision.start(where)
-    running = {state.name for state in supervision.states(where) if state.up}
     for name in bootstrap.SERVICES:
         if name in prepared.changed and name in running:
             say(f"restarting the {name}: its settings changed")

@@ -6,7 +6,8 @@ import datetime
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from boxfleet.app import locks, paths, settings, supervision
 
@@ -39,7 +40,9 @@ def _server(known: settings.Server) -> int:
 
     logs.set_up("server", level=known.log_level)
     locks.take(paths.of(known).server_lock)
-    return _until_told(lambda stop: server.run(known, stop=stop))
+    import uvloop
+
+    return _until_told(lambda stop: server.run(known, stop=stop), loop=uvloop.run)
 
 
 def _agent(known: settings.Agent) -> int:
@@ -47,25 +50,26 @@ def _agent(known: settings.Agent) -> int:
 
     logs.set_up("agent", level=known.log_level)
     locks.take(paths.of(known).agent_lock)
-    return _until_told(lambda stop: agent.run(known, stop=stop))
+    # Not uvloop: its pipes to child processes raise when the child is quicker, and the agent runs many.
+    return _until_told(lambda stop: agent.run(known, stop=stop), loop=asyncio.run)
 
 
-def _until_told(run: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+def _until_told(
+    run: Callable[[asyncio.Event], Awaitable[None]], *, loop: Callable[[Coroutine[Any, Any, None]], None]
+) -> int:
     """Run until it ends or a signal sets the event, upon which it has to end by itself."""
     import structlog
-    import uvloop
 
     async def whole() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await run(stop)
 
     log = structlog.get_logger()
     log.info("starting", pid=os.getpid())
     try:
-        uvloop.run(whole())
+        loop(whole())
     except Exception:
         log.exception("ended by a failure")
         return 1

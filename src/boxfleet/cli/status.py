@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import datetime
 
-from boxfleet.api import address_pool, box, event, node, pod, unit
-from boxfleet.app import access, paths, settings, supervision
+from boxfleet.app import access, delivery, paths, settings, supervision
 from boxfleet.cli import options, output, report
-from boxfleet.client import client as clients
 from boxfleet.client import errors
 from boxfleet.planning import health, sites
 
@@ -40,7 +38,7 @@ async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[
         return [health.Part(kind="boxfleet", name="", level=level, summary="does not run", troubles=[trouble])], {}
     try:
         async with asyncio.timeout(_PATIENCE), access.admin(known) as api:
-            world = await read(api)
+            world = await delivery.read(api)
     except (errors.ApiError, TimeoutError, access.NoAccess) as error:
         words = str(error) or f"no answer within {_PATIENCE:g} s"
         remedy = f"its log: {where.logs / 'server' / 'current'}"
@@ -51,25 +49,6 @@ async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[
     parts += health.examine(world, now=datetime.datetime.now(datetime.UTC))
     places = {str(each.key): sites.of_box(each, world.units, world.pods) for each in world.boxes}
     return parts, {name: urls for name, urls in places.items() if urls}
-
-
-async def read(api: clients.Client) -> health.World:
-    """All objects that health depends on, read at once."""
-    async with asyncio.TaskGroup() as group:
-        nodes = group.create_task(api.list(node.Node))
-        pools = group.create_task(api.list(address_pool.AddressPool))
-        boxes = group.create_task(api.list(box.Box))
-        units = group.create_task(api.list(unit.Unit))
-        pods = group.create_task(api.list(pod.Pod))
-        events = group.create_task(api.list(event.Event, fields="type=Warning"))
-    return health.World(
-        nodes=nodes.result().items,
-        pools=pools.result().items,
-        boxes=boxes.result().items,
-        units=units.result().items,
-        pods=pods.result().items,
-        events=events.result().items,
-    )
 
 
 def _service(state: supervision.ServiceState, where: paths.Paths) -> health.Part:

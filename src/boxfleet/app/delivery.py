@@ -1,0 +1,162 @@
+"""Delivering manifests: checked as a whole, applied in order, waited for."""
+
+import asyncio
+import dataclasses
+import datetime
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from boxfleet.api import address_pool, box, config, event, meta, namespace, node, pod, unit
+from boxfleet.app import manifests
+from boxfleet.client import client as clients
+from boxfleet.client import errors
+from boxfleet.kit import ids
+from boxfleet.planning import applying, delivery, health
+
+Say = Callable[[str], None]
+
+# Kinds that become Ready.
+_AWAITED = (box.Box, unit.Unit, pod.Pod)
+# Seconds between looks at what was delivered.
+_LOOK = 0.25
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the delivered objects are: whether all is well, the parts of the report, and what they were read from."""
+
+    done: bool = False
+    parts: list[health.Part] = dataclasses.field(default_factory=list)
+    world: health.World = dataclasses.field(default_factory=health.World)
+
+
+class Refused(Exception):
+    """The API refuses something; nothing was changed unless the text says so."""
+
+
+async def check(api: clients.Client, bundle: manifests.Bundle) -> None:
+    """Let the API judge everything without keeping it. Raises Refused with every fault of every object."""
+    made_here = {each.name for each in bundle.manifests if each.kind is namespace.Namespace}
+    faults = []
+    for each in bundle.manifests:
+        if each.namespace in made_here:
+            # Its namespace is not there yet; the real thing is judged when it is.
+            continue
+        try:
+            await _apply(api, each, dry=True)
+        except errors.Unavailable:
+            raise
+        except (errors.ApiError, ValueError) as error:
+            faults.append(f"{each.origin}, {each}:\n" + _words(error))
+    if faults:
+        raise Refused("\n".join(faults))
+
+
+async def apply(api: clients.Client, bundle: manifests.Bundle, *, say: Say) -> None:
+    """Create what is missing and change what differs. Raises Refused."""
+    for each in bundle.manifests:
+        try:
+            say(f"{each} {await _apply(api, each, dry=False)}")
+        except errors.Unavailable:
+            raise
+        except (errors.ApiError, ValueError) as error:
+            raise Refused(f"{each.origin}, {each}:\n{_words(error)}\nwhat came before it was applied") from None
+
+
+async def _apply(api: clients.Client, wanted: manifests.Manifest, *, dry: bool) -> str:
+    """Create or change one object; `created`, `configured` or `unchanged`."""
+    query = {"fieldValidation": "Strict", "fieldManager": "boxfleet"} | ({"dryRun": "All"} if dry else {})
+    one = clients.path_of(wanted.kind, namespace=wanted.namespace, name=wanted.name)
+    for _ in range(5):
+        try:
+            present: dict[str, Any] | None = await api.call("GET", one)
+        except errors.NotFound:
+            present = None
+        body = applying.remembered(wanted.body)
+        if wanted.kind is config.Secret:
+            # Made values are kept out of the annotation, and a value that is there stays.
+            existing = set((present or {}).get("data") or {})
+            body = delivery.with_generated(body, existing=existing, random_text=ids.new_token)
+        try:
+            if present is None:
+                await api.call("POST", clients.path_of(wanted.kind, namespace=wanted.namespace), query=query, body=body)
+                return "created"
+            change = applying.patch(body, present)
+            if not change:
+                return "unchanged"
+            await api.call("PATCH", one, query=query, body=change, content_type=clients.PATCH_TYPES["merge"])
+            return "configured"
+        except (errors.AlreadyExists, errors.Conflict) as error:
+            # Somebody else was quicker: look again.
+            last = error
+    raise last
+
+
+def _words(error: Exception) -> str:
+    """What the API says, a line for each field."""
+    if isinstance(error, errors.ApiError):
+        causes = error.details.get("causes") or []
+        if causes:
+            return "\n".join(f"  {each.get('field') or 'object'}: {each.get('message', '')}" for each in causes)
+        return f"  {error.message}"
+    return f"  {error}"
+
+
+async def progress(api: clients.Client, bundle: manifests.Bundle, *, timeout: float) -> AsyncIterator[Look]:
+    """How the delivered objects are, again and again until all are well or the time is over."""
+    awaited = [each for each in bundle.manifests if each.kind in _AWAITED]
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            world = await read(api)
+        except errors.Unavailable:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(_LOOK)
+            continue
+        now = datetime.datetime.now(datetime.UTC)
+        parts = [part for each in awaited if (part := _part(each, world, now)) is not None]
+        done = all(part.level is health.Level.WELL for part in parts)
+        yield Look(done=done, parts=parts, world=world)
+        if done or time.monotonic() > end:
+            return
+        await asyncio.sleep(_LOOK)
+
+
+def _part(wanted: manifests.Manifest, world: health.World, now: datetime.datetime) -> health.Part | None:
+    key = meta.Key(wanted.namespace, wanted.name)
+    for one in world.boxes:
+        if wanted.kind is box.Box and one.key == key:
+            mine = [
+                each for each in world.units if each.spec.box == key.name and each.metadata.namespace == key.namespace
+            ]
+            return health.of_box(one, mine, world, now=now)
+    for other in world.units:
+        if wanted.kind is unit.Unit and other.key == key:
+            return health.of_unit(other, world, now=now)
+    for alone in world.pods:
+        if wanted.kind is pod.Pod and alone.key == key:
+            return health.of_pod(alone, world.events, now=now)
+    missing = health.Trouble(subject=str(wanted), reason="Gone", message="it is not there any more")
+    kind = wanted.kind.KIND.kind.lower()
+    return health.Part(kind=kind, name=str(key), level=health.Level.BAD, summary="is not there", troubles=[missing])
+
+
+async def read(api: clients.Client) -> health.World:
+    """All objects that health depends on, read at once."""
+    async with asyncio.TaskGroup() as group:
+        nodes = group.create_task(api.list(node.Node))
+        pools = group.create_task(api.list(address_pool.AddressPool))
+        boxes = group.create_task(api.list(box.Box))
+        units = group.create_task(api.list(unit.Unit))
+        pods = group.create_task(api.list(pod.Pod))
+        events = group.create_task(api.list(event.Event, fields="type=Warning"))
+    return health.World(
+        nodes=nodes.result().items,
+        pools=pools.result().items,
+        boxes=boxes.result().items,
+        units=units.result().items,
+        pods=pods.result().items,
+        events=events.result().items,
+    )

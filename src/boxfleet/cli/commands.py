@@ -1,0 +1,197 @@
+"""The commands and their options. Each imports what it needs when it runs."""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from boxfleet.cli import options
+
+app = typer.Typer(
+    name="boxfleet",
+    help="One control plane for applications on hosts, Kubernetes, Docker and virtual machines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+images = typer.Typer(help="Images of this machine, and building them from recipes.", no_args_is_help=True)
+app.add_typer(images, name="image")
+
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
+
+
+@app.command()
+def up(
+    file: Annotated[
+        str | None,
+        typer.Argument(help="What to deliver: a file of objects, a compose.yaml, or a folder. Without it, just start."),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", help="Where what names no namespace goes.")
+    ] = "default",
+    timeout: Annotated[int, typer.Option("--timeout", min=1, help="Seconds to wait until all is Ready.")] = 600,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all is Ready.")] = True,
+    listen: Annotated[str | None, typer.Option(help="Where the API listens.")] = None,
+    port: Annotated[int | None, typer.Option(help="The API's port.")] = None,
+    node: Annotated[str | None, typer.Option(help="Name of this machine's Node.")] = None,
+    cidr: Annotated[str | None, typer.Option(help="Network of the first AddressPool.")] = None,
+    bridge: Annotated[str | None, typer.Option(help="Bridge of that pool.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Suffix of domain names.")] = None,
+    names: Annotated[str | None, typer.Option(help="More names of the server, separated by commas.")] = None,
+    cgroup_parent: Annotated[str | None, typer.Option(help="Parent cgroup of all instances.")] = None,
+    image_cache: Annotated[str | None, typer.Option(help="Folder of built images.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Start Boxfleet on this machine and deliver a file; harmless when repeated."""
+    from boxfleet.cli import up as implementation
+
+    known = options.known(
+        state,
+        run,
+        listen=listen,
+        port=port,
+        node=node,
+        cidr=cidr,
+        bridge=bridge,
+        domain=domain,
+        names=names,
+        cgroup_parent=cgroup_parent,
+        image_cache=image_cache,
+        log_level=log_level,
+    )
+    wish = implementation.Wish(file=file, namespace=namespace, timeout=timeout, wait=wait)
+    raise typer.Exit(implementation.run(known, wish, output))
+
+
+@app.command()
+def down(
+    purge: Annotated[bool, typer.Option("--purge", help="Leave the machine as it was found; data is lost.")] = False,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Stop Boxfleet and all instances; state stays unless it is purged."""
+    from boxfleet.cli import down as implementation
+
+    raise typer.Exit(implementation.run(options.known(state, run), purge=purge))
+
+
+@app.command()
+def status(state: options.State = None, run: options.Run = None, output: options.Output = options.Format.TEXT) -> None:
+    """Say what is well, what is not, and why; exit code 1 when something is not."""
+    from boxfleet.cli import status as implementation
+
+    raise typer.Exit(implementation.run(options.known(state, run), output))
+
+
+@app.command()
+def tree(
+    namespace: Namespace = "",
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Show Boxes, their Units and instances, with node, address, age and restarts."""
+    from boxfleet.cli import tree as implementation
+
+    raise typer.Exit(implementation.run(options.known(state, run), output, namespace=namespace))
+
+
+@app.command()
+def doctor(state: options.State = None, run: options.Run = None, output: options.Output = options.Format.TEXT) -> None:
+    """Say what this machine lacks, with the command that mends it."""
+    from boxfleet.cli import doctor as implementation
+
+    raise typer.Exit(implementation.run(options.known(state, run), output))
+
+
+@app.command()
+def version(output: options.Output = options.Format.TEXT) -> None:
+    """Say which Boxfleet this is."""
+    import boxfleet
+    from boxfleet.cli import output as out
+
+    if output is options.Format.TEXT:
+        out.say(f"boxfleet {boxfleet.__version__}")
+    else:
+        out.data({"version": boxfleet.__version__}, output)
+
+
+@images.command("build")
+def image_build(
+    recipe: Annotated[list[str], typer.Argument(help="Recipe files, or folders of them.")],
+    refresh: Annotated[bool, typer.Option("--refresh", help="Build anew if newer packages are there.")] = False,
+    load: Annotated[bool, typer.Option("--import/--no-import", help="Import into this machine's node.")] = True,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Build images from Debian packages and import them, if Boxfleet runs here."""
+    from boxfleet.cli import image
+
+    raise typer.Exit(image.build(options.known(state, run), recipe, refresh=refresh, load=load, form=output))
+
+
+@images.command("import")
+def image_import(
+    archive: Annotated[list[str], typer.Argument(help="OCI archives.")],
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Import OCI archives into this machine's node."""
+    from boxfleet.cli import image
+
+    raise typer.Exit(image.load(options.known(state, run), archive, form=output))
+
+
+@images.command("list")
+def image_list(
+    state: options.State = None, run: options.Run = None, output: options.Output = options.Format.TEXT
+) -> None:
+    """List the images of this machine's node."""
+    from boxfleet.cli import image
+
+    raise typer.Exit(image.show(options.known(state, run), form=output))
+
+
+@images.command("remove")
+def image_remove(
+    reference: Annotated[list[str], typer.Argument(help="Names of images.")],
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Remove images from this machine's node."""
+    from boxfleet.cli import image
+
+    raise typer.Exit(image.remove(options.known(state, run), reference))
+
+
+def run() -> int:
+    """Run the command that the arguments name; the exit code."""
+    from boxfleet.app import access, settings, supervision
+    from boxfleet.cli import faults
+    from boxfleet.client import errors
+
+    try:
+        app()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except (faults.CommandFailed, settings.SettingsError, access.NoAccess, supervision.SupervisionError) as error:
+        words = str(error)
+    except errors.ApiError as error:
+        words = error.message
+    except PermissionError as error:
+        words = f"{error.filename}: permission denied; run it again with sudo"
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        sys.stderr.close()
+        return 0
+    click.echo(f"boxfleet: {words}", err=True)
+    return 1

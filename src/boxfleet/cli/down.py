@@ -1,0 +1,34 @@
+"""``boxfleet down``: stop everything; with ``--purge``, leave the machine as it was found."""
+
+import asyncio
+import importlib.resources
+import os
+
+from boxfleet.app import lifecycle, paths, settings
+from boxfleet.cli import faults, output
+
+
+def run(known: settings.All, *, purge: bool) -> int:
+    """Stop, and purge if asked to."""
+    if os.geteuid() != 0:
+        raise faults.CommandFailed("down needs root: it ends containers and services. Run it again with sudo")
+    where = paths.of(known)
+    packages: list[str] = []
+    try:
+        with lifecycle.one_at_a_time(where, say=output.say):
+            if purge:
+                packages = asyncio.run(lifecycle.purge(known, say=output.say))
+            elif where.run.exists():
+                asyncio.run(lifecycle.stop(known, say=output.say))
+    except lifecycle.LifecycleError as error:
+        raise faults.CommandFailed(str(error)) from None
+    output.say("nothing of boxfleet is left on this machine" if purge else "boxfleet is down; its state is kept")
+    if packages:
+        _remove_packages(packages)
+    return 0
+
+
+def _remove_packages(packages: list[str]) -> None:
+    """Become a shell that removes the packages that `./run` installed: Python itself may be among them."""
+    script = importlib.resources.files("boxfleet.app").joinpath("remove_packages.sh").read_text()
+    os.execv("/bin/sh", ["sh", "-c", script, "boxfleet", *packages])  # noqa: S606  # the last thing this process does

@@ -1,0 +1,101 @@
+"""``boxfleet up``: start Boxfleet, deliver, and show what happens until all is Ready."""
+
+import asyncio
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Iterable
+
+from boxfleet.app import access, delivery, images, lifecycle, manifests, paths, settings
+from boxfleet.cli import faults, options, output, progress
+from boxfleet.client import client as clients
+from boxfleet.planning import health, sites
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What to deliver, and how long to wait for it (seconds)."""
+
+    file: str | None
+    namespace: str
+    timeout: int
+    wait: bool
+
+
+def run(known: settings.All, wish: Wish, form: options.Format) -> int:
+    """Start and deliver; 1 when not everything is Ready in time."""
+    say = output.say if form is options.Format.TEXT else _quiet
+    bundle = None
+    try:
+        if wish.file is not None:
+            bundle = manifests.read(pathlib.Path(wish.file), namespace=wish.namespace)
+            for words in bundle.warnings:
+                say(f"warning: {words}")
+        token = ""
+        if os.geteuid() == 0:
+            with lifecycle.one_at_a_time(paths.of(known), say=say):
+                token = lifecycle.start(known, say=say)
+        else:
+            raise faults.CommandFailed("up needs root: it makes containers, bridges and mounts. Run it again with sudo")
+        result = asyncio.run(_deliver(known, wish, bundle, say))
+    except (manifests.ManifestError, lifecycle.LifecycleError, delivery.Refused, images.ImageError) as error:
+        raise faults.CommandFailed(str(error)) from None
+    kubeconfig = paths.of(known).admin_kubeconfig
+    if form is not options.Format.TEXT:
+        data = {"ready": result.ready, "sites": result.sites, "kubeconfig": str(kubeconfig)}
+        output.data(data | ({"token": token} if token else {}), form)
+        return 0 if result.ready else 1
+    for site in result.sites:
+        say(f"site: {site}")
+    say(f"kubeconfig: {kubeconfig}")
+    if token:
+        say(f"admin token (shown once, kept in the kubeconfig): {token}")
+    return 0 if result.ready else 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    ready: bool
+    sites: list[str]
+
+
+async def _deliver(known: settings.All, wish: Wish, bundle: manifests.Bundle | None, say: images.Say) -> _Result:
+    async with access.admin(known) as api:
+        await lifecycle.wait_ready(known, api, say=say)
+        if bundle is None:
+            say(f"boxfleet runs on {access.url_of(known)}")
+            return _Result(ready=True, sites=[])
+        # What is refused is refused before minutes are spent on images.
+        await delivery.check(api, bundle)
+        if bundle.recipes:
+            await images.build(known, bundle.recipes, refresh=False, load=True, say=say)
+        await delivery.apply(api, bundle, say=say)
+        if not wish.wait:
+            return _Result(ready=True, sites=[])
+        return await _watch(api, bundle, wish.timeout, say)
+
+
+async def _watch(api: clients.Client, bundle: manifests.Bundle, timeout: int, say: images.Say) -> _Result:
+    last = delivery.Look()
+    with progress.view(live=sys.stdout.isatty() and say is output.say, say=say) as show:
+        async for look in delivery.progress(api, bundle, timeout=timeout):
+            last = look
+            show(look.parts)
+    if not last.done:
+        say(f"not everything is Ready after {timeout} s:")
+        for line in progress.final(last.parts):
+            say(line)
+        return _Result(ready=False, sites=[])
+    return _Result(ready=True, sites=list(_sites(bundle, last.world)))
+
+
+def _sites(bundle: manifests.Bundle, world: health.World) -> Iterable[str]:
+    names = {(each.namespace, each.name) for each in bundle.manifests if each.kind.KIND.kind == "Box"}
+    for one in world.boxes:
+        if (one.metadata.namespace, one.metadata.name) in names:
+            yield from sites.of_box(one, world.units, world.pods)
+
+
+def _quiet(_: str) -> None:
+    """Say nothing: only the result is wanted."""
