@@ -59,9 +59,12 @@ async def start(
         if await starter.wait() != 0:
             raise DaemonError(f"cannot start {arguments[0]}: setsid failed, see {log_file}")
     for _ in range(500):
+        written = pid_file.exists()
         pid = find(pid_file)
         if pid is not None:
             return pid
+        if written:
+            break
         await asyncio.sleep(0.01)
     raise DaemonError(f"cannot start {arguments[0]}: it ended at once, see {log_file}")
 

@@ -9,7 +9,6 @@ import signal
 import pytest
 
 from boxfleet.drivers.containerd import daemon
-from boxfleet.kit import daemon as processes
 from boxfleet.ports import runtime
 from boxfleet.testing import host as test_host
 from boxfleet.testing import tools
@@ -198,14 +197,6 @@ async def test_a_stopped_containerd_is_unavailable(drivers: test_host.Drivers) -
         await drivers.containerd.runtime.version()
     await drivers.containerd.start()
     assert await drivers.containerd.runtime.version()
-
-
-@pytest.mark.anyio
-async def test_a_recycled_pid_is_not_taken_for_the_daemon(tmp_path: pathlib.Path) -> None:
-    file = tmp_path / "pid"
-    file.write_text(f"{os.getpid()} 1\n")
-    assert processes.find(file) is None
-    assert not processes.send(file, signal.SIGTERM)
 
 
 def _processes(words: str) -> list[str]:

@@ -74,7 +74,9 @@ def answers(packet: bytes, *, asked: bytes) -> list[str] | None:
         if at + 12 > len(packet):
             return None
         kind, size = struct.unpack_from(">2xH6xH", packet, at)
-        if kind == 1:
+        if at + 12 + size > len(packet):
+            return None
+        if (kind, size) == (1, 4):
             found.append(str(ipaddress.IPv4Address(packet[at + 12 : at + 12 + size])))
         at += 12 + size
     return found

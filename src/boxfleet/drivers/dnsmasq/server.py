@@ -142,13 +142,13 @@ class Server:
                     network=self.settings.space,
                 )
             except daemon.DaemonError as error:
-                raise network.NetworkFault(str(error)) from None
+                raise network.NetworkFault(f"{error}; {self._hint()}") from None
         began = time.monotonic()
         while await self._serving(patience=_INOTIFY) is None:
             if daemon.find(self.settings.pid_file) != pid:
                 raise network.NetworkFault(
                     f"cannot start dnsmasq on {self._address}:{self.settings.port}: it ended at once, see "
-                    f"{self.settings.log_file}; another name server may hold the port"
+                    f"{self.settings.log_file}; {self._hint()}"
                 )
             if time.monotonic() - began > _START:
                 raise network.NetworkFault(
@@ -156,6 +156,9 @@ class Server:
                     f"{self.settings.log_file}"
                 )
             await asyncio.sleep(0.01)
+
+    def _hint(self) -> str:
+        return f"another name server may hold {self._address}:{self.settings.port}"
 
     async def _keep(self) -> None:
         failures = 0
