@@ -181,6 +181,9 @@ class Bed:
     def all(self, kind: type[meta.T]) -> list[meta.T]:
         return list(self._seen.of(kind))
 
+    def listen(self, kind: type[meta.T], listener: cache.Listener[meta.T]) -> None:
+        self._seen.of(kind).listen(listener)
+
     def get(self, kind: type[meta.T], name: str, namespace: str = "default") -> meta.T | None:
         return self._seen.of(kind).find(name, namespace=namespace if kind.KIND.namespaced else "")
 
