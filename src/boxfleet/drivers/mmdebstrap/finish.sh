@@ -35,9 +35,9 @@ run() {
     echo "I: running command $(($1 + 1)) of the recipe..." >&2
     # $shell is two words with busybox.
     # shellcheck disable=SC2086
-    unshare --net -- chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
-        $shell -euc "$(cat "$stage/run-$1")" </dev/null >&2
+    unshare --net -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+        LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+        chroot "$root" $shell -euc "$(cat "$stage/run-$1")" </dev/null >&2
 }
 
 finish() {

@@ -23,7 +23,6 @@ _STEP = re.compile(r"I: (.*?)(?:\.\.\.)?$")
 _NEWLY = re.compile(r"\d+ upgraded, (\d+) newly installed")
 _SIZE = re.compile(r"Need to get ([\d.,]+ ?k?[MG]?B)")
 _SETTING_UP = re.compile(r"Setting up (\S+)")
-_ERROR = re.compile(r"^(E: |dpkg: error|.*No space left on device|.*: not found$|.*cannot )")
 # mmdebstrap's steps that say something to people.
 _STEPS = {
     "running apt-get update": "fetching package lists",
@@ -85,8 +84,8 @@ class Reporter:
 
     def cause(self) -> str:
         """The lines that tell why it failed."""
-        telling = [line for line in self.lines if _ERROR.search(line)]
-        return "\n".join((telling or list(self.lines))[-_SHOWN:])
+        telling = [line for line in self.lines if line.strip() and not line.startswith(("I: ", "Setting up "))]
+        return "\n".join(telling[-_SHOWN:])
 
 
 async def run(
@@ -168,6 +167,7 @@ def _stage(wanted: source.Source, *, stage: pathlib.Path) -> None:
 
 
 def _command(wanted: source.Source, *, hook: pathlib.Path, apt_conf: pathlib.Path) -> list[str]:
+    extract = wanted.recipe.variant is recipe.Variant.EXTRACT
     return [
         # Dies with this process, however that ends.
         *("setpriv", "--pdeathsig", "KILL"),
@@ -175,10 +175,11 @@ def _command(wanted: source.Source, *, hook: pathlib.Path, apt_conf: pathlib.Pat
         *("mmdebstrap", "--mode=root", "--verbose", "--format=tar", f"--variant={wanted.recipe.variant}"),
         f"--aptopt={apt_conf}",
         # Spares the packages that would merge /bin into /usr afterwards: Perl and a fifth of the time.
-        *([f"--hook-dir={_MERGED_USR}"] if wanted.recipe.variant is not recipe.Variant.EXTRACT else []),
+        *([] if extract else [f"--hook-dir={_MERGED_USR}"]),
         # Some maintainer scripts put links into folders that the exclusions below keep from being made.
         '--essential-hook=mkdir -p "$1/usr/share/man/man1" "$1/usr/share/man/man7"',
         *(f"--dpkgopt={option}" for option in _EXCLUDED),
         *(f"--include={package}" for package in wanted.recipe.packages),
-        f'--customize-hook={shlex.quote(str(hook))} "$1"',
+        # Where nothing is set up, extraction is the last step that has hooks.
+        f'--{"extract" if extract else "customize"}-hook={shlex.quote(str(hook))} "$1"',
     ]
