@@ -82,7 +82,7 @@ class Library:
             fields[key] = nodes.Field(
                 node=_node(text, module=module, owner=name, field=key),
                 required=not text.startswith("Optional["),
-                description=descriptions.get(key, ""),
+                description=descriptions.get(attribute, ""),
                 strategy=strategy,
                 merge_key=merge_key,
             )
