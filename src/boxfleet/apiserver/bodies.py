@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from boxfleet.apiserver import faults, route
+from boxfleet.apiserver import faults, negotiate, protobuf, route
 
 SIZE_LIMIT = 3 * 2**20
 # The deepest standard schema is about 20 levels deep.
@@ -52,6 +52,16 @@ def decode_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise faults.bad_request("the body of the request is not a JSON object")
     return value
+
+
+def decode_as(call: route.Call, body: bytes) -> dict[str, Any]:
+    """The object of a body in the form that its Content-Type says; raises Fault 400 and 415."""
+    media = negotiate.content_type(call.headers.get("content-type", ""))
+    if media == protobuf.MEDIA_TYPE:
+        return protobuf.decode(body)
+    if media != negotiate.JSON:
+        raise faults.unsupported_media_type([negotiate.JSON])
+    return decode_object(body)
 
 
 def _check_depth(value: Any) -> None:

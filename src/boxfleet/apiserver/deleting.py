@@ -8,7 +8,6 @@ from boxfleet.api import kind as kinds
 from boxfleet.apiserver import (
     bodies,
     faults,
-    negotiate,
     objects,
     options,
     reading,
@@ -103,6 +102,4 @@ class Deleting:
 
     async def _body(self, call: route.Call) -> bytes:
         body = await bodies.read(call)
-        if body and negotiate.content_type(call.headers.get("content-type", "")) != negotiate.JSON:
-            raise faults.unsupported_media_type([negotiate.JSON])
-        return body
+        return msgspec.json.encode(bodies.decode_as(call, body)) if body.strip() else b""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import bodies, deleting, faults, options, registry, route, writing
+from boxfleet.apiserver import deleting, faults, options, registry, route, writing
 from boxfleet.kit import clock
 
 JsonObject = dict[str, Any]
@@ -87,7 +87,7 @@ class Subresources:
 
     async def evict(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Delete a Pod politely (policy/v1 Eviction)."""
-        body = bodies.decode_object(await bodies.read(call))
+        body = await self._writing.read_body(call)
         given = body.get("deleteOptions")
         wanted = options.for_delete(call, msgspec.json.encode(given) if given is not None else b"")
         await self._deleting.delete_object(

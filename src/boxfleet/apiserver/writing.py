@@ -74,6 +74,7 @@ class Writing:
             self._check_namespace(kind, namespace, name)
             if wanted.dry_run:
                 if self._registry.store.get(registry.key(kind, namespace=namespace, name=name)) is None:
+                    del obj["metadata"]["resourceVersion"]
                     return msgspec.json.encode(obj)
                 continue
             try:
@@ -124,11 +125,12 @@ class Writing:
             patched = apply(current)
             if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
                 raise faults.bad_request("the patch makes no object")
-            objects.check_type(kind, patched)
+            wished: JsonObject = patched
+            objects.check_type(kind, wished)
             if subresource == "status":
-                patched = _with_status_of(current, patched)
-            self.check_schema(kind, patched, name=name, wanted=wanted, warnings=call.warnings, patched=True)
-            return patched
+                wished = _with_status_of(current, wished)
+            self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings, patched=True)
+            return wished
 
         return await self.update(
             kind,
@@ -173,10 +175,8 @@ class Writing:
         raise faults.modified(kind, name)
 
     async def read_body(self, call: route.Call) -> JsonObject:
-        """The JSON object in the body; raises Fault 400, 413 and 415."""
-        if negotiate.content_type(call.headers.get("content-type", "")) != negotiate.JSON:
-            raise faults.unsupported_media_type([negotiate.JSON])
-        return bodies.decode_object(await bodies.read(call))
+        """The object in the body as JSON data; raises Fault 400, 413 and 415."""
+        return bodies.decode_as(call, await bodies.read(call))
 
     async def read_patch(self, call: route.Call, kind: kinds.Kind, *, strategic: bool) -> Apply:
         """The patch in the body as a function; raises Fault 400, 413 and 415."""

@@ -85,7 +85,7 @@ async def send(
         else:
             chunks.append(message.get("body", b""))
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "websocket" if method == route.WEBSOCKET else "http",
         "method": method,
         "path": where,
