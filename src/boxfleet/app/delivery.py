@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from boxfleet.api import address_pool, box, config, event, meta, namespace, node, pod, unit
+from boxfleet.api import box, config, meta, namespace, pod, unit
 from boxfleet.app import manifests
+from boxfleet.app import world as world_reader
 from boxfleet.client import client as clients
 from boxfleet.client import errors
 from boxfleet.kit import ids
@@ -109,7 +110,7 @@ async def progress(api: clients.Client, bundle: manifests.Bundle, *, timeout: fl
     end = time.monotonic() + timeout
     while True:
         try:
-            world = await read(api)
+            world = await world_reader.read(api)
         except errors.Unavailable:
             if time.monotonic() > end:
                 raise
@@ -141,22 +142,3 @@ def _part(wanted: manifests.Manifest, world: health.World, now: datetime.datetim
     missing = health.Trouble(subject=str(wanted), reason="Gone", message="it is not there any more")
     kind = wanted.kind.KIND.kind.lower()
     return health.Part(kind=kind, name=str(key), level=health.Level.BAD, summary="is not there", troubles=[missing])
-
-
-async def read(api: clients.Client) -> health.World:
-    """All objects that health depends on, read at once."""
-    async with asyncio.TaskGroup() as group:
-        nodes = group.create_task(api.list(node.Node))
-        pools = group.create_task(api.list(address_pool.AddressPool))
-        boxes = group.create_task(api.list(box.Box))
-        units = group.create_task(api.list(unit.Unit))
-        pods = group.create_task(api.list(pod.Pod))
-        events = group.create_task(api.list(event.Event, fields="type=Warning"))
-    return health.World(
-        nodes=nodes.result().items,
-        pools=pools.result().items,
-        boxes=boxes.result().items,
-        units=units.result().items,
-        pods=pods.result().items,
-        events=events.result().items,
-    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import os
@@ -9,12 +10,13 @@ import pathlib
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
-from boxfleet.api import meta, namespace, node
+from boxfleet.api import namespace, node
 from boxfleet.app import access, bootstrap, doctor, found, locks, paths, settings, stopping, supervision, systemd
 from boxfleet.client import client as clients
 from boxfleet.client import errors
+from boxfleet.kit import clock
 
 Say = Callable[[str], None]
 
@@ -46,11 +48,20 @@ def one_at_a_time(where: paths.Paths, *, say: Say) -> Iterator[None]:
         os.close(handle)
 
 
-def start(known: settings.All, *, say: Say) -> str:
-    """Have everything running; returns the admin's token if it is new. Raises LifecycleError."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What a start did: the admin's token if it is new, and since when what runs is new (None: it ran before)."""
+
+    admin_token: str
+    since: datetime.datetime | None
+
+
+def start(known: settings.All, *, say: Say) -> Started:
+    """Have everything running. Raises LifecycleError."""
     where = paths.of(known)
     _refuse(known)
-    prepared = bootstrap.prepare(known, now=datetime.datetime.now(datetime.UTC))
+    now = datetime.datetime.now(datetime.UTC)
+    prepared = bootstrap.prepare(known, now=now)
     running = {state.name for state in supervision.states(where) if state.up}
     if not supervision.is_running(where):
         say(f"starting boxfleet on {access.url_of(known)}")
@@ -68,7 +79,8 @@ def start(known: settings.All, *, say: Say) -> str:
             say(f"restarting the {name}: its settings changed")
         supervision.bring_up(where, name, restart=name in prepared.changed and name in running)
     bootstrap.link_command()
-    return prepared.admin_token
+    fresh = "agent" in prepared.changed or "agent" not in running
+    return Started(admin_token=prepared.admin_token, since=now if fresh else None)
 
 
 def _refuse(known: settings.All) -> None:
@@ -83,8 +95,11 @@ def _refuse(known: settings.All) -> None:
         raise LifecycleError("this machine cannot run Boxfleet:\n  " + "\n  ".join(bad))
 
 
-async def wait_ready(known: settings.All, api: clients.Client, *, say: Say) -> None:
-    """Return when the API answers and this machine's node is Ready. Raises LifecycleError when it takes too long."""
+async def wait_ready(known: settings.All, api: clients.Client, *, since: datetime.datetime | None, say: Say) -> None:
+    """Return when the API answers and this machine's node is Ready, by what its agent said after `since`.
+
+    Raises LifecycleError when it takes too long.
+    """
     where = paths.of(known)
     end = time.monotonic() + _API
     while True:
@@ -101,10 +116,7 @@ async def wait_ready(known: settings.All, api: clients.Client, *, say: Say) -> N
     told = False
     while True:
         found_node = await api.find(node.Node, known.node)
-        ready = found_node is not None and any(
-            each.type == "Ready" and each.status == "True" for each in found_node.status.conditions
-        )
-        if ready:
+        if found_node is not None and _is_ready(found_node, since):
             return
         if time.monotonic() > end:
             why = "it has not registered" if found_node is None else _why(found_node)
@@ -113,6 +125,15 @@ async def wait_ready(known: settings.All, api: clients.Client, *, say: Say) -> N
             say(f"waiting for node {known.node}")
             told = True
         await asyncio.sleep(0.1)
+
+
+def _is_ready(subject: node.Node, since: datetime.datetime | None) -> bool:
+    for each in subject.status.conditions:
+        if each.type == "Ready" and each.status == "True":
+            # What an earlier agent said is not about this one; stamps have whole seconds.
+            said = clock.parse(each.lastHeartbeatTime) if each.lastHeartbeatTime else None
+            return since is None or (said is not None and said >= since.replace(microsecond=0))
+    return False
 
 
 def _why(subject: node.Node) -> str:
@@ -164,17 +185,3 @@ def _end(lock: pathlib.Path) -> None:
     """End a service's process that no supervisor knows of."""
     if locks.holder(lock):
         os.close(locks.take(lock))
-
-
-@contextlib.asynccontextmanager
-async def connected(known: settings.All, *, say: Say) -> AsyncIterator[clients.Client]:
-    """A client of the running Boxfleet, once it is ready."""
-    async with access.admin(known) as api:
-        await wait_ready(known, api, say=say)
-        yield api
-
-
-def condition_words(conditions: list[meta.Condition]) -> str:
-    """What the Ready condition says."""
-    ready = meta.find_condition(conditions, "Ready")
-    return ready.message if ready is not None else "not begun"

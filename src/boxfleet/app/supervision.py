@@ -107,7 +107,12 @@ def wait_supervised(where: paths.Paths, name: str) -> None:
 def bring_up(where: paths.Paths, name: str, *, restart: bool = False) -> None:
     """Have a service running; with `restart`, anew."""
     wait_supervised(where, name)
-    _run("s6-svc", "-ru" if restart else "-u", str(where.services / name))
+    folder = str(where.services / name)
+    if restart:
+        # Returns when the new process is there, so that nobody takes the old one's word for the new one's.
+        _run("s6-svc", "-ru", "-wr", "-T", str(STOP_MILLISECONDS + 5000), folder)
+    else:
+        _run("s6-svc", "-u", folder)
 
 
 def bring_down(where: paths.Paths, name: str) -> None:

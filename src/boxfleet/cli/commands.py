@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from boxfleet.cli import options
@@ -193,5 +192,5 @@ def run() -> int:
         # Whoever read our output has had enough.
         sys.stderr.close()
         return 0
-    click.echo(f"boxfleet: {words}", err=True)
+    sys.stderr.write(f"boxfleet: {words}\n")
     return 1

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import datetime
 
-from boxfleet.app import access, delivery, paths, settings, supervision
+from boxfleet.app import access, paths, settings, supervision
+from boxfleet.app import world as worlds
 from boxfleet.cli import options, output, report
 from boxfleet.client import errors
 from boxfleet.planning import health, sites
@@ -38,7 +39,7 @@ async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[
         return [health.Part(kind="boxfleet", name="", level=level, summary="does not run", troubles=[trouble])], {}
     try:
         async with asyncio.timeout(_PATIENCE), access.admin(known) as api:
-            world = await delivery.read(api)
+            world = await worlds.read(api)
     except (errors.ApiError, TimeoutError, access.NoAccess) as error:
         words = str(error) or f"no answer within {_PATIENCE:g} s"
         remedy = f"its log: {where.logs / 'server' / 'current'}"

@@ -32,13 +32,15 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
             bundle = manifests.read(pathlib.Path(wish.file), namespace=wish.namespace)
             for words in bundle.warnings:
                 say(f"warning: {words}")
-        token = ""
-        if os.geteuid() == 0:
-            with lifecycle.one_at_a_time(paths.of(known), say=say):
-                token = lifecycle.start(known, say=say)
-        else:
+        if os.geteuid() != 0:
             raise faults.CommandFailed("up needs root: it makes containers, bridges and mounts. Run it again with sudo")
-        result = asyncio.run(_deliver(known, wish, bundle, say))
+        with lifecycle.one_at_a_time(paths.of(known), say=say):
+            started = lifecycle.start(known, say=say)
+        token = started.admin_token
+        if token:
+            # Said at once: whatever fails from here on, it will not be new again.
+            say(f"admin token (shown once, kept in the kubeconfig): {token}")
+        result = asyncio.run(_deliver(known, wish, bundle, started, say))
     except (manifests.ManifestError, lifecycle.LifecycleError, delivery.Refused, images.ImageError) as error:
         raise faults.CommandFailed(str(error)) from None
     kubeconfig = paths.of(known).admin_kubeconfig
@@ -49,8 +51,6 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     for site in result.sites:
         say(f"site: {site}")
     say(f"kubeconfig: {kubeconfig}")
-    if token:
-        say(f"admin token (shown once, kept in the kubeconfig): {token}")
     return 0 if result.ready else 1
 
 
@@ -60,9 +60,11 @@ class _Result:
     sites: list[str]
 
 
-async def _deliver(known: settings.All, wish: Wish, bundle: manifests.Bundle | None, say: images.Say) -> _Result:
+async def _deliver(
+    known: settings.All, wish: Wish, bundle: manifests.Bundle | None, started: lifecycle.Started, say: images.Say
+) -> _Result:
     async with access.admin(known) as api:
-        await lifecycle.wait_ready(known, api, say=say)
+        await lifecycle.wait_ready(known, api, since=started.since, say=say)
         if bundle is None:
             say(f"boxfleet runs on {access.url_of(known)}")
             return _Result(ready=True, sites=[])
