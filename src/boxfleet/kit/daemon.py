@@ -114,6 +114,14 @@ async def ended(pid: int) -> None:
         os.close(descriptor)
 
 
+async def kill(pid_file: pathlib.Path) -> None:
+    """SIGKILL, and return when it has ended. Harmless when nothing runs."""
+    pid = find(pid_file)
+    if pid is not None:
+        send(pid_file, signal.SIGKILL)
+        await ended(pid)
+
+
 async def stop(pid_file: pathlib.Path, *, grace: float) -> None:
     """SIGTERM, then SIGKILL after `grace` seconds; removes the pid file. Harmless when nothing runs."""
     pid = find(pid_file)
@@ -122,8 +130,7 @@ async def stop(pid_file: pathlib.Path, *, grace: float) -> None:
         try:
             await asyncio.wait_for(ended(pid), grace)
         except TimeoutError:
-            send(pid_file, signal.SIGKILL)
-            await ended(pid)
+            await kill(pid_file)
     pid_file.unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 """One gRPC connection to containerd's Unix socket, and its errors in the port's words."""
 
+import asyncio
 import pathlib
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ from boxfleet.ports import runtime
 
 Answer = TypeVar("Answer", bound=message.Message)
 
+# Seconds that ended calls get to be over.
+_FAREWELL = 1.0
 _OPTIONS = [
     # The socket's path is no host name that a server would accept as authority.
     ("grpc.default_authority", "localhost"),
@@ -86,6 +89,10 @@ class Connection:
             channel, self._channel = self._channel, None
             self._calls.clear()
             await channel.close()
+            # gRPC has a task for each call, which ends a moment after a call that was cancelled.
+            calls = {task for task in asyncio.all_tasks() if "_AioCall" in getattr(task.get_coro(), "__qualname__", "")}
+            if calls:
+                await asyncio.wait(calls, timeout=_FAREWELL)
 
     def _open(self) -> Any:
         if self._channel is None:

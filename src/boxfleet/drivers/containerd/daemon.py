@@ -5,7 +5,6 @@ containerd takes them over.
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 
@@ -65,7 +64,7 @@ class Daemon:
             why = await self._trouble()
             failures = 1 if time.monotonic() - began > _WELL else failures + 1
             self._told(f"containerd {why}: starting it again")
-            daemon.send(self.settings.pid_file, signal.SIGKILL)
+            await daemon.kill(self.settings.pid_file)
             if failures > 1:
                 await asyncio.sleep(_RESTART.delay(failures=failures - 1))
             try:

@@ -32,27 +32,24 @@ Settled = Callable[[runtime.EventKind, str], Awaitable[bool]]
 
 async def follow(connection: connection.Connection, *, settled: Settled) -> AsyncIterator[runtime.RuntimeEvent]:
     """Hints as they happen, endless; RESYNC after every connection. `settled` says if CRI's record shows one."""
-    heard: asyncio.Queue[runtime.RuntimeEvent] = asyncio.Queue()
+    heard: asyncio.Queue[runtime.RuntimeEvent | None] = asyncio.Queue()
     listener = asyncio.create_task(_listen(connection, heard, settled), name="containerd-events")
+    # It ends only with an error of ours, which must not be waited for in silence.
+    listener.add_done_callback(lambda _: heard.put_nowait(None))
     try:
         while True:
-            taken = asyncio.create_task(heard.get())
-            try:
-                await asyncio.wait({taken, listener}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not taken.done():
-                    taken.cancel()
-            if not taken.done() or taken.cancelled():
+            event = await heard.get()
+            if event is None:
                 listener.result()
                 return
-            yield taken.result()
+            yield event
     finally:
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
 
 
 async def _listen(
-    connection: connection.Connection, heard: asyncio.Queue[runtime.RuntimeEvent], settled: Settled
+    connection: connection.Connection, heard: asyncio.Queue[runtime.RuntimeEvent | None], settled: Settled
 ) -> None:
     failures = 0
     while True:
@@ -111,7 +108,7 @@ def _read(envelope: events_pb2.Envelope) -> runtime.RuntimeEvent | None:
 
 
 async def _tell_when_settled(
-    event: runtime.RuntimeEvent, heard: asyncio.Queue[runtime.RuntimeEvent], settled: Settled
+    event: runtime.RuntimeEvent, heard: asyncio.Queue[runtime.RuntimeEvent | None], settled: Settled
 ) -> None:
     for look in range(1, _LOOKS):
         if await settled(event.kind, event.container_id):

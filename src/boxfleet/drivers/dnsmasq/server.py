@@ -167,7 +167,7 @@ class Server:
             why = await self._trouble()
             failures = 1 if time.monotonic() - began > _WELL else failures + 1
             self._told(f"dnsmasq {why}: starting it again")
-            daemon.send(self.settings.pid_file, signal.SIGKILL)
+            await daemon.kill(self.settings.pid_file)
             if failures > 1:
                 await asyncio.sleep(_RESTART.delay(failures=failures - 1))
             try:
