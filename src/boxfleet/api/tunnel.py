@@ -1,8 +1,8 @@
 """What server and agent say to each other about streams, over connections that the agent dials.
 
-Control connection, WebSocket text: the server sends `Open` and `Pong`, the agent `Ping`. For every `Open` the agent
-dials a data connection of that stream's id. Data connection, WebSocket binary: the first byte of a message is a
-`Channel`, the rest its data, with the meaning that Kubernetes' `v5.channel.k8s.io` gives them. The agent's first
+Control connection, WebSocket text: the server sends `Open`, `Cancel` and `Pong`, the agent `Ping`. For every `Open`
+the agent dials a data connection of that stream's id. Data connection, WebSocket binary: the first byte of a message
+is a `Channel`, the rest its data, with the meaning that Kubernetes' `v5.channel.k8s.io` gives them. The agent's first
 message is an empty STDOUT one, which says that it took the order; its last is an ERROR one with a Status.
 """
 
@@ -91,6 +91,12 @@ class Open(msgspec.Struct, kw_only=True, tag="open", tag_field="type"):
     order: Order
 
 
+class Cancel(msgspec.Struct, kw_only=True, tag="cancel", tag_field="type"):
+    """Nobody wants this stream any more. Its own connection may be too full to say so."""
+
+    stream: str
+
+
 class Ping(msgspec.Struct, tag="ping", tag_field="type"):
     """The agent lives."""
 
@@ -99,7 +105,7 @@ class Pong(msgspec.Struct, tag="pong", tag_field="type"):
     """So does the server."""
 
 
-ToAgent = Open | Pong
+ToAgent = Open | Cancel | Pong
 ToServer = Ping
 
 

@@ -11,11 +11,10 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from boxfleet.agent.node import cgroups
 from boxfleet.agent.streams import tunnel
 from boxfleet.api import pod as pods
+from boxfleet.apiserver import serve
 from boxfleet.drivers.containerd import config, daemon, oci
 from boxfleet.ports import runtime
 from boxfleet.testing import server
@@ -93,7 +92,7 @@ class Result:
 
 
 class Bed:
-    """Everything together. `start_server` and `start_agent` can be called again after their stops."""
+    """Everything together."""
 
     def __init__(self, containerd: daemon.Daemon, folder: pathlib.Path) -> None:
         self.containerd = containerd
@@ -107,11 +106,21 @@ class Bed:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        async with (
-            server.running(self.folder) as self.api,
-            server.on_socket(self.api, self.folder) as self.socket,
-        ):
+        async with contextlib.AsyncExitStack() as self._server:
+            self.api = await self._server.enter_async_context(server.running(self.folder))
+            self.socket = await self._server.enter_async_context(server.on_socket(self.api, self.folder))
             yield
+
+    async def restart_server(self) -> None:
+        """End the server, and have another one on the same store and port."""
+        await self._server.aclose()
+        assert not self.api.app.agents.nodes()
+        self.api = await self._server.enter_async_context(server.running(self.folder))
+        port = int(self.socket.url.rpartition(":")[2])
+        certificate, key = self.folder / "server.crt", self.folder / "server.key"
+        await self._server.enter_async_context(
+            serve.serving(self.api.app, host="127.0.0.1", port=port, certificate=certificate, key=key)
+        )
 
     def start_agent(self) -> None:
         made = tunnel.Tunnel(
@@ -248,8 +257,3 @@ def free_port() -> int:
     """A port of the loopback address that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def status(**fields: object) -> dict[str, object]:
-    """A container's status for a Pod, as a patch."""
-    return {"status": {"containerStatuses": [msgspec.to_builtins(fields)]}}

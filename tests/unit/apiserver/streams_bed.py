@@ -72,10 +72,9 @@ class ProcessSession:
         self.closed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        # Reads what is left, so that the pipes close.
-        await self._process.communicate()
+        # Closes the pipes at once, whatever is still in them.
+        self._process._transport.close()  # type: ignore[attr-defined]
+        await self._process.wait()
 
 
 class Engine:

@@ -46,8 +46,14 @@ async def _choose(engine: runtime.Runtime, directory: pathlib.Path, order: tunne
             # Re-inserted, so that the last key is the newest run.
             runs.pop(one.attempt, None)
             runs[one.attempt] = one
-    except runtime.Unavailable:
+    except runtime.Unavailable as error:
         # The files tell enough, except whether the container still runs.
+        if order.follow:
+            raise channel.Refusal(
+                f"cannot follow the log: {error}; without following it can be read",
+                code=503,
+                reason="ServiceUnavailable",
+            ) from error
         runs.clear()
     known = log_files.attempts(directory) | set(runs)
     if not known:

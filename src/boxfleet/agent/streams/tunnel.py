@@ -1,6 +1,7 @@
 """The agent's control connection: dialled out, kept up, and a task for every stream that the server orders."""
 
 import asyncio
+import functools
 import pathlib
 import socket
 import ssl
@@ -47,6 +48,7 @@ class Tunnel:
         self._tls = tls
         self._engine = engine
         self._log_directory = log_directory
+        self._streams: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Stay connected and serve, until cancelled."""
@@ -99,7 +101,14 @@ class Tunnel:
                 return
             order = decoder.decode(message.data)
             if isinstance(order, tunnel.Open):
-                streams.create_task(self._stream(session, order))
+                task = streams.create_task(self._stream(session, order))
+                self._streams[order.stream] = task
+                task.add_done_callback(functools.partial(self._forget, order.stream))
+            elif isinstance(order, tunnel.Cancel) and order.stream in self._streams:
+                self._streams[order.stream].cancel()
+
+    def _forget(self, stream: str, _: asyncio.Task[None]) -> None:
+        self._streams.pop(stream, None)
 
     async def _stream(self, session: aiohttp.ClientSession, opened: tunnel.Open) -> None:
         """Dial for one stream and carry its order out; a stream that fails is the server's to explain."""

@@ -16,6 +16,7 @@ from boxfleet.kit import ids
 _RETURN_SECONDS: Final = 2.0
 _DIAL_SECONDS: Final = 5.0
 _TAKE_SECONDS: Final = 15.0
+_CLOSE_SECONDS: Final = 3.0
 
 
 class Ended(Exception):
@@ -31,6 +32,7 @@ class Stream:
 
     def __init__(self, socket: websocket.WebSocket) -> None:
         self._socket = socket
+        self.ended = False
         self.released = asyncio.Event()
 
     async def receive(self) -> tuple[int, bytes]:
@@ -39,10 +41,12 @@ class Stream:
             try:
                 message = await self._socket.receive()
             except websocket.Gone:
+                self.ended = True
                 raise Ended(None) from None
             if not message:
                 continue
             if message[0] == tunnel.Channel.ERROR:
+                self.ended = True
                 raise Ended(message[1:])
             return message[0], message[1:]
 
@@ -56,10 +60,13 @@ class Stream:
         with contextlib.suppress(websocket.Gone):
             await self._socket.send(message)
 
-    async def close(self) -> None:
-        """End the connection, and let the handler that holds it return."""
-        await self._socket.close()
-        self.released.set()
+    async def hold(self) -> None:
+        """Keep the connection until it is released, then end it."""
+        await self.released.wait()
+        with contextlib.suppress(TimeoutError):
+            # What is on its way to an agent that takes nothing more is not waited for.
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._socket.close()
 
 
 class Agents:
@@ -106,18 +113,17 @@ class Agents:
         if future is None or expected != node or future.done():
             raise faults.Fault(404, "NotFound", "nobody waits for this stream")
         del self._waiting[stream_id]
-        stream = Stream(socket)
         try:
             await socket.accept()
-            if future.done():
-                return
-            future.set_result(stream)
-            await stream.released.wait()
         except websocket.Gone:
             # The order's side finds out by its patience.
             return
-        finally:
-            await stream.close()
+        stream = Stream(socket)
+        if future.done():
+            stream.released.set()
+        else:
+            future.set_result(stream)
+        await stream.hold()
 
     @contextlib.asynccontextmanager
     async def open(self, node: str, order: tunnel.Order) -> AsyncIterator[Stream]:
@@ -145,7 +151,11 @@ class Agents:
             if not future.done():
                 future.cancel()
             elif not future.cancelled():
-                await future.result().close()
+                stream = future.result()
+                if not stream.ended:
+                    with contextlib.suppress(websocket.Gone):
+                        await control.send_text(msgspec.json.encode(tunnel.Cancel(stream=stream_id)))
+                stream.released.set()
 
     async def control(self, node: str) -> websocket.WebSocket:
         """An agent's control connection, awaited for a moment; raises Fault 503 without one."""
