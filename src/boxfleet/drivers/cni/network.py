@@ -102,7 +102,10 @@ class Network:
         file = self._file(namespace, name)
         answer = conflist.answer(known, address=address)
         if not file.exists() or file.read_text() != answer:
-            await asyncio.to_thread(durable.write, file, answer.encode())
+            try:
+                await asyncio.to_thread(durable.write, file, answer.encode())
+            except OSError as error:
+                raise network.NetworkFault(f"cannot assign {address}: {error}") from None
 
     async def unassign(self, *, namespace: str, name: str) -> None:
         """Remove the file; harmless when it is gone."""
@@ -165,12 +168,14 @@ class Network:
         subnet = ipaddress.ip_network(pool.cidr)
         for link in json.loads(await self._run.run("ip", "-json", "address", "show")):
             for one in link.get("addr_info", []):
-                there = ipaddress.ip_interface(f"{one['local']}/{one['prefixlen']}").network
-                # Not every link is ours to judge: only what would take away the pool's traffic.
-                if link["ifname"] != pool.bridge and there.version == subnet.version and there.overlaps(subnet):
+                there = ipaddress.ip_interface(f"{one['local']}/{one['prefixlen']}")
+                if link["ifname"] == pool.bridge or there.version != subnet.version:
+                    continue
+                # A pool inside of a larger network is the owner's choice: its route is the more exact one.
+                if there.ip in subnet or there.network.subnet_of(subnet):  # type: ignore[arg-type]
                     raise network.NetworkFault(
-                        f"cannot prepare pool {pool.name}: {pool.cidr} overlaps with {there} on {link['ifname']}; "
-                        "choose another range for the pool"
+                        f"cannot prepare pool {pool.name}: {pool.cidr} overlaps with {there.network} on "
+                        f"{link['ifname']}; choose another range for the pool"
                     )
 
     async def _remember(self) -> None:

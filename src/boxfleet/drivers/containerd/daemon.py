@@ -5,6 +5,7 @@ containerd takes them over.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 
@@ -31,16 +32,28 @@ class Daemon:
 
     def __init__(self, settings: config.Settings, *, told: Callable[[str], None]) -> None:
         self.settings = settings
-        self.facts = config.detect(root=settings.root)
         self.connection = connection.Connection(settings.socket)
-        self.runtime = runtime.Runtime(self.connection, systemd_cgroups=self.facts.systemd_cgroups)
-        self.images = images.Images(
-            self.connection,
-            socket=settings.socket,
-            snapshotter=self.facts.snapshotter,
-            pinned=frozenset({settings.sandbox_image}),
-        )
         self._told = told
+
+    @functools.cached_property
+    def facts(self) -> config.HostFacts:
+        """What this host can do; looked at when it is first needed, since the look makes a folder and a mount."""
+        return config.detect(root=self.settings.root)
+
+    @functools.cached_property
+    def runtime(self) -> runtime.Runtime:
+        """Its sandboxes and containers."""
+        return runtime.Runtime(self.connection, systemd_cgroups=self.facts.systemd_cgroups)
+
+    @functools.cached_property
+    def images(self) -> images.Images:
+        """Its images."""
+        return images.Images(
+            self.connection,
+            socket=self.settings.socket,
+            snapshotter=self.facts.snapshotter,
+            pinned=frozenset({self.settings.sandbox_image}),
+        )
 
     @property
     def pid(self) -> int | None:

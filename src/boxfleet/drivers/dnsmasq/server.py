@@ -86,7 +86,10 @@ class Server:
                 return
             serial = (serial + 1) & 0xFFFFFF
             text = zone.hosts(records, domain=self._domain, serial=serial)
-            await asyncio.to_thread(durable.write, self._hosts, text.encode())
+            try:
+                await asyncio.to_thread(durable.write, self._hosts, text.encode())
+            except OSError as error:
+                raise network.NetworkFault(f"cannot publish names: {error}") from None
             if self.address:
                 await self._wait_for(serial)
 
