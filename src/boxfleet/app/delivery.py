@@ -104,13 +104,18 @@ def _words(error: Exception) -> str:
     return f"  {error}"
 
 
-async def progress(api: clients.Client, bundle: manifests.Bundle, *, timeout: float) -> AsyncIterator[Look]:
-    """How the delivered objects are, again and again until all are well or the time is over."""
+async def progress(
+    api: clients.Client, bundle: manifests.Bundle, *, timeout: float, since: datetime.datetime
+) -> AsyncIterator[Look]:
+    """How the delivered objects are, again and again until all are well or the time is over.
+
+    What is said of instances that started before `since` is taken for a memory of the time before.
+    """
     awaited = [each for each in bundle.manifests if each.kind in _AWAITED]
     end = time.monotonic() + timeout
     while True:
         try:
-            world = await world_reader.read(api)
+            world = health.without_memories(await world_reader.read(api), since=since)
         except errors.Unavailable:
             if time.monotonic() > end:
                 raise

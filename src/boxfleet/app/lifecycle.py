@@ -7,6 +7,7 @@ import datetime
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -95,6 +96,15 @@ def _refuse(known: settings.All) -> None:
         raise LifecycleError("this machine cannot run Boxfleet:\n  " + "\n  ".join(bad))
 
 
+def running_since(known: settings.All) -> datetime.datetime:
+    """The moment before which no instance of now can have started: the last `down`, or the machine's boot."""
+    boot = re.search(r"^btime (\d+)", pathlib.Path("/proc/stat").read_text(), re.MULTILINE)
+    moments = [float(boot[1]) if boot else 0.0]
+    with contextlib.suppress(FileNotFoundError):
+        moments.append(paths.of(known).stopped.stat().st_mtime)
+    return datetime.datetime.fromtimestamp(max(moments), datetime.UTC)
+
+
 async def wait_ready(known: settings.All, api: clients.Client, *, since: datetime.datetime | None, say: Say) -> None:
     """Return when the API answers and this machine's node is Ready, by what its agent said after `since`.
 
@@ -151,6 +161,8 @@ async def stop(known: settings.All, *, say: Say) -> None:
     supervision.bring_down(where, "server")
     _end(where.server_lock)
     await stopping.stop_instances(known, plan, say=say)
+    if where.state.exists():
+        where.stopped.touch()
     supervision.stop(where)
     systemd.forget(where, remove=False)
 

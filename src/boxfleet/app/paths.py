@@ -84,6 +84,11 @@ class Paths:
         return self.state / "found.yaml"
 
     @property
+    def stopped(self) -> pathlib.Path:
+        """Touched when all instances were stopped: what was said of them before is no longer so."""
+        return self.state / "stopped"
+
+    @property
     def packages(self) -> pathlib.Path:
         """Debian packages that `./run` installed, one a line."""
         return self.state / "packages"

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime
 import os
 import pathlib
 import sys
@@ -75,13 +76,15 @@ async def _deliver(
         await delivery.apply(api, bundle, say=say)
         if not wish.wait:
             return _Result(ready=True, sites=[])
-        return await _watch(api, bundle, wish.timeout, say)
+        return await _watch(api, bundle, wish.timeout, lifecycle.running_since(known), say)
 
 
-async def _watch(api: clients.Client, bundle: manifests.Bundle, timeout: int, say: images.Say) -> _Result:
+async def _watch(
+    api: clients.Client, bundle: manifests.Bundle, timeout: int, since: datetime.datetime, say: images.Say
+) -> _Result:
     last = delivery.Look()
     with progress.view(live=sys.stdout.isatty() and say is output.say, say=say) as show:
-        async for look in delivery.progress(api, bundle, timeout=timeout):
+        async for look in delivery.progress(api, bundle, timeout=timeout, since=since):
             last = look
             show(look.parts)
     if not last.done:

@@ -4,6 +4,9 @@ import dataclasses
 import datetime
 import enum
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
 
 from boxfleet.api import address_pool, box, event, labels, meta, node, pod, unit
 from boxfleet.kit import clock
@@ -251,6 +254,37 @@ def last_warning(subject: meta.Object, events: Iterable[event.Event]) -> event.E
         and each.involvedObject.name == subject.metadata.name
     ]
     return max(about, key=lambda each: each.lastTimestamp or "", default=None)
+
+
+def without_memories(world: World, *, since: datetime.datetime) -> World:
+    """The world without the readiness of instances that were stopped since: nobody has looked at them yet."""
+    moment = clock.stamp(since)
+    forgotten = [each for each in world.pods if _is_memory(each, moment)]
+    if not forgotten:
+        return world
+    keys = {each.key for each in forgotten}
+    units = {meta.Key(each.metadata.namespace, each.metadata.labels.get(labels.UNIT, "")) for each in forgotten}
+    boxes = {meta.Key(one.metadata.namespace, one.spec.box) for one in world.units if one.key in units}
+    return dataclasses.replace(
+        world,
+        pods=[_unready(each) if each.key in keys else each for each in world.pods],
+        units=[_unready(each) if each.key in units else each for each in world.units],
+        boxes=[_unready(each) if each.key in boxes else each for each in world.boxes],
+    )
+
+
+def _is_memory(subject: pod.Pod, moment: str) -> bool:
+    running = [each.state.running for each in subject.status.containerStatuses if each.state.running is not None]
+    return any(each.startedAt < moment for each in running if each.startedAt)
+
+
+_R = TypeVar("_R", box.Box, unit.Unit, pod.Pod)
+
+
+def _unready(subject: _R) -> _R:
+    said: list[meta.Condition] = [each for each in subject.status.conditions if each.type != "Ready"]
+    new = meta.Condition(type="Ready", status="False", reason="Starting", message="starts again")
+    return msgspec.structs.replace(subject, status=msgspec.structs.replace(subject.status, conditions=[*said, new]))
 
 
 def worst(parts: Iterable[Part]) -> Level:
