@@ -6,6 +6,10 @@ Kubernetes API conventions (RFC 1123, RFC 6335).
 
 import ipaddress
 import re
+from collections.abc import Callable
+
+# Says what would be right, or None.
+Check = Callable[[str], str | None]
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")

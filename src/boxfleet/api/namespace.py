@@ -13,11 +13,21 @@ class NamespaceSpec(meta.Model):
     finalizers: list[str] = []
 
 
+class NamespaceCondition(meta.Model, omit_defaults=False):
+    """A condition of a Namespace, which counts no generations."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    lastTransitionTime: str | None = None
+
+
 class NamespaceStatus(meta.Model):
     """Active or Terminating."""
 
     phase: str = ""
-    conditions: list[meta.Condition] = []
+    conditions: list[NamespaceCondition] = []
 
 
 def _default(obj: kind.JsonObject) -> None:
