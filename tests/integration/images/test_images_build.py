@@ -1,8 +1,10 @@
 """Real builds of a tiny image: reproducible, cached, and without leftovers."""
 
 import asyncio
+import contextlib
 import json
 import pathlib
+import sys
 import tarfile
 
 import pytest
@@ -15,6 +17,14 @@ RECIPE = pathlib.Path(__file__).parents[3] / "examples" / "busybox" / "images" /
 
 def mounts_below(folder: pathlib.Path) -> list[str]:
     return [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
+
+
+def commands() -> list[bytes]:
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return found
 
 
 def silent(line: str) -> None:
@@ -72,8 +82,7 @@ async def test_a_cancelled_build_leaves_nothing(tmp_path):
         await building
     assert list((tmp_path / "c" / "work").iterdir()) == []
     assert mounts_below(tmp_path) == []
-    commands = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not any(str(tmp_path).encode() in command for command in commands)
+    assert not any(str(tmp_path).encode() in command for command in commands())
 
 
 @pytest.mark.parametrize(
@@ -91,3 +100,28 @@ async def test_a_failing_build_says_why(tmp_path, fields, words):
     assert words in str(caught.value)
     assert list((tmp_path / "c" / "work").iterdir()) == []
     assert mounts_below(tmp_path) == []
+
+
+async def test_a_killed_build_leaves_files_only_and_the_next_one_sweeps_them(tmp_path):
+    recipe = write(tmp_path, run=["busybox sleep 1000"])
+    script = (
+        "import asyncio, pathlib, sys; from boxfleet.drivers.mmdebstrap import build; "
+        "asyncio.run(build.build(pathlib.Path(sys.argv[1]), cache_dir=pathlib.Path(sys.argv[2]), "
+        "progress=lambda line: print(line, flush=True)))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script, str(recipe), str(tmp_path / "c")), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        async for line in process.stdout:
+            if b"running command" in line:
+                break
+        process.kill()
+        await process.wait()
+        while any(str(tmp_path).encode() in command for command in commands()):
+            await asyncio.sleep(0.01)
+    assert mounts_below(tmp_path) == []
+    assert len(list((tmp_path / "c" / "work").iterdir())) == 1
+    built = await build.build(write(tmp_path, run=["busybox true"]), cache_dir=tmp_path / "c", progress=silent)
+    assert not built.cached
+    assert list((tmp_path / "c" / "work").iterdir()) == []
