@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import pathlib
+import select
 import socket
 import ssl
 import urllib.parse
@@ -65,7 +66,7 @@ class Plain:
             self._idle.pop().close()
 
     def _request(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> transport.Response:
-        connection = self._idle.pop() if self._idle else self._connection()
+        connection = self._kept() or self._connection()
         try:
             connection.request(method, target, body=body or None, headers=headers)
             answer = connection.getresponse()
@@ -75,6 +76,16 @@ class Plain:
             raise self._unavailable(error) from None
         self._idle.append(connection)
         return whole
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """An idle connection that the server has not closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            # Between requests a server has nothing to say but its goodbye.
+            if connection.sock is not None and not select.select([connection.sock], [], [], 0)[0]:
+                return connection
+            connection.close()
+        return None
 
     def _begin(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
         connection.request("GET", target, headers=self._headers)
