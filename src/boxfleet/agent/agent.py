@@ -2,7 +2,6 @@
 
 import asyncio
 import pathlib
-import shutil
 
 import structlog
 
@@ -26,7 +25,6 @@ from boxfleet.api import pod as pods
 from boxfleet.client import cache, client, events
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import supervise
-from boxfleet.planning import pod_runtime
 from boxfleet.ports import network as network_ports
 from boxfleet.ports import runtime as runtime_ports
 
@@ -61,11 +59,13 @@ class Agent:
         self._version = version
         self._workers: dict[str, worker.PodWorker] = {}
         self._ending: dict[meta.Key, asyncio.Event] = {}
-        self.pods = cache.Cache(client, pods.Pod, fields=f"spec.nodeName={settings.node}")
 
     async def run(self) -> None:
         """Do a kubelet's work until cancelled."""
         settings, state = self._settings, pathlib.Path(self._settings.state)
+        self.pods = cache.Cache(self._api, pods.Pod, fields=f"spec.nodeName={settings.node}")
+        self._workers.clear()
+        self._ending.clear()
         machine = await asyncio.to_thread(
             facts.detect, settings, runtime_version=await self._runtime_version(), version=self._version
         )
@@ -100,6 +100,7 @@ class Agent:
             ),
             reporter=status.Reporter(self._api),
             recorder=events.Recorder(self._api, component="agent", clock=self._clock, host=settings.node),
+            starts=asyncio.Semaphore(settings.starts),
             machine=machine,
             host_resolver=facts.host_resolver(),
         )
@@ -160,16 +161,9 @@ class Agent:
         uid, key = one.uid, one.pod.key
         self._workers.pop(uid, None)
         if self._ending.get(key) is one.stopped:
-            # No successor: nobody needs the address here now.
             del self._ending[key]
-            try:
-                await self._host_network.unassign(namespace=key.namespace, name=key.name)
-            except network_ports.NetworkFault as error:
-                log.warning("cannot forget an address assignment", pod=str(key), cause=str(error))
         self._parts.claims.released(key.namespace, one.needs.claims)
         self._parts.sources.keep({other.pod.metadata.namespace for other in self._workers.values()})
-        folder = pathlib.Path(self._settings.logs) / pod_runtime.log_folder(one.pod)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _pod_changed(self, old: pods.Pod | None, new: pods.Pod | None) -> None:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):

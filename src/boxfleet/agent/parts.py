@@ -1,5 +1,6 @@
 """What every pod worker is given."""
 
+import asyncio
 import dataclasses
 
 from boxfleet.agent import claims, network, observer, pulls, settings, sources, status, wanted
@@ -30,5 +31,6 @@ class Parts:
     network: network.Upkeep
     reporter: status.Reporter
     recorder: events.Recorder
+    starts: asyncio.Semaphore
     machine: node_facts.Machine
     host_resolver: pod_runtime.Resolver

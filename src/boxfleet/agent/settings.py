@@ -53,5 +53,7 @@ class AgentSettings:
     # Free percent of memory and disk below which the node says so: Kubernetes' eviction thresholds, as a share.
     memory_pressure: int = 3
     disk_pressure: int = 10
+    # Sandboxes made at once: each costs a handful of processes, and more at once only slow each other down.
+    starts: int = 8
     # Images pulled at once: more only share one line.
     pulls: int = 3

@@ -64,7 +64,8 @@ class Starter:
         if not pod.spec.hostNetwork:
             await self._assign(pod)
         try:
-            sandbox_id = await given.engine.run_sandbox(config)
+            async with given.starts:
+                sandbox_id = await given.engine.run_sandbox(config)
             found = await given.observer.see_sandbox(sandbox_id)
         except runtime.Unavailable:
             raise

@@ -13,6 +13,10 @@ from boxfleet.planning import pod_status
 log = structlog.get_logger()
 
 
+# Seconds that a passing state may wait: most starts are over by then and cost the API one write instead of three.
+_MOMENT = 0.3
+
+
 class Report(msgspec.Struct, kw_only=True):
     """What the API shall show of one Pod."""
 
@@ -33,15 +37,15 @@ class Reporter:
         """Report until cancelled."""
         await self._queue.run(self._send, failed=self._failed, workers=4)
 
-    def report(self, pod: pods.Pod, status: pods.PodStatus) -> None:
-        """Let the API show that status, if it does not yet."""
+    def report(self, pod: pods.Pod, status: pods.PodStatus, *, urgent: bool) -> None:
+        """Let the API show that status, if it does not yet; what is about to change anyway may wait a moment."""
         uid = pod.metadata.uid
         if uid not in self._sent:
             # After a restart of the agent the API may know already.
             self._sent[uid] = _essence(pod.status)
         self._reports[uid] = Report(pod=pod, status=status)
         if self._sent[uid] != _essence(status):
-            self._queue.add(uid)
+            self._queue.add_after(uid, 0.0 if urgent else _MOMENT)
 
     async def flush(self, uid: str) -> None:
         """Report now; raises ApiError."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import pathlib
+import shutil
 from collections.abc import Awaitable
 
 import msgspec
@@ -11,11 +12,11 @@ import structlog
 
 from boxfleet.agent import parts, sources, starting, wanted
 from boxfleet.agent.probes import ask, prober
-from boxfleet.api import config, labels, volume_claim
+from boxfleet.api import config, labels, meta, volume_claim
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
-from boxfleet.planning import pod_actions, pod_status, pod_volumes, probing
-from boxfleet.ports import runtime
+from boxfleet.planning import pod_actions, pod_runtime, pod_status, pod_volumes, probing
+from boxfleet.ports import network, runtime
 
 log = structlog.get_logger()
 
@@ -328,14 +329,19 @@ class PodWorker:
         extras = pod_status.Extras(host_ip=self._parts.machine.address, messages=self._messages)
         status = pod_status.build(facts, plan, extras)
         if status == self.pod.status:
+            if not plan.actions and not self._gone_from_server:
+                self._parts.reporter.report(self._record.pod, status, urgent=True)
             return
+        was_ready = meta.is_true(self.pod.status.conditions, "Ready")
         for name, hold in plan.waiting.items():
             if hold.reason == "CrashLoopBackOff" and _waited(self.pod.status, name) != hold.reason:
                 self._parts.recorder.warning(self.pod, "BackOff", hold.message)
         self._record.pod = _copy(self.pod)
         self._record.pod.status = status
         if not self._gone_from_server:
-            self._parts.reporter.report(self._record.pod, status)
+            # Who asks for it must hear at once that it is ready, or no longer so.
+            urgent = not plan.actions or was_ready
+            self._parts.reporter.report(self._record.pod, status, urgent=urgent)
 
     async def _refresh(self) -> None:
         """Take in what the Pod refers to, and have all on disk before anything is done about it."""
@@ -391,8 +397,12 @@ class PodWorker:
             self.stopped.set()
             await self._wait(None)
             return
-        for sandbox in given.observer.sandboxes_of(self.uid):
-            await given.engine.stop_sandbox(sandbox.id)
+        # Before a successor of the same name may begin: it makes an assignment of its own.
+        if not self.stopped.is_set():
+            try:
+                await given.host_network.unassign(namespace=pod.metadata.namespace, name=pod.metadata.name)
+            except network.NetworkFault as error:
+                log.warning("cannot forget an address assignment", pod=str(pod.key), cause=str(error))
         self.stopped.set()
         if not self._gone_from_server and not await self._delete():
             self._wake.set()
@@ -402,6 +412,9 @@ class PodWorker:
             await given.engine.remove_sandbox(sandbox.id)
             given.observer.drop_sandbox(sandbox.id)
         await asyncio.to_thread(given.volumes.release, self.uid)
+        logs = pathlib.Path(given.settings.logs) / pod_runtime.log_folder(pod)
+        await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
+        # Last: as long as the record is there, an agent that was killed on the way goes on with the rest.
         await asyncio.to_thread(given.wanted.remove, self.uid)
         given.reporter.forget(self.uid)
         self.finished = True

@@ -1,5 +1,6 @@
 """The environment of a container: values, references, and ``$(NAME)`` expansion as Kubernetes defines it."""
 
+import decimal
 import re
 from collections.abc import Mapping
 
@@ -100,7 +101,7 @@ def resource(selector: pods.ResourceFieldSelector, own: pods.Container | None, f
     if amount is None:
         amount = facts.allocatable.get(name, "0") if side == "limits" else "0"
     divisor = quantity.parse(selector.divisor) if selector.divisor not in ("", 0, "0") else quantity.parse(1)
-    return str(-(-quantity.parse(amount) // divisor) if amount != "0" else 0)
+    return str(int((quantity.parse(amount) / divisor).to_integral_value(rounding=decimal.ROUND_CEILING)))
 
 
 def _all_of(source: pods.EnvFromSource, facts: Facts) -> dict[str, str]:

@@ -19,7 +19,7 @@ def main_of(pod: pods.Pod) -> pods.ContainerStatus:
 
 async def test_readiness_follows_the_program(bed: beds.Bed) -> None:
     probe = {"httpGet": {"port": "web", "path": "/"}, "periodSeconds": 1, "failureThreshold": 1}
-    began = time.monotonic()
+    time.monotonic()
     await bed.pod(
         {
             "terminationGracePeriodSeconds": 1,

@@ -1,0 +1,253 @@
+"""The whole agent on an imagined runtime and a real API in process: what must hold whoever dies."""
+
+import asyncio
+import contextlib
+import dataclasses
+import pathlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from boxfleet.agent import agent as agents
+from boxfleet.agent import settings
+from boxfleet.api import address_pool, config, meta, namespace
+from boxfleet.api import pod as pods
+from boxfleet.client import client, errors, transport
+from boxfleet.kit import clock
+from boxfleet.ports import network, runtime
+from boxfleet.testing import runtime as memory
+from boxfleet.testing import server
+
+pytestmark = pytest.mark.anyio
+
+IMAGE = "x/app:1"
+
+
+class Network:
+    """Remembers assignments; the runtime gives sandboxes what is assigned."""
+
+    def __init__(self) -> None:
+        self.assigned: dict[tuple[str, str], str] = {}
+
+    async def prepare(self, pools: list[network.PoolNetwork]) -> None: ...
+
+    async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
+        self.assigned[namespace, name] = address
+
+    async def unassign(self, *, namespace: str, name: str) -> None:
+        self.assigned.pop((namespace, name), None)
+
+    async def remove(self) -> None: ...
+
+
+class Names:
+    """A name server that only has an address."""
+
+    address = "10.88.0.1"
+
+    async def start(self, *, address: str, domain: str) -> None: ...
+
+    async def publish(self, records: frozenset[network.Record]) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Cuttable:
+    """A transport that can be cut, as when the server is down."""
+
+    def __init__(self, via: transport.Transport) -> None:
+        self._via = via
+        self.cut = False
+
+    def _check(self) -> None:
+        if self.cut:
+            raise errors.Unavailable(code=503, reason="ServiceUnavailable", message="cut")
+
+    async def request(self, method: str, path: str, **more: Any) -> transport.Response:
+        self._check()
+        return await self._via.request(method, path, **more)
+
+    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+        self._check()
+        async for line in self._via.lines(path, query=query):
+            self._check()
+            yield line
+
+    async def close(self) -> None:
+        await self._via.close()
+
+
+@dataclasses.dataclass(kw_only=True)
+class Bed:
+    api: server.Api
+    via: Cuttable
+    engine: memory.MemoryRuntime
+    images: memory.MemoryImages
+    network: Network
+    folder: pathlib.Path
+    task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        wish = settings.AgentSettings(
+            node=server.NODE,
+            state=str(self.folder / "agent"),
+            logs=str(self.folder / "logs"),
+            cgroup_root=str(self.folder / "cgroup"),
+        )
+        made = agents.Agent(
+            wish, client.Client(self.via), self.engine, self.images, self.network, Names(), clock.SystemClock()
+        )
+        self.task = asyncio.create_task(made.run())
+
+    async def kill(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.task
+            self.task = None
+
+    async def pod(self, name: str, number: int, **spec: Any) -> None:
+        body = {
+            "metadata": {
+                "name": name, "namespace": "default", "annotations": {"boxfleet.dev/address": f"10.88.0.{number}"},
+            },
+            "spec": {"nodeName": server.NODE, "containers": [{"name": "main", "image": IMAGE}], **spec},
+        }  # fmt: skip
+        await self.api.admin.create_raw(pods.Pod, body)
+
+    async def ready(self, name: str) -> bool:
+        pod = await self.api.admin.get(pods.Pod, name, namespace="default")
+        return meta.is_true(pod.status.conditions, "Ready")
+
+
+async def until(test: Callable[[], Any], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        result = test()
+        if await result if asyncio.iscoroutine(result) else result:
+            return
+        assert time.monotonic() < deadline, "not reached in time"
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def bed(tmp_path: pathlib.Path) -> AsyncIterator[Bed]:
+    (tmp_path / "cgroup" / "cpu").mkdir(parents=True)
+    given = Network()
+    images = memory.MemoryImages([IMAGE])
+    engine = memory.MemoryRuntime(images, address=lambda config: given.assigned[config.namespace, config.name])
+    async with server.running(tmp_path) as api:
+        for name in ("default", "kube-node-lease"):
+            with contextlib.suppress(errors.AlreadyExists):
+                await api.admin.create(namespace.Namespace(metadata=meta.ObjectMeta(name=name)))
+        spec = address_pool.AddressPoolSpec(cidr="10.88.0.0/24")
+        await api.admin.create(address_pool.AddressPool(metadata=meta.ObjectMeta(name="default"), spec=spec))
+        via = Cuttable(api.node._via)
+        made = Bed(api=api, via=via, engine=engine, images=images, network=given, folder=tmp_path)
+        made.start()
+        try:
+            yield made
+        finally:
+            await made.kill()
+
+
+async def test_without_a_server_the_agent_goes_on_from_disk(bed: Bed) -> None:
+    await bed.api.admin.create(
+        config.ConfigMap(metadata=meta.ObjectMeta(name="m", namespace="default"), data={"A": "1"})
+    )
+    container = {"name": "main", "image": IMAGE, "envFrom": [{"configMapRef": {"name": "m"}}]}
+    await bed.pod("one", 5, containers=[container])
+    await until(lambda: bed.ready("one"))
+    bed.via.cut = True
+    await bed.kill()
+    (first,) = bed.engine.containers
+    bed.engine.end(first, exit_code=1)
+    bed.start()
+    await until(lambda: [one.state for one in bed.engine.containers.values()][1:] == [runtime.State.RUNNING])
+    second = next(one for one in bed.engine.containers.values() if one.id != first)
+    assert second.attempt == 1
+    assert second.sandbox_id == bed.engine.containers[first].sandbox_id
+    assert bed.engine.container_configs[second.id].env["A"] == "1"
+    bed.via.cut = False
+
+    async def reported() -> bool:
+        pod = await bed.api.admin.get(pods.Pod, "one", namespace="default")
+        return pod.status.containerStatuses[0].restartCount == 1 and await bed.ready("one")
+
+    await until(reported)
+
+
+async def test_a_sandbox_that_nobody_wants_is_removed(bed: Bed) -> None:
+    await bed.kill()
+    bed.network.assigned["default", "ghost"] = "10.88.0.9"
+    await bed.engine.run_sandbox(runtime.SandboxConfig(name="ghost", namespace="default", uid="gone"))
+    bed.start()
+    await until(lambda: not bed.engine.sandboxes)
+
+
+async def test_a_pod_with_the_name_of_one_that_still_stops_waits_for_it(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    await bed.api.admin.delete(pods.Pod, "one", namespace="default", grace_seconds=0)
+    with contextlib.suppress(errors.NotFound):
+        await bed.api.admin.get(pods.Pod, "one", namespace="default")
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    ready = [one for one in bed.engine.sandboxes.values() if one.ready]
+    assert len(ready) == 1
+    calls = [name for name, _ in bed.engine.calls if name in ("run_sandbox", "stop_sandbox")]
+    assert calls[:3] == ["run_sandbox", "stop_sandbox", "run_sandbox"]
+
+
+async def test_killed_at_any_moment_nothing_runs_twice_and_nothing_is_left(bed: Bed) -> None:
+    chance = random.Random(7)
+    for number in range(6):
+        await bed.pod(f"p{number}", 20 + number, terminationGracePeriodSeconds=1)
+    for _ in range(25):
+        await asyncio.sleep(chance.random() * 0.03)
+        await bed.kill()
+        for name in {one.name for one in bed.engine.sandboxes.values()}:
+            running = [
+                one
+                for one in bed.engine.containers.values()
+                if one.state is runtime.State.RUNNING and bed.engine.sandboxes[one.sandbox_id].name == name
+            ]
+            assert len(running) <= 1, "an instance runs twice"
+        bed.start()
+    for number in range(6):
+        await until(lambda number=number: bed.ready(f"p{number}"))  # type: ignore[misc]
+    assert len([one for one in bed.engine.sandboxes.values() if one.ready]) == 6
+    for number in range(6):
+        await bed.api.admin.delete(pods.Pod, f"p{number}", namespace="default")
+        await asyncio.sleep(chance.random() * 0.01)
+        await bed.kill()
+        bed.start()
+    await until(lambda: not bed.engine.sandboxes)
+    await until(lambda: not list((bed.folder / "agent" / "pods").iterdir()))
+    assert not bed.network.assigned
+    assert not (await bed.api.admin.list(pods.Pod)).items
+
+
+async def test_a_runtime_that_is_down_makes_the_node_not_ready(bed: Bed) -> None:
+    from boxfleet.api import node
+
+    async def ready() -> str:
+        found = await bed.api.admin.find(node.Node, server.NODE)
+        one = next((c for c in found.status.conditions if c.type == "Ready"), None) if found else None
+        return one.status if one else ""
+
+    async def is_true() -> bool:
+        return await ready() == "True"
+
+    async def is_false() -> bool:
+        return await ready() == "False"
+
+    await until(is_true)
+    bed.engine.down = True
+    bed.engine.reconnect()
+    await until(is_false)
+    bed.engine.down = False
+    await until(is_true)
