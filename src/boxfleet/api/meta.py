@@ -44,14 +44,16 @@ class ObjectMeta(Model):
 
 
 class Condition(Model, omit_defaults=False):
-    """One thing that is or is not so: a type, a status, and why, in a word and in a sentence."""
+    """One thing that is or is not so: a type, a status, and why, in a word and in a sentence.
+
+    It has what the conditions of all standard kinds have.
+    """
 
     type: Annotated[str, msgspec.Meta(description="What is or is not so: Ready, Progressing, ...")]
     status: Annotated[str, msgspec.Meta(description="True, False or Unknown.")]
     reason: Annotated[str, msgspec.Meta(description="Why, in a word.")] = ""
     message: Annotated[str, msgspec.Meta(description="Why, in a sentence, and what to do.")] = ""
     lastTransitionTime: Annotated[str, msgspec.Meta(description="When the status changed last.")] = ""
-    observedGeneration: Annotated[int | None, msgspec.Meta(description="The generation that this is about.")] = None
 
 
 class LabelSelectorRequirement(Model):

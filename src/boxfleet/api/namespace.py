@@ -13,21 +13,11 @@ class NamespaceSpec(meta.Model):
     finalizers: list[str] = []
 
 
-class NamespaceCondition(meta.Model, omit_defaults=False):
-    """A condition of a Namespace, which counts no generations."""
-
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-    lastTransitionTime: str | None = None
-
-
 class NamespaceStatus(meta.Model):
     """Active or Terminating."""
 
     phase: str = ""
-    conditions: list[NamespaceCondition] = []
+    conditions: list[meta.Condition] = []
 
 
 def _default(obj: kind.JsonObject) -> None:
