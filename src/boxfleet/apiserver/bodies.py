@@ -1,5 +1,8 @@
 """Reading request bodies within limits: size, text, depth."""
 
+import collections
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -54,6 +57,42 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+class _Doubled(dict[str, Any]):
+    """An object in which some names came more than once."""
+
+    names: tuple[str, ...] = ()
+
+
+def duplicates(body: bytes) -> list[str]:
+    """Paths of fields that a JSON body says twice; of two values the later one counts."""
+    found = False
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal found
+        plain = dict(pairs)
+        if len(plain) == len(pairs):
+            return plain
+        found = True
+        doubled = _Doubled(plain)
+        counts = collections.Counter(name for name, _ in pairs)
+        doubled.names = tuple(name for name, count in counts.items() if count > 1)
+        return doubled
+
+    value = json.loads(body, object_pairs_hook=collect)
+    return list(_doubled_paths(value, "")) if found else []
+
+
+def _doubled_paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, _Doubled):
+        yield from (f"{path}.{name}".lstrip(".") for name in value.names)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _doubled_paths(inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _doubled_paths(inner, f"{path}[{number}]")
+
+
 def decode_as(call: route.Call, body: bytes) -> dict[str, Any]:
     """The object of a body in the form that its Content-Type says; raises Fault 400 and 415."""
     media = negotiate.content_type(call.headers.get("content-type", ""))
@@ -61,7 +100,10 @@ def decode_as(call: route.Call, body: bytes) -> dict[str, Any]:
         return protobuf.decode(body)
     if media != negotiate.JSON:
         raise faults.unsupported_media_type([negotiate.JSON])
-    return decode_object(body)
+    obj = decode_object(body)
+    if call.one("fieldValidation") != "Ignore":
+        call.duplicates = duplicates(body)
+    return obj
 
 
 def _check_depth(value: Any) -> None:

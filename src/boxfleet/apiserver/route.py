@@ -40,6 +40,8 @@ class Call:
     scope: Scope
     receive: Receive
     send: Send
+    # Paths of fields that the body says twice.
+    duplicates: list[str] = dataclasses.field(default_factory=list)
     # Texts for Warning headers.
     warnings: list[str] = dataclasses.field(default_factory=list)
 

@@ -36,6 +36,7 @@ class Writing:
         """Create the object in the body; returns it as stored."""
         wanted = options.for_write(call, type_name="CreateOptions")
         obj = await self.read_body(call)
+        _judge_duplicates(call, kind, wanted)
         return await self.create_object(
             kind, obj, namespace=call.params.get("namespace", ""), wanted=wanted, warnings=call.warnings
         )
@@ -87,6 +88,7 @@ class Writing:
         """Replace the object (or its status) by the body."""
         wanted = options.for_write(call, type_name="UpdateOptions")
         body = await self.read_body(call)
+        _judge_duplicates(call, kind, wanted)
         objects.check_type(kind, body)
         name = call.params["name"]
         given = body.get("metadata") or {}
@@ -211,10 +213,7 @@ class Writing:
                 raise faults.invalid(
                     kind, name, [kinds.FieldError("patch", f"Invalid value: strict decoding error: {listed}")]
                 )
-            raise faults.bad_request(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-                f"strict decoding error: {listed}"
-            )
+            raise _not_strict(kind, listed)
         if checked.unknown and wanted.validation == "Warn" and warnings is not None:
             texts = [f'unknown field "{path}"' for path in checked.unknown]
             # A patch that is made again must not warn again.
@@ -268,6 +267,21 @@ class Writing:
                     }
                 ],
             )
+
+
+def _judge_duplicates(call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions) -> None:
+    """A field that is said twice is refused or warned of; raises Fault 400."""
+    texts = [f'duplicate field "{path}"' for path in call.duplicates]
+    if texts and wanted.validation == "Strict":
+        raise _not_strict(kind, ", ".join(texts))
+    if wanted.validation == "Warn":
+        call.warnings.extend(texts)
+
+
+def _not_strict(kind: kinds.Kind, listed: str) -> faults.Fault:
+    return faults.bad_request(
+        f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: strict decoding error: {listed}'
+    )
 
 
 def _with_status_of(current: JsonObject, wished: JsonObject) -> JsonObject:

@@ -146,6 +146,43 @@ async def test_unknown_fields(api: server.Api) -> None:
     assert odd.json["message"].startswith('CreateOptions.meta.k8s.io "" is invalid: fieldValidation')
 
 
+async def test_fields_said_twice(api: server.Api) -> None:
+    body = b'{"metadata":{"name":"a","labels":{"x":"1","x":"2"}},"data":{"k":"1","k":"2"}}'
+    strict = await server.send(api.app, "POST", f"{MAPS}?fieldValidation=Strict", body)
+    assert strict.status == 400
+    assert strict.json["message"].endswith('duplicate field "metadata.labels.x", duplicate field "data.k"')
+    warned = await server.send(api.app, "POST", MAPS, body)
+    assert warned.json["data"] == {"k": "2"}
+    assert ("warning", '299 - "duplicate field \\"data.k\\""') in warned.headers
+
+
+async def test_pods_go_gracefully(api: server.Api) -> None:
+    async def left() -> Any:
+        return (await server.send(api.app, "GET", f"{PODS}/p")).json["metadata"]
+
+    spec = {"containers": [{"name": "c", "image": "x"}], "nodeName": "n", "terminationGracePeriodSeconds": 20}
+    await made(api, PODS, {"metadata": {"name": "p"}, "spec": spec})
+    going = (await server.send(api.app, "DELETE", f"{PODS}/p")).json["metadata"]
+    assert going["deletionGracePeriodSeconds"] == 20
+    assert going["deletionTimestamp"] > going["creationTimestamp"]
+    # Never longer, only shorter.
+    assert (await server.send(api.app, "DELETE", f"{PODS}/p", {"gracePeriodSeconds": 60})).status == 200
+    assert await left() == going
+    await server.send(api.app, "DELETE", f"{PODS}/p", {"gracePeriodSeconds": 5})
+    assert (await left())["deletionGracePeriodSeconds"] == 5
+    assert (await left())["deletionTimestamp"] < going["deletionTimestamp"]
+    # The agent has stopped it.
+    forced = await server.send(api.app, "DELETE", f"{PODS}/p", {"gracePeriodSeconds": 0}, token=server.NODE_TOKEN)
+    assert forced.json["kind"] == "Pod"
+    assert (await server.send(api.app, "GET", f"{PODS}/p")).status == 404
+
+
+async def test_pods_without_a_node_go_at_once(api: server.Api) -> None:
+    await made(api, PODS, pod())
+    await server.send(api.app, "DELETE", f"{PODS}/p")
+    assert (await server.send(api.app, "GET", f"{PODS}/p")).status == 404
+
+
 async def test_dry_run_writes_nothing(api: server.Api) -> None:
     assert (await server.send(api.app, "POST", f"{MAPS}?dryRun=All", config())).status == 201
     assert (await server.send(api.app, "GET", f"{MAPS}/a")).status == 404
