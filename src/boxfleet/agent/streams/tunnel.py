@@ -113,7 +113,11 @@ class Tunnel:
     async def _stream(self, session: aiohttp.ClientSession, opened: tunnel.Open) -> None:
         """Dial for one stream and carry its order out; a stream that fails is the server's to explain."""
         try:
-            async with self._dial(session, tunnel.stream_path(self._node, opened.stream)) as connection:
+            async with (
+                asyncio.timeout(_DIAL.sock_connect) as dialling,
+                self._dial(session, tunnel.stream_path(self._node, opened.stream)) as connection,
+            ):
+                dialling.reschedule(None)
                 _keep_alive(connection)
                 channels = channel.WebSocketChannels(connection)
                 await channels.send(tunnel.Channel.ERROR, await self._status(opened.order, channels))
