@@ -90,7 +90,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerConfig(msgspec.Struct, kw_only=True):
-    """One container of an instance; `attempt` counts its restarts. Empty command and args: the image's own."""
+    """One container of an instance. Empty command and args: the image's own.
+
+    `attempt` counts its restarts. (name, attempt) is unique for the instance, not for the sandbox: in a new sandbox
+    it counts on, while containers of the old one are still there.
+    """
 
     name: str
     image: str

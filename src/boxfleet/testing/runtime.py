@@ -260,7 +260,7 @@ class MemoryRuntime:
     async def create_container(
         self, sandbox_id: str, config: runtime.ContainerConfig, sandbox: runtime.SandboxConfig
     ) -> str:
-        """Record a container; its image must be there and its (name, attempt) unused in the sandbox."""
+        """Record a container; its image must be there and its (name, attempt) unused by the instance."""
         self._enter("create_container", config.name)
         if sandbox_id not in self.sandboxes:
             raise runtime.NotFound(f"cannot create container {config.name}: there is no sandbox {sandbox_id}")
@@ -269,9 +269,17 @@ class MemoryRuntime:
         image = await self._images.find(config.image)
         if image is None:
             raise runtime.NotFound(f"cannot create container {config.name}: there is no image {config.image}")
+        owner = self.sandboxes[sandbox_id]
         for other in self.containers.values():
-            if (other.sandbox_id, other.name, other.attempt) == (sandbox_id, config.name, config.attempt):
-                raise runtime.RuntimeFault(f"cannot create container {config.name}: its name is reserved")
+            # By the instance, not by the sandbox: an ended container of an older sandbox keeps its name, too.
+            there = self.sandboxes[other.sandbox_id]
+            if (there.name, there.namespace, there.uid) == (owner.name, owner.namespace, owner.uid) and (
+                other.name,
+                other.attempt,
+            ) == (config.name, config.attempt):
+                raise runtime.RuntimeFault(
+                    f"cannot create container {config.name}: its name is reserved for {other.id}"
+                )
         container_id = self._new_id()
         self.container_configs[container_id] = config
         self.containers[container_id] = runtime.ContainerStatus(

@@ -1,6 +1,7 @@
 """The driver of containerd against the real one."""
 
 import asyncio
+import dataclasses
 import os
 import pathlib
 import re
@@ -8,7 +9,7 @@ import signal
 
 import pytest
 
-from boxfleet.drivers.containerd import daemon
+from boxfleet.drivers.containerd import daemon, purge
 from boxfleet.ports import runtime
 from boxfleet.testing import host as test_host
 from boxfleet.testing import tools
@@ -197,6 +198,31 @@ async def test_a_stopped_containerd_is_unavailable(drivers: test_host.Drivers) -
         await drivers.containerd.runtime.version()
     await drivers.containerd.start()
     assert await drivers.containerd.runtime.version()
+
+
+@pytest.mark.anyio
+async def test_a_restarted_machine_starts_afresh(
+    bed: suite.Bed, host: test_host.Host, drivers: test_host.Drivers
+) -> None:
+    config = bed.config("reboot")
+    async with bed.sandbox(config) as sandbox_id:
+        container_id = await bed.started(sandbox_id, bed.container(suite.FOREVER), config)
+        address = (await bed.engine.sandbox_status(sandbox_id)).ip
+        await drivers.containerd.stop()
+        # Everything that a restart of the machine takes away: processes, mounts, cgroups and /run, but not the root.
+        gone = dataclasses.replace(host.containerd_settings, root=host.folder / "nothing")
+        await purge.sweep(gone)
+        await drivers.containerd.start()
+        status = await bed.engine.sandbox_status(sandbox_id)
+        assert not status.ready
+        assert (await bed.engine.container_status(container_id)).state in (
+            runtime.State.EXITED,
+            runtime.State.UNKNOWN,
+        )
+        await bed.engine.stop_sandbox(sandbox_id)
+        async with bed.sandbox(bed.config("reboot", attempt=1)) as again:
+            assert (await bed.engine.sandbox_status(again)).ip == address
+            await bed.started(again, bed.container(suite.FOREVER, attempt=1), config)
 
 
 def _processes(words: str) -> list[str]:

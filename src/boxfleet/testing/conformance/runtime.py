@@ -174,6 +174,19 @@ class RuntimeConformance:
             await bed.engine.remove_sandbox(sandbox_id)
             assert container_id not in {one.id for one in await bed.engine.list_containers()}
 
+    async def test_an_attempt_is_unique_for_the_instance(self, bed: Bed) -> None:
+        """Also from one sandbox to the next, until the container of the old one is removed."""
+        async with bed.sandbox(bed.config("attempts")) as first:
+            old = await bed.started(first, bed.container(FOREVER), bed.config("attempts"))
+            await bed.engine.stop_sandbox(first)
+            config = bed.config("attempts", attempt=1)
+            async with bed.sandbox(config) as second:
+                with pytest.raises(runtime.RuntimeFault, match="reserved"):
+                    await bed.engine.create_container(second, bed.container(FOREVER), config)
+                await bed.started(second, bed.container(FOREVER, attempt=1), config)
+                await bed.engine.remove_container(old)
+                await bed.engine.create_container(second, bed.container(FOREVER), config)
+
     async def test_what_is_not_there_is_named(self, bed: Bed) -> None:
         """NotFound for reads and for starts; harmless for what ends things."""
         with pytest.raises(runtime.NotFound):
