@@ -267,9 +267,9 @@ def without_memories(world: World, *, since: datetime.datetime) -> World:
     boxes = {meta.Key(one.metadata.namespace, one.spec.box) for one in world.units if one.key in units}
     return dataclasses.replace(
         world,
-        pods=[_unready(each) if each.key in keys else each for each in world.pods],
-        units=[_unready(each) if each.key in units else each for each in world.units],
-        boxes=[_unready(each) if each.key in boxes else each for each in world.boxes],
+        pods=[_unready(each, moment) if each.key in keys else each for each in world.pods],
+        units=[_unready(each, moment) if each.key in units else each for each in world.units],
+        boxes=[_unready(each, moment) if each.key in boxes else each for each in world.boxes],
     )
 
 
@@ -281,9 +281,11 @@ def _is_memory(subject: pod.Pod, moment: str) -> bool:
 _R = TypeVar("_R", box.Box, unit.Unit, pod.Pod)
 
 
-def _unready(subject: _R) -> _R:
+def _unready(subject: _R, moment: str) -> _R:
     said: list[meta.Condition] = [each for each in subject.status.conditions if each.type != "Ready"]
-    new = meta.Condition(type="Ready", status="False", reason="Starting", message="starts again")
+    new = meta.Condition(
+        type="Ready", status="False", reason="Starting", message="starts again", lastTransitionTime=moment
+    )
     return msgspec.structs.replace(subject, status=msgspec.structs.replace(subject.status, conditions=[*said, new]))
 
 

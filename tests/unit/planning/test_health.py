@@ -1,0 +1,131 @@
+"""What is well, what is not, why, and what to do: on objects that are given."""
+
+import datetime
+from typing import Any
+
+import pytest
+
+from boxfleet.planning import health
+from boxfleet.testing import views
+
+NOT_READY = views.condition("False", "UnitsNotReady", "0 of 1 Units ready", ago=5)
+
+
+def of_shop(pods: list[Any], units: list[Any], **more: Any) -> health.Part:
+    world = health.World(
+        boxes=[views.a_box(NOT_READY, *(one.metadata.name.removeprefix("shop-") for one in units))],
+        units=units,
+        pods=pods,
+        **more,
+    )
+    return next(part for part in health.examine(world, now=views.NOW) if part.kind == "box")
+
+
+def starting(short: str = "db") -> Any:
+    return views.a_unit(short, views.condition("False", "InstancesNotReady", "0 of 1 instances ready", ago=5))
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("ErrImagePull", "image build"),
+        ("ImagePullBackOff", "image import"),
+        ("CrashLoopBackOff", "kubectl -n default logs shop-db-0 --previous"),
+        ("CreateContainerConfigError", "ConfigMap or Secret"),
+        ("RunContainerError", "command"),
+    ],
+)
+def test_what_time_does_not_mend_is_bad_at_once_and_has_advice(reason: str, advice: str) -> None:
+    sick = views.a_pod("shop-db-0", containerStatuses=[views.waiting(reason, "words")])
+    part = of_shop([sick], [starting()])
+    assert part.level is health.Level.BAD
+    assert [(each.subject, each.reason) for each in part.troubles] == [("pod default/shop-db-0", reason)]
+    assert "words" in part.troubles[0].message and advice in part.troubles[0].advice
+
+
+def test_a_crash_loop_says_how_it_ended() -> None:
+    status = views.waiting("CrashLoopBackOff", "back-off 40s")
+    status["lastState"] = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    part = of_shop([views.a_pod("shop-db-0", containerStatuses=[status])], [starting()])
+    assert "ended with Error 3" in part.troubles[0].message
+
+
+def test_a_failing_probe_is_told_by_its_event_and_becomes_bad_with_time() -> None:
+    for ago, level in ((5, health.Level.WAITING), (500, health.Level.BAD)):
+        sick = views.a_pod("shop-db-0", conditions=[views.condition("False", "ContainersNotReady", ago=ago)])
+        said = views.warning(sick, "Unhealthy", "Readiness probe failed: refused", count=7)
+        part = of_shop([sick], [starting()], events=[said])
+        assert part.level is level
+        assert part.troubles[0].reason == "Unhealthy"
+        assert part.troubles[0].message == "Readiness probe failed: refused (7 times)"
+        assert "probe looks" in part.troubles[0].advice
+
+
+def test_what_cannot_be_placed_says_what_is_short() -> None:
+    bound = views.condition("False", "Unschedulable", "0/1 nodes: insufficient memory", type="PodScheduled")
+    part = of_shop([views.a_pod("shop-db-0", phase="Pending", conditions=[bound])], [starting()])
+    assert part.level is health.Level.BAD and "add a host" in part.troubles[0].advice
+
+
+def test_a_taken_port_is_named_whatever_the_reason() -> None:
+    sick = views.a_pod("shop-db-0", phase="Pending")
+    said = views.warning(sick, "FailedCreatePodSandBox", "cannot map 8080: bind: address already in use")
+    part = of_shop([sick], [starting()], events=[said])
+    assert "ss -ltnp" in part.troubles[0].advice
+
+
+@pytest.mark.parametrize("reason", ["AddressPoolFull", "FilesNotRendered"])
+def test_a_unit_without_instances_says_why(reason: str) -> None:
+    part = of_shop([], [views.a_unit("db", views.condition("False", reason, "words"))])
+    assert (part.level, part.troubles[0].subject) == (health.Level.BAD, "unit default/shop-db")
+    assert part.troubles[0].advice
+
+
+def test_one_that_waits_for_another_does_not_hide_the_cause() -> None:
+    web = views.a_unit("web", views.condition("False", "WaitingForDependency", "waits for Unit db to be Ready", ago=5))
+    sick = views.a_pod("shop-db-0", containerStatuses=[views.waiting("ImagePullBackOff", "no such image")])
+    part = of_shop([sick], [starting(), web])
+    assert [each.level for each in part.troubles] == [health.Level.BAD, health.Level.WAITING]
+
+
+def test_a_ready_box_is_well_whatever_happened_before() -> None:
+    one = views.ready_pod("shop-db-0")
+    world = health.World(
+        boxes=[views.a_box(views.condition("True"), "db")],
+        units=[views.a_unit("db", views.condition("True"))],
+        pods=[one],
+        events=[views.warning(one, "Unhealthy", "once")],
+    )
+    assert health.worst(health.examine(world, now=views.NOW)) is health.Level.WELL
+
+
+def test_a_namesakes_event_is_not_this_ones() -> None:
+    sick, before = views.a_pod("shop-db-0"), views.a_pod("shop-db-0")
+    before.metadata.uid = "another"
+    assert health.last_warning(sick, [views.warning(before, "Unhealthy", "old")]) is None
+
+
+def test_nodes_say_what_ails_them() -> None:
+    good = views.a_node(views.condition("True"), views.condition("False", type="MemoryPressure"))
+    assert health.of_node(good, []).level is health.Level.WELL
+    sick = views.a_node(views.condition("False", "RuntimeDown", "containerd is away"))
+    part = health.of_node(sick, [])
+    assert part.troubles[0].message == "containerd is away" and "STATE/logs/agent" in part.troubles[0].advice
+    full = views.a_node(views.condition("True"), views.condition("True", "Low", "3% free", type="DiskPressure"))
+    assert health.of_node(full, []).level is health.Level.BAD
+
+
+def test_what_ran_before_a_stop_is_a_memory() -> None:
+    def pod_since(ago: float) -> Any:
+        status = {"name": "main", "state": {"running": {"startedAt": views.stamp(ago)}}, "ready": True}
+        return views.ready_pod("shop-db-0", containerStatuses=[status])
+
+    stopped = views.NOW - datetime.timedelta(seconds=60)
+    for ago, level in ((100, health.Level.WAITING), (20, health.Level.WELL)):
+        world = health.World(
+            boxes=[views.a_box(views.condition("True"), "db")],
+            units=[views.a_unit("db", views.condition("True"))],
+            pods=[pod_since(ago)],
+        )
+        seen = health.examine(health.without_memories(world, since=stopped), now=stopped)
+        assert health.worst(seen) is level
