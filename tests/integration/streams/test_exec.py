@@ -23,6 +23,7 @@ async def test_output_errors_and_exit_codes(bed: beds.Bed) -> None:
     assert (done.code, done.err) == (42, "command terminated with exit code 42\n")
     done = await bed.kubectl("exec", "p", "--", "no-such-program")
     assert done.code != 0
+    assert done.err.startswith("error: error executing command in container: failed to exec in container: ")
     assert "no-such-program" in done.err
 
 

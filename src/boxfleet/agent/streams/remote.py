@@ -27,15 +27,21 @@ async def run(
     try:
         session = await _open(engine, container.id, order)
     except runtime.RuntimeFault as error:
-        raise channel.Refusal(f"{words}: {error}") from error
+        raise _refusal(words, error) from error
     try:
         if await _bridge(session, order, channels):
             return tunnel.exited(await session.exit_code())
         raise channel.Disconnected
     except runtime.RuntimeFault as error:
-        raise channel.Refusal(f"{words}: {error}") from error
+        raise _refusal(words, error) from error
     finally:
         await session.close()
+
+
+def _refusal(words: str, error: runtime.RuntimeFault) -> channel.Refusal:
+    # What comes out of the streams is worded by the runtime's own server already.
+    cause = str(error).removeprefix("Internal error occurred: ").removeprefix(f"{words}: ")
+    return channel.Refusal(f"{words}: {cause}")
 
 
 async def _open(
