@@ -121,7 +121,11 @@ class Host:
                 found.append(f"process: {words}")
         found += [f"cgroup: {one}" for one in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.name}")]
         found += [f"cgroup: {one}" for one in pathlib.Path("/sys/fs/cgroup").glob(self.name)]
-        found += [f"file: {one}" for one in pathlib.Path("/var/lib/cni/results").glob(f"boxfleet-{POOL.bridge}-*")]
+        for result in pathlib.Path("/var/lib/cni/results").glob("*"):
+            # Another host's may vanish in between.
+            with contextlib.suppress(FileNotFoundError):
+                if str(self.folder) in result.read_text():
+                    found.append(f"file: {result}")
         if self.space.exists():
             found += [
                 f"link: {line}" for line in self.inside("ip", "-brief", "link").splitlines() if self._is_new(line)

@@ -123,8 +123,7 @@ class Network:
                 await firewall.close_for(self._run, bridge=bridge, cni_network=configuration["name"])
                 if await self._run.succeeds("ip", "link", "show", "dev", bridge):
                     await self._run.run("ip", "link", "delete", "dev", bridge)
-                for cached in _CACHE.glob(f"{configuration['name']}-*"):
-                    cached.unlink(missing_ok=True)
+                _forget_results(configuration["name"])
             if self.settings.before.exists():
                 before = json.loads(self.settings.before.read_text())
                 await self._run.sysctl(_FORWARDING, before["ip_forward"])
@@ -206,3 +205,11 @@ def _replace(file: pathlib.Path, text: str, *, mode: int = 0o644) -> None:
     """Write when it differs: containerd reloads at every write."""
     if not file.exists() or file.read_text() != text or file.stat().st_mode & 0o777 != mode:
         durable.write(file, text.encode(), mode=mode)
+
+
+def _forget_results(cni_network: str) -> None:
+    """Remove what libcni noted for sandboxes that ended without a DEL, here and for their loopback."""
+    for cached in _CACHE.glob(f"{cni_network}-*"):
+        container = cached.name.removeprefix(f"{cni_network}-").rpartition("-")[0]
+        for file in (cached, _CACHE / f"cni-loopback-{container}-lo"):
+            file.unlink(missing_ok=True)
