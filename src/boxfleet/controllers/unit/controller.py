@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 
-from boxfleet.api import address, address_pool, box, meta, placement, unit
+from boxfleet.api import address, address_pool, box, meta, placement, pod, unit
 from boxfleet.client import client
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, loop, settings
@@ -13,6 +13,9 @@ from boxfleet.planning import dependencies, instances, manifest, rollout, unit_s
 
 # Seconds after which a name that someone else had is tried again; its release is not an event of ours.
 _CONFLICT_RETRY = 1.0
+# Replicas up to which every change of a Pod is acted on at once, and the seconds that each further one adds.
+_AT_ONCE = 30
+_PAUSE_EACH = 0.0002
 _WATCHED_CONDITIONS = ("Started", "Ready", "Completed")
 
 
@@ -36,6 +39,7 @@ class UnitController:
         self._boxes = indexed.shared.of(box.Box)
         self._pools = indexed.shared.of(address_pool.AddressPool)
         self._renderer = render.Renderer(addresses=self._addresses, suffix=settings.domain)
+        self._views = observe.Views()
         self._replacements = remove.Replacements(clock=clock)
         self._loop: loop.Loop[meta.Key] = loop.Loop("unit", self.reconcile)
         self.run = self._loop.run
@@ -48,7 +52,7 @@ class UnitController:
             self._renderer.forget(key)
             self._replacements.forget(key)
             return None
-        situation = observe.observe(subject, self._indexed, self._boxes)
+        situation = observe.observe(subject, self._indexed, self._boxes, views=self._views)
         renderings = self._renderer.render(situation)
         revision = manifest.revision(subject.spec)
         steps = rollout.plan(
@@ -151,7 +155,7 @@ class UnitController:
 
     def _listen(self) -> None:
         self._indexed.units.listen(self._unit_changed)
-        self._indexed.pods.listen(self._owned_changed)
+        self._indexed.pods.listen(self._pod_changed)
         self._indexed.claims.listen(self._owned_changed)
         self._indexed.files.listen(self._owned_changed)
         self._indexed.placements.listen(self._placement_changed)
@@ -166,6 +170,17 @@ class UnitController:
         # Its own counts concern nobody else; what it is and how far it is may concern every Unit of the Box.
         if old is None or new is None or _matters(old) != _matters(new):
             self._add_siblings(subject)
+
+    def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
+        if new is None and old is not None:
+            self._views.forget(old.key)
+        key = caches.owner_key(new or old, unit.Unit)
+        if key is None:
+            return
+        owner = self._indexed.units.get(key)
+        replicas = owner.spec.replicas if owner is not None else 0
+        # Every look at a Unit costs time by its size: many changes of a large one are looked at together.
+        self._loop.add_after(key, max(0, replicas - _AT_ONCE) * _PAUSE_EACH)
 
     def _owned_changed(self, old: meta.Object | None, new: meta.Object | None) -> None:
         key = caches.owner_key(new or old, unit.Unit)

@@ -33,7 +33,29 @@ class Situation:
         return self.template.spec.restartPolicy != "Always"
 
 
-def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box.Box]) -> Situation:
+class Views:
+    """Pods as instances, read once for every version of a Pod: a large Unit is looked at often."""
+
+    def __init__(self) -> None:
+        self._kept: dict[meta.Key, tuple[pod.Pod, instances.Instance | None]] = {}
+
+    def of(self, subject: pod.Pod) -> instances.Instance | None:
+        """The Pod as an instance, or None when it has no ordinal."""
+        kept = self._kept.get(subject.key)
+        # Objects of a cache are never changed, only put in each other's place.
+        if kept is not None and kept[0] is subject:
+            return kept[1]
+        ordinal = instances.ordinal_of(subject)
+        view = instances.view(subject, ordinal=ordinal) if ordinal is not None else None
+        self._kept[subject.key] = (subject, view)
+        return view
+
+    def forget(self, key: meta.Key) -> None:
+        """Let go of a Pod that is gone."""
+        self._kept.pop(key, None)
+
+
+def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box.Box], *, views: Views) -> Situation:
     """Read the caches."""
     uid, namespace = subject.metadata.uid, subject.metadata.namespace
     pods = indexed.pods.by_index(caches.OWNER, uid)
@@ -43,11 +65,7 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
     return Situation(
         unit=subject,
         template=subject.spec.pod_template(),
-        instances=[
-            instances.view(each, ordinal=ordinal)
-            for each in pods
-            if (ordinal := instances.ordinal_of(each)) is not None
-        ],
+        instances=[view for each in pods if (view := views.of(each)) is not None],
         claims={each.metadata.name: each for each in indexed.claims.by_index(caches.OWNER, uid)},
         files={each.metadata.name: each for each in indexed.files.by_index(caches.OWNER, uid)},
         clusters={
