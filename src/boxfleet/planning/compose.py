@@ -142,6 +142,9 @@ def _choose(
             report.refuse(f"services.{name}", "expected a map of settings", reason=kind.Reason.TYPE)
             continue
         own = body.get("profiles") or []
+        if not isinstance(own, list) or not all(isinstance(each, str) for each in own):
+            report.refuse(f"services.{name}.profiles", "expected a list of names", reason=kind.Reason.TYPE)
+            continue
         if own and "*" not in profiles and not set(own) & set(profiles):
             report.warn(f"services.{name}", f"left out: it belongs to profile {', '.join(map(str, own))}")
             continue

@@ -34,11 +34,14 @@ class Report:
 
     @contextlib.contextmanager
     def catching(self, at: str) -> Iterator[None]:
-        """Take a ValueError in the block as an error of that field."""
+        """Take a value that the block cannot read as an error of that field."""
         try:
             yield
         except ValueError as error:
             self.refuse(at, str(error))
+        except (AttributeError, KeyError, IndexError, TypeError):
+            # A map, a list or a text where Compose has another: each reader trusts the shape it knows.
+            self.refuse(at, "is not of the form that Compose gives it", reason=kind.Reason.TYPE)
 
 
 def label(name: str) -> str:

@@ -92,7 +92,8 @@ class Service:
 
 def convert(service: Service, said: Mapping[str, Any]) -> None:
     """Read all keys of a service; what is wrong goes into the report."""
-    for key, value in said.items():
+    for name, value in said.items():
+        key = str(name)
         at = f"{service.at}.{key}"
         if key.startswith("x-") or value is None or key in ("profiles", "scale"):
             continue
@@ -103,10 +104,8 @@ def convert(service: Service, said: Mapping[str, Any]) -> None:
             if key not in ("expose", "attach", "develop"):
                 service.report.warn(at, f"has no effect{because}")
         elif key in _READERS:
-            try:
+            with service.report.catching(at):
                 _READERS[key](service, value, at)
-            except ValueError as error:
-                service.report.refuse(at, str(error))
         else:
             service.report.unknown(at, key, {*_READERS, *_IGNORED, *_REFUSED})
     if said.get("scale") is not None:

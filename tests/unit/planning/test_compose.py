@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from boxfleet.api import box, pod
-from boxfleet.planning import compose
+from boxfleet.planning import compose, compose_service
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "examples" / "guestbook" / "compose.yaml"
 
@@ -333,3 +335,39 @@ def test_what_a_compose_file_is():
     assert compose.is_compose({"services": {}})
     assert not compose.is_compose({"apiVersion": "v1", "kind": "List", "services": {}})
     assert not compose.is_compose([])
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 70000)
+    | st.floats(0, 9)
+    | st.sampled_from(["", "a", "80", "a:/b", "1s"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "test", "source", "target", "condition", "limits", "path"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(key=st.sampled_from(sorted(compose_service._READERS)), value=VALUES)
+def test_any_value_is_taken_or_refused_with_its_field(key, value):
+    document = {"services": {"a": {"image": "x", key: value}}}
+    try:
+        compose.convert(document, project="p", environment={})
+    except compose.InvalidComposeError as error:
+        assert all(each.field.startswith(f"services.a.{key}") for each in error.errors)
+    compose.wanted_files(document, environment={})
+
+
+@given(
+    section=st.sampled_from(["services", "volumes", "networks", "configs", "secrets", "name", "version"]), value=VALUES
+)
+def test_any_section_is_taken_or_refused(section, value):
+    document = {"services": {"a": {"image": "x", "volumes": ["a:/a"], "secrets": ["a"]}}} | {section: value}
+    try:
+        compose.convert(document, project="p", environment={})
+    except compose.InvalidComposeError as error:
+        assert error.errors
+    compose.wanted_files(document, environment={})
