@@ -7,9 +7,9 @@ import msgspec
 from boxfleet.api import event, meta, namespace
 from boxfleet.client import client, errors
 from boxfleet.controllers import loop, partial
-from boxfleet.planning import conditions
 
 FINALIZER = "kubernetes"
+_CONDITION = "NamespaceContentRemaining"
 _KINDS = tuple(each for each in (*partial.KINDS, partial.metadata_of(event.Event)) if each.KIND.namespaced)
 
 
@@ -41,13 +41,21 @@ async def report(
     api: client.Client, subject: namespace.Namespace, remaining: collections.Counter[str], *, now: str
 ) -> None:
     """Say what keeps the Namespace."""
-    said = conditions.Conditions(subject.status.conditions, now=now)
     what = ", ".join(f"{count} {resource}" for resource, count in sorted(remaining.items()))
-    said.put("NamespaceContentRemaining", "True", "SomeResourcesRemain", f"still there: {what}")
-    if said.items == subject.status.conditions:
+    message = f"still there: {what}"
+    said = next((each for each in subject.status.conditions if each.type == _CONDITION), None)
+    if said is not None and said.message == message:
         return
-    change = {"status": {"conditions": msgspec.to_builtins(said.items)}}
-    await api.patch(namespace.Namespace, subject.metadata.name, change, subresource="status")
+    condition = {
+        "type": _CONDITION,
+        "status": "True",
+        "reason": "SomeResourcesRemain",
+        "message": message,
+        "lastTransitionTime": said.lastTransitionTime if said is not None else now,
+    }
+    change = {"status": {"conditions": [condition]}}
+    name = subject.metadata.name
+    await api.patch(namespace.Namespace, name, change, subresource="status", type="strategic")
 
 
 async def _delete(api: client.Client, each: meta.Object) -> None:
