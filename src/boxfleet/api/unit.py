@@ -39,7 +39,7 @@ class File(meta.Model):
         msgspec.Meta(
             description="A Jinja2 template. Names: instance (name, ordinal, domain, address, namespace), box (name, "
             "namespace), unit (this Unit) and units.NAME, each with name, domain, replicas, ports.NAME and members "
-            "(each with name, ordinal, domain, address)."
+            "(each with name, ordinal, domain, address). There are if, for, set, arithmetic and the usual filters."
         ),
     ]
     mode: Annotated[str, msgspec.Meta(description="Permission bits in octal.", pattern="^0?[0-7]{3}$")] = "0644"

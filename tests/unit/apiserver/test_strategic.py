@@ -162,6 +162,7 @@ def test_config_map_data_merges() -> None:
     [
         ({"spec": {"$patch": "bogus"}}, "'bogus' is no directive"),
         ({"spec": {"containers": [{"$patch": "bogus"}]}}, "'bogus' is no directive"),
+        ({"spec": {"containers": [{"$patch": "delete"}]}}, "must name the item"),
         ({"spec": {"containers": [{"image": "x"}]}}, "has no 'name', the merge key"),
         ({"spec": {"containers": ["x"]}}, "must be an object"),
         ({"spec": {"$setElementOrder/containers": "x"}}, "must be a list"),

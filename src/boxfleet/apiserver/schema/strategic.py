@@ -111,8 +111,7 @@ def _merge_list(records: Records, field: nodes.Field, current: list[Any], change
             if item[_PATCH] == "replace":
                 return items
             if item[_PATCH] == "delete":
-                # Without a key it means the list itself.
-                return items if field.merge_key else []
+                raise PatchError(f"{path}: $patch: delete must name the item by its merge key")
             if item[_PATCH] != "merge":
                 raise PatchError(f"{_at(path)}$patch: {item[_PATCH]!r} is no directive: use replace, delete or merge")
     if not field.strategy.startswith(nodes.MERGE):
