@@ -20,7 +20,7 @@ import msgspec
 TEXT_LIMIT = 1024 * 1024
 # Evaluated parts of a template; a few hundred nanoseconds each.
 STEP_LIMIT = 2_000_000
-# Parts that a template consists of: compiling costs a quarter of a millisecond each.
+# Parts that a template consists of: compiling costs a tenth of a millisecond each.
 NODE_LIMIT = 4000
 # Numbers are ports, counts and sizes.
 _NUMBER_LIMIT = 2**63
