@@ -125,6 +125,8 @@ class Starter:
         except runtime.Unavailable:
             raise
         except runtime.RuntimeFault as error:
+            # A dying sandbox refuses containers: see whether that is it.
+            await given.observer.see_sandbox(sandbox.id)
             hold = pod_actions.Hold(until=self._later(RETRY), reason="CreateContainerError", message=str(error))
             raise CannotStart(hold, event="Failed") from None
         given.recorder.normal(pod, "Created", f"Created container {order.name}")

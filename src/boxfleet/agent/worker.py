@@ -243,6 +243,8 @@ class PodWorker:
 
     async def _start_sandbox(self, action: pod_actions.StartSandbox) -> None:
         await self._starter.sandbox(self._record, attempt=action.attempt)
+        # What failed in the sandbox before it failed with it.
+        self._holds.clear()
 
     async def _start_container(self, action: pod_actions.StartContainer) -> None:
         sandbox = pod_actions.current_sandbox(self._facts())
@@ -391,18 +393,18 @@ class PodWorker:
         given, pod = self._parts, self.pod
         self._prober.stop()
         deleted = bool(pod.metadata.deletionTimestamp) or self._gone_from_server
-        if not deleted:
-            # Ended by itself: its containers stay for their logs until the Pod is deleted.
-            await asyncio.to_thread(given.wanted.save, self._record)
-            self.stopped.set()
-            await self._wait(None)
-            return
         # Before a successor of the same name may begin: it makes an assignment of its own.
         if not self.stopped.is_set():
             try:
                 await given.host_network.unassign(namespace=pod.metadata.namespace, name=pod.metadata.name)
             except network.NetworkFault as error:
                 log.warning("cannot forget an address assignment", pod=str(pod.key), cause=str(error))
+        if not deleted:
+            # Ended by itself: its containers stay for their logs until the Pod is deleted.
+            await asyncio.to_thread(given.wanted.save, self._record)
+            self.stopped.set()
+            await self._wait(None)
+            return
         self.stopped.set()
         if not self._gone_from_server and not await self._delete():
             self._wake.set()
