@@ -40,11 +40,9 @@ class Reporter:
     def report(self, pod: pods.Pod, status: pods.PodStatus, *, urgent: bool) -> None:
         """Let the API show that status, if it does not yet; what is about to change anyway may wait a moment."""
         uid = pod.metadata.uid
-        if uid not in self._sent:
-            # After a restart of the agent the API may know already.
-            self._sent[uid] = _essence(pod.status)
         self._reports[uid] = Report(pod=pod, status=status)
-        if self._sent[uid] != _essence(status):
+        # After a restart of the agent it is sent once more: what the API shows may be older than what we remember.
+        if self._sent.get(uid) != _essence(status):
             self._queue.add_after(uid, 0.0 if urgent else _MOMENT)
 
     async def flush(self, uid: str) -> None:

@@ -103,7 +103,7 @@ class Bed:
             with contextlib.suppress(asyncio.CancelledError):
                 await self.running
             self.running = None
-            await self.names.stop()
+            await self.names.close()
 
     async def pod(self, spec: dict[str, Any], *, name: str = "one", bound: bool = True, ip: str = "") -> pods.Pod:
         """Create a Pod that is bound to the node and has an address."""
@@ -190,3 +190,4 @@ async def bed(shared: Host, folder: pathlib.Path, **options: Any) -> AsyncIterat
             await made.clear()
         finally:
             await made.stop()
+            await made.names.stop()
