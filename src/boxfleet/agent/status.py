@@ -94,6 +94,9 @@ class Reporter:
 def as_patch(status: pods.PodStatus) -> dict[str, Any]:
     """A status as merge patch: lists whole, nothing left over from before."""
     plain: dict[str, Any] = _without_null(msgspec.to_builtins(status))
+    # An entry of somebody else may lack a time, and an empty one is none.
+    conditions = plain.get("conditions", [])
+    plain["conditions"] = [{key: value for key, value in one.items() if value != ""} for one in conditions]
     for name in ("reason", "message"):
         plain.setdefault(name, None)
     plain.setdefault("containerStatuses", [])

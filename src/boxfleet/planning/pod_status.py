@@ -113,7 +113,7 @@ def _status(context: _Context, container: pods.Container) -> pods.ContainerStatu
         status.lastState = pods.ContainerState(terminated=old.state.terminated)
     if last.state is runtime.State.RUNNING:
         check = facts.checks.get(last.id)
-        started = last.started_at
+        started = last.started_at or last.created_at
         status.state = pods.ContainerState(running=pods.ContainerStateRunning(startedAt=_moment(started) or ""))
         status.started = check is not None and check.started
         status.ready = check is not None and check.ready and facts.stop is None and last.id not in facts.stopping
