@@ -86,8 +86,10 @@ async def _apply(api: clients.Client, wanted: manifests.Manifest, *, dry: bool) 
             change = applying.patch(body, present)
             if not change:
                 return "unchanged"
-            await api.call("PATCH", one, query=query, body=change, content_type=clients.PATCH_TYPES["merge"])
-            return "configured"
+            now = await api.call("PATCH", one, query=query, body=change, content_type=clients.PATCH_TYPES["merge"])
+            # The server may have filled defaults into what was said before, and fills them in again.
+            same = now["metadata"]["resourceVersion"] == present["metadata"]["resourceVersion"]
+            return "unchanged" if same else "configured"
         except (errors.AlreadyExists, errors.Conflict) as error:
             # Somebody else was quicker: look again.
             last = error

@@ -65,6 +65,10 @@ def start(known: settings.All, *, say: Say) -> Started:
     prepared = bootstrap.prepare(known, now=now)
     running = {state.name for state in supervision.states(where) if state.up}
     if not supervision.is_running(where):
+        for name, lock in (("server", where.server_lock), ("agent", where.agent_lock)):
+            if not supervision.is_supervised(where, name):
+                # Left by a supervisor that was killed.
+                _end(lock)
         say(f"starting boxfleet on {access.url_of(known)}")
         if systemd.is_booted():
             try:
@@ -79,7 +83,9 @@ def start(known: settings.All, *, say: Say) -> Started:
         if name in prepared.changed and name in running:
             say(f"restarting the {name}: its settings changed")
         supervision.bring_up(where, name, restart=name in prepared.changed and name in running)
-    bootstrap.link_command()
+    if known.state == settings.Instance().state:
+        # Others beside the usual one are for those who know where they are.
+        bootstrap.link_command()
     fresh = "agent" in prepared.changed or "agent" not in running
     return Started(admin_token=prepared.admin_token, since=now if fresh else None)
 
@@ -125,7 +131,10 @@ async def wait_ready(known: settings.All, api: clients.Client, *, since: datetim
     end = time.monotonic() + _NODE
     told = False
     while True:
-        found_node = await api.find(node.Node, known.node)
+        found_node = None
+        # The server may be on its way from one process to the next.
+        with contextlib.suppress(errors.Unavailable):
+            found_node = await api.find(node.Node, known.node)
         if found_node is not None and _is_ready(found_node, since):
             return
         if time.monotonic() > end:

@@ -97,10 +97,14 @@ def start(where: paths.Paths) -> None:
         raise SupervisionError(f"cannot start s6-svscan: it does not answer after 10 s; its words are in {log}")
 
 
+def is_supervised(where: paths.Paths, name: str) -> bool:
+    """Whether an s6-supervise looks after the service, under an s6-svscan or left behind by one."""
+    return _run("s6-svok", str(where.services / name)) == 0
+
+
 def wait_supervised(where: paths.Paths, name: str) -> None:
     """Return when s6 looks after the service; raises SupervisionError after ten seconds."""
-    folder = str(where.services / name)
-    if not _wait(lambda: _run("s6-svok", folder) == 0, seconds=10):
+    if not _wait(lambda: is_supervised(where, name), seconds=10):
         raise SupervisionError(f"s6 does not take up the service {name}: see {where.logs / 'svscan.log'}")
 
 
