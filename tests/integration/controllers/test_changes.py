@@ -121,3 +121,15 @@ async def test_a_pod_of_the_wanted_name_is_not_taken_over(short_dir: pathlib.Pat
         await bed.api.delete(pod.Pod, "app-0", namespace="default")
         await bed.until_ready(unit.Unit, "app")
         assert "," not in bed.address_of("app-0")
+
+
+async def test_an_address_that_is_deleted_while_in_use_is_claimed_again(short_dir: pathlib.Path) -> None:
+    async with fleetbed.bed(short_dir) as bed:
+        await bed.apply(fleetbed.unit_yaml("app", replicas=3))
+        await bed.until_ready(unit.Unit, "app")
+        held = bed.address_of("app-2")
+        uid = bed.get(address.Address, held).metadata.uid  # type: ignore[union-attr]
+        await bed.api.delete(address.Address, held)
+        await bed.until(lambda: (new := bed.get(address.Address, held)) and new.metadata.uid != uid)
+        assert bed.address_of("app-2") == held
+        await bed.until_ready(unit.Unit, "app")

@@ -106,6 +106,12 @@ class AddressController:
 
     async def _claim_unit(self, subject: unit.Unit, pools: list[address_pool.AddressPool]) -> None:
         claims = claim.of_unit(subject, suffix=self._settings.domain)
+        for each in claims:
+            current = self._indexed.pods.find(each.spec.instance, namespace=each.spec.namespace)
+            used = claim.wanted_annotation(current) if current is not None else ""
+            if used and not self._ledger.holds(each.instance):
+                # Its Address was deleted while it runs: the same one again, if nobody was faster.
+                await self._ledger.claim_exactly(pools, each, used)
         selector = f"spec.namespace={subject.metadata.namespace},spec.unit={subject.metadata.name}"
         await self._ledger.claim(pools, claims, selector=selector)
 
@@ -113,7 +119,7 @@ class AddressController:
         metadata = subject.metadata
         one = claim.of_pod(subject, suffix=self._settings.domain)
         said = claim.wanted_annotation(subject)
-        if said and self._ledger.holds(one.instance) != said:
+        if said and not self._ledger.has(one.instance, said):
             # Its claim was lost, or it came with a wish: the ledger has the last word.
             if not await self._ledger.claim_exactly(pools, one, said):
                 self._events.warning(

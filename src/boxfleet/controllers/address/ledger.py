@@ -67,6 +67,11 @@ class Ledger:
             return ""
         return addresses.text_of(fresh[0])
 
+    def has(self, instance: str, name: str) -> bool:
+        """Whether that very address is the instance's."""
+        held = self._known.by_index(caches.INSTANCE, instance)
+        return self.holds(instance) == name or any(each.metadata.name == name for each in held)
+
     async def claim(self, pools: Sequence[address_pool.AddressPool], claims: Sequence[Claim], *, selector: str) -> None:
         """Give every claim an address unless it has one, from the first pool that has any.
 

@@ -83,7 +83,9 @@ class Graph:
             self._dependents.setdefault(uid, {})[item] = None
         if new is None or (old is not None and old.metadata.uid != new.metadata.uid):
             self._tell(self.dependents(old.metadata.uid) if old is not None else ())
-        if after or (new is not None and new.metadata.deletionTimestamp and new.metadata.finalizers):
+        # What an object says of itself does not change whose it is: only new owners, or the end, are looked at.
+        fresh = old is None or (new is not None and old.metadata.uid != new.metadata.uid)
+        if (after and (fresh or before != after)) or _waits(new):
             self._changed(item)
         # An owner that goes in the foreground waits for this one.
         self._tell(
@@ -94,7 +96,7 @@ class Graph:
             and found.metadata.deletionTimestamp
         )
         # It begins to go in the foreground: its dependents go first.
-        if new is not None and new.metadata.deletionTimestamp and new.metadata.finalizers:
+        if new is not None and _waits(new):
             self._tell(self.dependents(new.metadata.uid))
 
     def _tell(self, items: Iterable[Item]) -> None:
@@ -111,3 +113,7 @@ class Graph:
 
 def _owners(subject: meta.Object | None) -> set[str]:
     return {each.uid for each in subject.metadata.ownerReferences} if subject is not None else set()
+
+
+def _waits(subject: meta.Object | None) -> bool:
+    return subject is not None and bool(subject.metadata.deletionTimestamp and subject.metadata.finalizers)

@@ -1,7 +1,7 @@
 """The Unit controller's loop."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from boxfleet.api import address, address_pool, box, meta, placement, pod, unit
 from boxfleet.client import client
@@ -55,17 +55,18 @@ class UnitController:
         situation = observe.observe(subject, self._indexed, self._boxes, views=self._views)
         renderings = self._renderer.render(situation)
         revision = manifest.revision(subject.spec)
+        addresses = self._addresses(subject)
         steps = rollout.plan(
             replicas=subject.spec.replicas,
             existing=situation.instances,
-            outdated=_outdated(situation, renderings, revision=revision),
+            outdated=_outdated(situation, renderings, addresses, revision=revision),
             restart_policy=situation.template.spec.restartPolicy,
         )
         judge = functools.partial(
             gate.judge,
             situation,
             renderings=renderings,
-            addresses=self._addresses(subject),
+            addresses=addresses,
             pool_problem=self._pool_problem,
             taken=self._taken(subject, steps.missing),
         )
@@ -217,14 +218,18 @@ class UnitController:
                 self._loop.add(each.key)
 
 
-def _outdated(situation: observe.Situation, renderings: render.Renderings, *, revision: str) -> dict[int, bool]:
+def _outdated(
+    situation: observe.Situation, renderings: render.Renderings, addresses: Mapping[str, str], *, revision: str
+) -> dict[int, bool]:
     result = {}
     for each in situation.instances:
         rendered = renderings.done.get(each.ordinal)
         # What cannot be rendered now does not make an instance outdated, nor does a new address of a peer make an
         # instance run again that has ended well.
         same_env = rendered is None or each.succeeded or each.env_hash == rendered.env_hash
-        result[each.ordinal] = each.revision != revision or not same_env
+        # Its address went to someone else: it may not go on with it.
+        same_address = not each.address or addresses.get(each.name, each.address) == each.address
+        result[each.ordinal] = each.revision != revision or not same_env or not same_address
     return result
 
 
