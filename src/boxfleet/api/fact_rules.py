@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 
 from boxfleet.api import fields, kind
-from boxfleet.kit import templates
 
 _INSTANCE = ("name", "ordinal", "domain", "address", "namespace")
 _BOX = ("name", "namespace")
@@ -29,6 +28,9 @@ class Known:
 
 def check(sources: Mapping[str, str], known: Known) -> list[kind.FieldError]:
     """Every template that does not parse, and every reference that cannot hold; `sources` are by field."""
+    # Only the server checks: everybody else who loads the kinds is spared Jinja2, in memory and in time.
+    from boxfleet.kit import templates
+
     errors: list[kind.FieldError] = []
     for field, source in sources.items():
         # Most values are plain text.

@@ -172,25 +172,22 @@ def image_remove(
 
 def run() -> int:
     """Run the command that the arguments name; the exit code."""
-    from boxfleet.app import access, settings, supervision
-    from boxfleet.cli import faults
-    from boxfleet.client import errors
-
     try:
         app()
     except SystemExit as ended:
         return int(ended.code or 0)
-    except (faults.CommandFailed, settings.SettingsError, access.NoAccess, supervision.SupervisionError) as error:
-        words = str(error)
-    except errors.ApiError as error:
-        words = error.message
-    except PermissionError as error:
-        words = f"{error.filename}: permission denied; run it again with sudo"
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read our output has had enough.
         sys.stderr.close()
         return 0
-    sys.stderr.write(f"boxfleet: {words}\n")
-    return 1
+    except Exception as error:
+        from boxfleet.cli import faults
+
+        words = faults.words(error)
+        if not words:
+            raise
+        sys.stderr.write(f"boxfleet: {words}\n")
+        return 1
+    return 0

@@ -3,3 +3,16 @@
 
 class CommandFailed(Exception):
     """The command could not do what was asked; the text is for people, and ends the command with exit code 1."""
+
+
+def words(error: Exception) -> str:
+    """What to tell people of an error; empty for a fault of ours, which shows where it happened."""
+    from boxfleet.app import access, pki, settings, supervision
+    from boxfleet.client import errors
+
+    if isinstance(error, errors.ApiError):
+        return error.message
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: permission denied; run it again with sudo"
+    told = (CommandFailed, settings.SettingsError, access.NoAccess, supervision.SupervisionError, pki.PkiError)
+    return str(error) if isinstance(error, told) else ""

@@ -1,11 +1,12 @@
 """Options that several commands share, and the settings that they lead to."""
 
 import enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boxfleet.app import settings
+if TYPE_CHECKING:
+    from boxfleet.app import settings
 
 
 class Format(enum.StrEnum):
@@ -25,6 +26,8 @@ Run = Annotated[
 Output = Annotated[Format, typer.Option("--output", "-o", help="Answer as text, json or yaml.")]
 
 
-def known(state: str | None, run: str | None, **flags: Any) -> settings.All:
+def known(state: str | None, run: str | None, **flags: Any) -> "settings.All":
     """The settings that these flags, the environment and the file add up to."""
+    from boxfleet.app import settings
+
     return settings.load(settings.All, flags={"state": state, "run": run} | flags)
