@@ -50,6 +50,8 @@ class InProcess:
                 for line in whole:
                     if line:
                         yield line
+            if exchange.failure is not None:
+                raise _unanswered() from exchange.failure
             if exchange.status != 200:
                 raise _refusal(exchange.status, rest)
         finally:
@@ -62,9 +64,11 @@ class InProcess:
     async def _run(self, scope: MutableMapping[str, Any], exchange: "_Exchange") -> None:
         try:
             await self._app(scope, exchange.receive, exchange.enqueue)
-        finally:
+        except Exception as error:
             # An app that fails ends its answer, as a connection that breaks does.
-            await exchange.queue.put(None)
+            exchange.failure = error
+        # Not after a cancellation: then the reader has left, and a full queue would wait for it forever.
+        await exchange.queue.put(None)
 
     def _scope(self, method: str, path: str, query: dict[str, str], content_type: str) -> MutableMapping[str, Any]:
         headers = list(self._headers)
@@ -94,6 +98,7 @@ class _Exchange:
         self._body: bytes | None = body
         self._gone = asyncio.Event()
         self.status = 0
+        self.failure: Exception | None = None
         self.chunks: list[bytes] = []
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
 
