@@ -19,8 +19,11 @@ def url_of(known: settings.Instance) -> str:
 
 
 @contextlib.asynccontextmanager
-async def admin(known: settings.Instance) -> AsyncIterator[client.Client]:
-    """A client with the admin's rights. Raises NoAccess when the kubeconfig is not there or not ours to read."""
+async def admin(known: settings.Instance, *, patience: float = 30.0) -> AsyncIterator[client.Client]:
+    """A client with the admin's rights. Raises NoAccess when the kubeconfig is not there or not ours to read.
+
+    `patience` is how long the API may be silent, in seconds.
+    """
     where = paths.of(known)
     try:
         token = credentials.token_of(where.admin_kubeconfig)
@@ -28,7 +31,7 @@ async def admin(known: settings.Instance) -> AsyncIterator[client.Client]:
         raise NoAccess(f"{where.admin_kubeconfig} is for root only: run it again with sudo") from None
     if not token:
         raise NoAccess(f"there is no {where.admin_kubeconfig}: Boxfleet was not started here, try boxfleet up")
-    api = client.Client(plain.Plain(url_of(known), authority=where.ca_certificate, token=token))
+    api = client.Client(plain.Plain(url_of(known), authority=where.ca_certificate, token=token, patience=patience))
     try:
         yield api
     finally:

@@ -24,9 +24,9 @@ _AT_ONCE = 8
 async def plan(known: settings.All) -> list[dict[str, int]]:
     """Waves of Pod UIDs with their grace, by what the API knows; none when it does not answer."""
     try:
-        async with asyncio.timeout(_PATIENCE), access.admin(known) as api:
+        async with access.admin(known, patience=_PATIENCE) as api:
             units, pods = await api.list(unit.Unit), await api.list(pod.Pod)
-    except (errors.ApiError, access.NoAccess, OSError, TimeoutError):
+    except (errors.ApiError, access.NoAccess, OSError):
         return []
     return stopping.stages(units.items, pods.items)
 

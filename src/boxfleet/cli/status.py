@@ -11,7 +11,7 @@ from boxfleet.client import errors
 from boxfleet.planning import health, sites
 
 # Seconds: a server that needs longer to answer is not well.
-_PATIENCE = 10.0
+_PATIENCE = 5.0
 
 
 def run(known: settings.All, form: options.Format) -> int:
@@ -38,10 +38,10 @@ async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[
         level = health.Level.BAD
         return [health.Part(kind="boxfleet", name="", level=level, summary="does not run", troubles=[trouble])], {}
     try:
-        async with asyncio.timeout(_PATIENCE), access.admin(known) as api:
+        async with access.admin(known, patience=_PATIENCE) as api:
             world = await worlds.read(api)
-    except (errors.ApiError, TimeoutError, access.NoAccess) as error:
-        words = str(error) or f"no answer within {_PATIENCE:g} s"
+    except (errors.ApiError, access.NoAccess) as error:
+        words = str(error)
         remedy = f"its log: {where.logs / 'server' / 'current'}"
         trouble = health.Trouble(subject="api", reason="Unreachable", message=words, advice=remedy)
         url = access.url_of(known)

@@ -16,14 +16,15 @@ from collections.abc import AsyncGenerator
 
 from boxfleet.client import errors, transport
 
-# Seconds for a connection and for each silence within an answer that is not a watch.
-_PATIENCE = 30.0
-
 
 class Plain:
-    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates."""
+    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates.
 
-    def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None) -> None:
+    `patience` is in seconds, for a connection and for each silence within an answer that is not a watch.
+    """
+
+    def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None, patience: float = 30.0) -> None:
+        self._patience = patience
         parts = urllib.parse.urlsplit(url)
         self._url = url
         self._host, self._port = parts.hostname or "", parts.port or 443
@@ -93,8 +94,8 @@ class Plain:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_PATIENCE, context=self._tls)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._patience)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._patience, context=self._tls)
 
     def _unavailable(self, error: Exception) -> errors.Unavailable:
         words = str(error) or type(error).__name__
