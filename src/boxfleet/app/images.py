@@ -4,11 +4,13 @@ import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+import msgspec
+
 from boxfleet.api import recipe
-from boxfleet.app import host, settings
+from boxfleet.app import host, paths, settings
 from boxfleet.drivers.mmdebstrap import build as builder
 from boxfleet.drivers.mmdebstrap import faults
-from boxfleet.kit import daemon
+from boxfleet.kit import daemon, durable
 from boxfleet.ports import runtime
 
 Say = Callable[[str], None]
@@ -54,13 +56,24 @@ async def build(
         except faults.BuildError as error:
             raise ImageError(f"{path}: {error}") from None
     if load and is_running(known):
-        async with _store(known) as images:
-            for each in made:
-                present = await images.find(each.reference)
-                if present is None or not each.cached:
-                    say(f"{each.reference}: importing")
-                    await images.load(each.archive_path)
+        await _import(known, made, say=say)
     return made
+
+
+async def _import(known: settings.All, made: Iterable[builder.BuiltImage], *, say: Say) -> None:
+    """Import what the node has not, or has of another build: the engine does not tell builds of one name apart."""
+    memory = paths.of(known).imported
+    try:
+        digests = msgspec.json.decode(memory.read_bytes(), type=dict[str, str])
+    except (FileNotFoundError, msgspec.DecodeError):
+        digests = {}
+    async with _store(known) as images:
+        for each in made:
+            if digests.get(each.reference) != each.digest or await images.find(each.reference) is None:
+                say(f"{each.reference}: importing")
+                await images.load(each.archive_path)
+                digests[each.reference] = each.digest
+                durable.write(memory, msgspec.json.encode(digests))
 
 
 async def load(known: settings.All, archives: Iterable[pathlib.Path]) -> list[str]:

@@ -74,6 +74,11 @@ class Paths:
         return self.state / "images"
 
     @property
+    def imported(self) -> pathlib.Path:
+        """Which build of each own image the node has."""
+        return self.state / "imported.json"
+
+    @property
     def logs(self) -> pathlib.Path:
         """Rotated logs, a folder for each service."""
         return self.state / "logs"
