@@ -24,6 +24,8 @@ Say = Callable[[str], None]
 # Seconds for the API to answer, and for this machine's node to be Ready.
 _API = 60.0
 _NODE = 90.0
+# Seconds that an instance gets to stop when everything of it is removed afterwards.
+_PURGE_GRACE = 5
 
 
 class LifecycleError(Exception):
@@ -160,16 +162,21 @@ def _why(subject: node.Node) -> str:
     return words[0] if words else "it has not said how it is"
 
 
-async def stop(known: settings.All, *, say: Say) -> None:
-    """Stop the services, then every instance in order, then the engines. State stays."""
+async def stop(known: settings.All, *, say: Say, patience: int | None = None) -> None:
+    """Stop the services, then every instance in order, then the engines. State stays.
+
+    `patience` bounds every instance's grace, in seconds.
+    """
     where = paths.of(known)
-    plan = await stopping.plan(known)
+    waves = await stopping.plan(known)
+    if patience is not None:
+        waves = [{uid: min(grace, patience) for uid, grace in wave.items()} for wave in waves]
     say("stopping the agent and the server")
     supervision.bring_down(where, "agent")
     _end(where.agent_lock)
     supervision.bring_down(where, "server")
     _end(where.server_lock)
-    await stopping.stop_instances(known, plan, say=say)
+    await stopping.stop_instances(known, waves, say=say)
     if where.state.exists():
         where.stopped.touch()
     supervision.stop(where)
@@ -179,7 +186,8 @@ async def stop(known: settings.All, *, say: Say) -> None:
 async def purge(known: settings.All, *, say: Say) -> list[str]:
     """Stop everything and leave the machine as it was found; Debian packages that may go now are returned."""
     where = paths.of(known)
-    await stop(known, say=say)
+    # Their data goes, so nobody waits long for its last writes.
+    await stop(known, say=say, patience=_PURGE_GRACE)
     say("taking away what Boxfleet made on this machine")
     await stopping.remove_traces(known, say=say)
     systemd.forget(where, remove=True)
