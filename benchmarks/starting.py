@@ -57,6 +57,7 @@ async def _bare() -> tuple[list[float], float]:
     try:
         async with host.drivers() as drivers:
             runtime = drivers.containerd.runtime
+            await drivers.network.prepare([hosts.POOL])
             for number in range(60):
                 await drivers.network.assign(
                     namespace="default", name=f"bare{number}", address=f"198.18.0.{number + 10}", pool="default"
@@ -93,7 +94,7 @@ async def _bare_instance(runtime: ports.Runtime, number: int, host: hosts.Host) 
 
 
 def _chain() -> dict[str, Any]:
-    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    probe = {"exec": {"command": ["echo"]}, "periodSeconds": 1}
     return {
         "a": bed.unit(SLEEPER, probe=probe),
         "b": bed.unit(SLEEPER, probe=probe, after="a"),
