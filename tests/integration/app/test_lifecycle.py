@@ -89,7 +89,7 @@ def machine() -> Iterator[Command]:
             "BOXFLEET_RUN": str(home / "run"),
             "BOXFLEET_PORT": str(free_port()),
             "BOXFLEET_BRIDGE": "bfapp1",
-            "BOXFLEET_CIDR": "10.93.0.0/16",
+            "BOXFLEET_CIDR": "10.211.0.0/16",
             "BOXFLEET_CGROUP_PARENT": "/bf-app-test",
         },
         state=home / "state",
@@ -113,7 +113,7 @@ def footprint(machine: Command) -> dict[str, object]:
         "bridge": "bfapp1" in whole.links,
         "mounts": whole.mounts,
         "cgroups": [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/bf-app-test*")],
-        "rules": "10.93." in whole.rules or "bfapp1" in whole.rules,
+        "rules": "10.211." in whole.rules or "bfapp1" in whole.rules,
         "processes": whole.processes,
         "link": os.path.lexists("/usr/local/bin/boxfleet"),
     }
@@ -151,7 +151,7 @@ def test_up_deliver_down_and_up_again(machine: Command, tmp_path: pathlib.Path) 
     file = tmp_path / "box.yaml"
     file.write_text(BOX)
     done = machine.boxfleet("up", str(file))
-    assert "box default/small created" in done.stdout and "site: http://10.93.0." in done.stdout
+    assert "box default/small created" in done.stdout and "site: http://10.211.0." in done.stdout
     password = machine.get("secret", "made")["data"]["password"]
     addresses = machine.identities()
     assert set(addresses) == {"small-base-0", "small-web-0", "small-web-1"}
