@@ -31,6 +31,7 @@ def fleet_home() -> Iterator[fleets.Fleet]:
             "BOXFLEET_BRIDGE": "bfe2e0",
             "BOXFLEET_CIDR": "10.97.0.0/16",
             "BOXFLEET_CGROUP_PARENT": "/boxfleet-e2e",
+            "BOXFLEET_IMAGE_CACHE": str(fleets.IMAGE_CACHE),
         },
         state=state,
         run_directory=run_directory,
@@ -42,7 +43,9 @@ def first_up(fleet_home: fleets.Fleet) -> Iterator[str]:
     """What the first `./run up` printed; everything is purged at the end and the machine compared."""
     before = fleets.Footprint.take(marks=fleet_home.marks)
     try:
-        yield fleet_home.run("up", timeout=900).stdout
+        said = fleet_home.run("up", timeout=900).stdout
+        fleet_home.boxfleet("image", "build", "examples/busybox/images/busybox.yaml")
+        yield said
     finally:
         fleet_home.run("down", "--purge", timeout=300)
     after = fleets.Footprint.take(marks=fleet_home.marks)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -55,19 +56,34 @@ def test_status_and_tree(fleet: fleets.Fleet) -> None:
     assert fleet.identities()["wordpress-db-0"][0] in tree
 
 
+def database(fleet: fleets.Fleet) -> dict[str, Any]:
+    return fleet.get("pod", "wordpress-db-0")
+
+
 def delete_pod(fleet: fleets.Fleet) -> None:
+    old = database(fleet)["metadata"]["uid"]
     fleet.kubectl("delete", "pod", "wordpress-db-0")
+    fleets.eventually(lambda: database(fleet)["metadata"]["uid"] != old, within=30, what="a new pod")
 
 
 def kill_main_process(fleet: fleets.Fleet) -> None:
+    def restarts() -> int:
+        return int(database(fleet)["status"]["containerStatuses"][0]["restartCount"])
+
+    before, identity = restarts(), database(fleet)["metadata"]["uid"]
     fleet.kubectl("exec", "wordpress-db-0", "--", "sh", "-c", "kill -TERM 1", check=False)
+    fleets.eventually(lambda: restarts() == before + 1, within=30, what="a restart")
+    assert database(fleet)["metadata"]["uid"] == identity
 
 
 def kill(role: str) -> Callable[[fleets.Fleet], None]:
     def break_it(fleet: fleets.Fleet) -> None:
         pid = fleet.process(role)
+        identity = database(fleet)["metadata"]["uid"]
         os.kill(pid, signal.SIGKILL)
         fleets.eventually(lambda: fleet.process(role) != pid, within=30, what=f"a new {role}")
+        same = fleets.eventually(lambda: database(fleet)["metadata"]["uid"], within=30, what="the API")
+        assert same == identity
 
     return break_it
 
@@ -113,8 +129,19 @@ def test_identity_and_data_outlive(fleet: fleets.Fleet, first_up: str, what: str
 
 def test_instances_serve_and_restart_with_the_server_stopped(fleet: fleets.Fleet, first_up: str) -> None:
     service = fleet.run_directory / "services" / "server"
-    subprocess.run(["s6-svc", "-d", str(service)], check=True)
+    before = database(fleet)["status"]["containerStatuses"][0]["restartCount"]
+    [(pid, _)] = [found for found in fleets.processes(marks=("mariadbd",)) if fleet.holds(found[0])]
+    subprocess.run(["s6-svc", "-wD", "-d", str(service)], check=True, timeout=30)
     try:
-        assert "WordPress" in fetch(site_of(first_up) + "wp-admin/install.php")
+        os.kill(pid, signal.SIGKILL)
+        fleets.eventually(
+            lambda: "WordPress" in fetch(site_of(first_up) + "wp-admin/install.php"), within=60, what="the site"
+        )
+        assert fleet.kubectl("get", "nodes", check=False).returncode != 0
     finally:
         subprocess.run(["s6-svc", "-u", str(service)], check=True)
+    fleets.eventually(
+        lambda: database(fleet)["status"]["containerStatuses"][0]["restartCount"] == before + 1,
+        within=60,
+        what="the restart is told",
+    )

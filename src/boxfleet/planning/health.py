@@ -13,7 +13,7 @@ from boxfleet.kit import clock
 from boxfleet.planning import advice
 
 # What is not Ready for this long (seconds) is no longer merely on its way.
-PATIENCE = 60.0
+PATIENCE = 30.0
 # Reasons that say "on its way": time mends them, so they are trouble only after the patience.
 _PATIENT = frozenset({"", "ContainerCreating", "PodInitializing", "Starting", "NotMadeYet", "ContainersNotReady"})
 # Reasons that time does not mend.

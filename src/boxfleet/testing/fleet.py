@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+# Built images are slow to make and the same for every test.
+IMAGE_CACHE = pathlib.Path("~/.cache/boxfleet/images").expanduser()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,14 @@ class Fleet:
         except OSError:
             return False
 
+    def holds(self, pid: int) -> bool:
+        """Whether a process belongs to one of its instances, by its cgroup."""
+        parent = self.environment["BOXFLEET_CGROUP_PARENT"]
+        try:
+            return f"{parent}/" in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
+            return False
+
     def identities(self) -> dict[str, tuple[str, str]]:
         """Instance name to address and domain name, as the ledger says."""
         return {
@@ -147,7 +157,7 @@ def eventually(condition: Callable[[], Any], *, within: float, what: str) -> Any
     while time.monotonic() < deadline:
         try:
             last = condition()
-        except (AssertionError, KeyError, subprocess.TimeoutExpired) as error:
+        except (AssertionError, KeyError, OSError, subprocess.TimeoutExpired) as error:
             last = error
         else:
             if last:
