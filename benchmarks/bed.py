@@ -26,8 +26,8 @@ class Bed:
 
 
 @contextlib.asynccontextmanager
-async def home() -> AsyncIterator[fleets.Fleet]:
-    """A place for a Boxfleet that is not started; nothing of it stays."""
+async def home(*, image_cache: pathlib.Path | None = None) -> AsyncIterator[fleets.Fleet]:
+    """A place for a Boxfleet that is not started; nothing of it stays but built images in a cache that is given."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -39,7 +39,8 @@ async def home() -> AsyncIterator[fleets.Fleet]:
             "BOXFLEET_BRIDGE": "bfbench0",
             "BOXFLEET_CIDR": "10.96.0.0/16",
             "BOXFLEET_CGROUP_PARENT": "/boxfleet-bench",
-        },
+        }
+        | ({"BOXFLEET_IMAGE_CACHE": str(image_cache)} if image_cache is not None else {}),
         state=pathlib.Path("/var/lib/boxfleet-bench"),
         run_directory=pathlib.Path("/run/boxfleet-bench"),
     )
