@@ -1,6 +1,7 @@
 """What people see while a delivery becomes Ready: a live view on a terminal, plain lines in a pipe."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,6 +9,9 @@ from boxfleet.cli import output, report
 from boxfleet.planning import health
 
 Show = Callable[[list[health.Part]], None]
+
+# How often something happened; that it happened once more is no news.
+_TIMES = re.compile(r" \(\d+ times\)$")
 
 
 @contextlib.contextmanager
@@ -47,7 +51,7 @@ def news(parts: Iterable[health.Part]) -> dict[str, str]:
         key = f"{part.kind} {part.name}"
         lines[key] = f"{key}: {part.summary}"
         for trouble in part.troubles:
-            lines[trouble.subject] = f"{trouble.subject}: {trouble.reason}: {trouble.message}"
+            lines[trouble.subject] = f"{trouble.subject}: {trouble.reason}: {_TIMES.sub('', trouble.message)}"
     return lines
 
 

@@ -74,6 +74,15 @@ def test_progress_in_a_pipe_says_each_thing_once() -> None:
     assert said == ["box n/b: 0/1 Units ready", "box n/b: 1/1 Units ready"]
 
 
+def test_progress_in_a_pipe_does_not_count() -> None:
+    said: list[str] = []
+    with progress.view(live=False, say=said.append) as show:
+        for times in ("", " (2 times)", " (3 times)"):
+            trouble = health.Trouble(subject="pod n/a", reason="Unhealthy", message=f"Readiness probe failed{times}")
+            show([health.Part(kind="box", name="n/b", level=health.Level.BAD, summary="0/1", troubles=[trouble])])
+    assert said == ["box n/b: 0/1", "pod n/a: Unhealthy: Readiness probe failed"]
+
+
 def test_the_doctor_shows_remedies() -> None:
     bad = doctor.Finding("port", doctor.Grade.BAD, "127.0.0.1:7443: in use", "use another")
     lines = [line for line, _ in doctor_view.lines([doctor.Finding("root", doctor.Grade.GOOD, "yes"), bad])]
