@@ -13,6 +13,8 @@ from boxfleet.ports import runtime
 
 # Kubernetes' own: 10 s doubling to five minutes.
 _BACKOFF = backoff.Backoff(initial=10.0, limit=300.0)
+# Seconds between two looks for an image that only somebody here can bring.
+_LOCAL_LOOK = 2.0
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,12 @@ class Pulls:
                 until=self._now() + 10.0,
                 reason="ErrImageNeverPull",
                 message=f'Container image "{reference}" is not present with pull policy of Never',
+            )
+        if is_local:
+            return pod_actions.Hold(
+                until=self._now() + _LOCAL_LOOK,
+                reason="ErrImageNeverPull",
+                message=f'Container image "{reference}" is not on this node, and no registry has images of that name',
             )
         trouble = self._trouble.get(reference)
         if trouble is not None and self._now() < trouble.until:

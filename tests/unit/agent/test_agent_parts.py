@@ -131,6 +131,27 @@ async def test_a_probes_get(answer: bytes, status: int) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_refused_connection_is_said_in_plain_words() -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+    with pytest.raises(ConnectionError) as refused:
+        await http.connect(host="127.0.0.1", port=port, timeout=2)
+    assert str(refused.value) == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+
+
+@pytest.mark.anyio
+async def test_an_own_image_that_is_not_there_is_never_asked_for_elsewhere() -> None:
+    images = memory.MemoryImages()
+    images.registry.add("own/x:1")
+    given = pulls.Pulls(images, clock=clock.SystemClock(), at_once=1, local="own/")
+    held = await given.ensure(pods.Container(name="c", image="own/x:1"), start="a", done=lambda: None)
+    assert isinstance(held, pod_actions.Hold)
+    assert held.reason == "ErrImageNeverPull"
+    assert "own/x:1" in held.message
+    assert not given.is_pulling("own/x:1")
+
+
+@pytest.mark.anyio
 async def test_a_pull_happens_once_and_failures_back_off() -> None:
     images = memory.MemoryImages()
     woken = asyncio.Event()

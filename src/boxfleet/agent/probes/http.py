@@ -5,6 +5,7 @@ A whole HTTP client costs more memory and time than the question is worth; a pro
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ async def get(
         context.verify_mode = ssl.CERT_NONE
     async with asyncio.timeout(timeout):
         async with asyncio.timeout(patience):
-            reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=_READ_LIMIT)
+            reader, writer = await _open(host, port, context)
         try:
             writer.write(_request(host, port, path, headers))
             line = await reader.readline()
@@ -51,8 +52,21 @@ async def get(
 async def connect(*, host: str, port: int, timeout: float) -> None:
     """Open a TCP connection and close it; raises OSError or TimeoutError."""
     async with asyncio.timeout(timeout):
-        _, writer = await asyncio.open_connection(host, port)
+        _, writer = await _open(host, port, None)
         writer.close()
+
+
+async def _open(
+    host: str, port: int, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection; raises OSError in words that people who read a Pod's events know."""
+    try:
+        return await asyncio.open_connection(host, port, ssl=context, limit=_READ_LIMIT)
+    except ssl.SSLError:
+        raise
+    except OSError as error:
+        cause = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise ConnectionError(f"cannot connect to {host}:{port}: {cause}") from None
 
 
 def _request(host: str, port: int, path: str, headers: Sequence[tuple[str, str]]) -> bytes:
