@@ -5,7 +5,8 @@ A benchmark is a module of this folder with a docstring whose first line says wh
     async def run(bench: harness.Bench) -> None: ...
 
 which calls `bench.metric(...)` for each figure. `./run bench NAME` prints a table; with ``--json`` one JSON object with
-name, date, machine and metrics, each with value, unit, target and peer's value. No figure makes it fail: it measures.
+name, date, machine and metrics, each with value, unit, target and peer's value. ``--save`` keeps that object in
+results/NAME-YYYY-MM-DD.json beside this module. No figure makes it fail: it measures.
 """
 
 import argparse
@@ -118,12 +119,21 @@ def measure(name: str, run: Callable[[Bench], Awaitable[None]]) -> dict[str, Any
     return {"name": name, "date": date, "machine": machine(), "metrics": bench.metrics}
 
 
+def save(result: dict[str, Any], *, folder: pathlib.Path) -> pathlib.Path:
+    """Keep a result among the recorded ones; of one day the last stays."""
+    path = folder / f"{result['name']}-{result['date'][:10]}.json"
+    folder.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return path
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """``./run bench``."""
     parser = argparse.ArgumentParser(prog="./run bench", description="Measure Boxfleet on this machine.")
     parser.add_argument("name", nargs="?", help="which benchmark")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and what each measures")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--save", action="store_true", help="record the result in benchmarks/results")
     given = parser.parse_args(arguments)
     known = benchmarks()
     if given.list or given.name is None:
@@ -133,6 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.name not in known:
         parser.error(f"there is no benchmark {given.name!r}; ./run bench --list names them")
     result = measure(given.name, importlib.import_module(f"benchmarks.{given.name}").run)
+    if given.save:
+        save(result, folder=FOLDER / "results")
     print(json.dumps(result) if given.json else table(result))
     return 0
 

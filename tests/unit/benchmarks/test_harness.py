@@ -44,3 +44,10 @@ def test_an_unknown_name_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
         harness.main(["no-such-benchmark"])
     assert ended.value.code == 2
     assert "--list" in capsys.readouterr().err
+
+
+def test_a_saved_result_reads_back(tmp_path: pathlib.Path) -> None:
+    result = harness.measure("probe", run)
+    path = harness.save(result, folder=tmp_path / "results")
+    assert path.name == f"probe-{result['date'][:10]}.json"
+    assert json.loads(path.read_text()) == result
