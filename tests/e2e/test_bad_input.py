@@ -1,5 +1,8 @@
 """What is wrong is said with field, reason and remedy, and changes nothing."""
 
+import ipaddress
+import json
+
 import pytest
 
 from boxfleet.testing import fleet as fleets
@@ -76,6 +79,48 @@ RUNTIME = {
         ["nsufficient memory"],
     ),
 }
+
+
+PORT = (
+    "name: main, image: boxfleet.local/busybox:1, command: [sleep, '1000'], "
+    "ports: [{containerPort: 80, hostPort: 18180}]"
+)
+
+
+def test_a_port_that_is_taken_says_so(fleet: fleets.Fleet) -> None:
+    try:
+        for name in ("port-first", "port-second"):
+            fleet.kubectl("apply", "-f", "-", stdin=box(f"{{a: {unit(container=PORT)}}}", name=name))
+            if name == "port-first":
+                fleet.kubectl("wait", "--for=condition=Ready", "box/port-first", "--timeout=60s")
+
+        def told() -> bool:
+            report = fleet.boxfleet("status", check=False).stdout
+            return "port-second" in report and "18180" in report
+
+        fleets.eventually(told, within=60, what="status names the port")
+    finally:
+        fleet.kubectl("delete", "box/port-first", "box/port-second", "--ignore-not-found")
+
+
+def test_a_full_pool_says_what_to_do(fleet: fleets.Fleet) -> None:
+    used = sorted(ipaddress.IPv4Address(address) for address, _ in fleet.identities().values())
+    narrow = {"spec": {"start": str(used[0]), "end": str(used[-1])}}
+    fleet.kubectl("patch", "addresspool/default", "--type=merge", "-p", json.dumps(narrow))
+    try:
+        fleet.kubectl("apply", "-f", "-", stdin=box(f"{{a: {unit('replicas: 9, ')}}}", name="crowd"))
+
+        def told() -> bool:
+            report = fleet.boxfleet("status", check=False)
+            return report.returncode == 1 and "AddressPoolFull" in report.stdout and "crowd" in report.stdout
+
+        fleets.eventually(told, within=60, what="status tells of the full pool")
+        wide = {"spec": {"start": None, "end": None}}
+        fleet.kubectl("patch", "addresspool/default", "--type=merge", "-p", json.dumps(wide))
+        fleet.kubectl("wait", "--for=condition=Ready", "box/crowd", "--timeout=90s")
+    finally:
+        fleet.kubectl("patch", "addresspool/default", "--type=merge", "-p", '{"spec":{"start":null,"end":null}}')
+        fleet.kubectl("delete", "box/crowd", "--ignore-not-found")
 
 
 @pytest.mark.parametrize("case", RUNTIME)

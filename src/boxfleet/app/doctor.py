@@ -29,6 +29,7 @@ PROGRAMS = {
     "runc": "runc",
     "dnsmasq": "dnsmasq-base",
     "mmdebstrap": "mmdebstrap",
+    "zstd": "zstd",
     "s6-svscan": "s6",
     "catatonit": "catatonit",
     "nft": "nftables",
