@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from boxfleet.api import kind
+from boxfleet.api import box_rules, kind
 from boxfleet.planning import compose_mounts, compose_report, compose_service, compose_values
 
 _BOX = f"{kind.GROUP}/{kind.VERSION}"
@@ -203,40 +203,29 @@ def _relate(
 ) -> None:
     """Turn the services that one depends on into Units."""
     wanted = []
-    for other, condition in service.depends.items():
-        at = f"{service.at}.depends_on.{other}"
+    for other, need in service.depends.items():
         if other not in services:
             if (service.name, other) not in report.optional:
-                report.refuse(at, "there is no such service among those delivered", reason=kind.Reason.NOT_FOUND)
+                report.refuse(need.at, "there is no such service among those delivered", reason=kind.Reason.NOT_FOUND)
             continue
-        if condition == "Ready" and "readinessProbe" not in services[other].container:
-            report.refuse(at, f"service_healthy needs a health check: give {other} one, or wait for service_started")
-        if condition == "Completed":
+        if need.condition == "Ready" and "readinessProbe" not in services[other].container:
+            message = f"service_healthy needs a health check: give {other} one, or wait for service_started"
+            report.refuse(need.at, message)
+        if need.condition == "Completed":
             services[other].restart = services[other].restart or "OnFailure"
             if services[other].restart == "Always":
-                report.refuse(at, f"{other} never completes with restart: always: give it restart: on-failure")
-        wanted.append({"unit": names[other], "condition": condition})
+                report.refuse(need.at, f"{other} never completes with restart: always: give it restart: on-failure")
+        wanted.append({"unit": names[other], "condition": need.condition})
     if wanted:
         service.unit["dependsOn"] = wanted
 
 
 def _refuse_cycles(services: Mapping[str, compose_service.Service], report: compose_report.Report) -> None:
-    done: set[str] = set()
-
-    def visit(name: str, path: list[str]) -> bool:
-        if name in path:
-            cycle = " -> ".join([*path[path.index(name) :], name])
-            report.refuse(f"services.{name}.depends_on", f"the services wait for each other: {cycle}: remove one")
-            return True
-        if name in done:
-            return False
-        found = any(visit(other, [*path, name]) for other in services[name].depends if other in services)
-        done.add(name)
-        return found
-
-    for name in services:
-        if visit(name, []):
-            return
+    needs = {name: list(service.depends) for name, service in services.items()}
+    own = next(([name, name] for name, others in needs.items() if name in others), [])
+    if cycle := own or box_rules.find_cycle(needs):
+        at = services[cycle[0]].depends[cycle[1]].at
+        report.refuse(at, f"the services wait for each other: {' -> '.join(cycle)}: remove one")
 
 
 def _volumes(

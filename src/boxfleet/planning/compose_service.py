@@ -62,6 +62,14 @@ _PULL = {"always": "Always", "never": "Never", "missing": "IfNotPresent", "if_no
 _HTTP = (80, 8080, 8000, 3000, 5000, 8888)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Need:
+    """Another service that comes first: the condition that it must meet, and the field that asks for it."""
+
+    condition: str
+    at: str
+
+
 @dataclasses.dataclass(slots=True)
 class Service:
     """What a service becomes, while its keys are read."""
@@ -79,7 +87,7 @@ class Service:
     unit: dict[str, Any] = dataclasses.field(default_factory=dict)
     mounts: compose_mounts.Mounts = dataclasses.field(default_factory=compose_mounts.Mounts)
     # By service name.
-    depends: dict[str, str] = dataclasses.field(default_factory=dict)
+    depends: dict[str, Need] = dataclasses.field(default_factory=dict)
     env_files: dict[str, str] = dataclasses.field(default_factory=dict)
     env: dict[str, str] = dataclasses.field(default_factory=dict)
     restart: str = ""
@@ -212,7 +220,7 @@ def _name_ports(service: Service) -> None:
 
 def _depends_on(service: Service, value: Any, at: str) -> None:
     if isinstance(value, list):
-        service.depends |= dict.fromkeys(compose_values.texts(value), "Started")
+        service.depends |= {name: Need("Started", f"{at}.{name}") for name in compose_values.texts(value)}
         return
     if not isinstance(value, dict):
         raise ValueError("expected a list or a map of services")
@@ -226,7 +234,7 @@ def _depends_on(service: Service, value: Any, at: str) -> None:
             raise ValueError(f"{name}: condition {condition!r} is not known: use one of {', '.join(_CONDITIONS)}")
         if compose_values.flag(said.get("restart", False)):
             service.report.warn(f"{at}.{name}.restart", "has no effect (Units are not restarted with each other)")
-        service.depends[str(name)] = _CONDITIONS[condition]
+        service.depends[str(name)] = Need(_CONDITIONS[condition], f"{at}.{name}")
         if not compose_values.flag(said.get("required", True)):
             service.report.optional.add((service.name, str(name)))
 
@@ -388,7 +396,7 @@ def _links(service: Service, value: Any, at: str) -> None:
         name, _, alias = item.partition(":")
         if alias and alias != name:
             raise ValueError(f"{alias} would not resolve: name the service {alias}, or use {name} in its clients")
-        service.depends.setdefault(name, "Started")
+        service.depends.setdefault(name, Need("Started", f"{at}.{name}"))
 
 
 def _namespace_mode(field: str) -> Callable[[Service, Any, str], None]:

@@ -4,9 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from boxfleet.api import kind, labels
-
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+from boxfleet.api import kind, labels, names
 
 
 def generated_keys(manifest: Mapping[str, Any]) -> list[str]:
@@ -19,7 +17,7 @@ def generated_keys(manifest: Mapping[str, Any]) -> list[str]:
     metadata = manifest.get("metadata") or {}
     asked = str((metadata.get("annotations") or {}).get(labels.GENERATE, ""))
     keys = [key for key in re.split(r"[,\s]+", asked) if key]
-    wrong = [key for key in keys if not _KEY.fullmatch(key)]
+    wrong = [key for key in keys if names.config_key(key)]
     if wrong:
         raise ValueError(
             f"Secret {metadata.get('name', '')}: annotation {labels.GENERATE} names {wrong[0]!r}, which is no key: "

@@ -306,6 +306,11 @@ def test_a_cycle_is_named():
     assert any("a -> b -> a" in message for message in found.values())
 
 
+def test_what_is_asked_for_by_a_link_is_said_there():
+    assert "no such service" in errors("services: {a: {image: x, links: [b]}}")["services.a.links.b"]
+    assert "a -> a" in errors("services: {a: {image: x, links: [a]}}")["services.a.links.a"]
+
+
 def test_healthy_needs_a_health_check():
     found = errors("services: {a: {image: x, depends_on: {b: {condition: service_healthy}}}, b: {image: x}}")
     assert "give b one" in found["services.a.depends_on.b"]
