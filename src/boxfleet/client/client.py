@@ -224,11 +224,7 @@ class Client:
     ) -> bytes:
         answer = await self._via.request(method, path, query=query or {}, body=body, content_type=content_type)
         if answer.status >= 400:
-            try:
-                status = msgspec.json.decode(answer.body, type=dict[str, Any])
-            except msgspec.DecodeError:
-                status = {}
-            raise errors.from_status(answer.status, status)
+            raise errors.from_body(answer.status, answer.body)
         return answer.body
 
 

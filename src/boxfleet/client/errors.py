@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 
 class ApiError(Exception):
     """The server answered with a failure `Status`."""
@@ -54,3 +56,18 @@ def from_status(code: int, status: dict[str, Any]) -> ApiError:
         kind = Unavailable
     message = str(status.get("message") or f"the server answered {code}")
     return kind(code=code, reason=reason, message=message, details=status.get("details"))
+
+
+def from_body(code: int, body: bytes) -> ApiError:
+    """The error for an answer that failed, whether or not its body is a `Status`."""
+    try:
+        status = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        status = {}
+    return from_status(code, status)
+
+
+def unreachable(url: str, cause: Exception) -> Unavailable:
+    """The error for a server that no answer comes from."""
+    words = str(cause) or type(cause).__name__
+    return Unavailable(code=503, reason="ServiceUnavailable", message=f"cannot reach {url}: {words}")

@@ -1,6 +1,5 @@
 """Requests over a socket, for processes other than the server."""
 
-import json
 import pathlib
 import ssl
 from collections.abc import AsyncGenerator
@@ -37,14 +36,14 @@ class Http:
             ) as answer:
                 return transport.Response(answer.status, await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(self._url, error) from None
+            raise errors.unreachable(self._url, error) from None
 
     async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
         try:
             async with self._open().get(self._url + path, params=query, timeout=_ENDLESS) as answer:
                 if answer.status != 200:
-                    raise errors.from_status(answer.status, _status(await answer.read()))
+                    raise errors.from_body(answer.status, await answer.read())
                 rest = b""
                 async for chunk in answer.content.iter_any():
                     *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
@@ -54,7 +53,7 @@ class Http:
                     if len(rest) > _LINE_LIMIT:
                         raise aiohttp.ClientPayloadError(f"a line of more than {_LINE_LIMIT} bytes")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(self._url, error) from None
+            raise errors.unreachable(self._url, error) from None
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -68,16 +67,3 @@ class Http:
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self._session
-
-
-def _unavailable(url: str, error: Exception) -> errors.Unavailable:
-    words = str(error) or type(error).__name__
-    return errors.Unavailable(code=503, reason="ServiceUnavailable", message=f"cannot reach {url}: {words}")
-
-
-def _status(body: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -5,8 +5,6 @@ import urllib.parse
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-import msgspec
-
 from boxfleet.client import errors, transport
 
 Message = MutableMapping[str, Any]
@@ -52,8 +50,10 @@ class InProcess:
                         yield line
             if exchange.failure is not None:
                 raise _unanswered() from exchange.failure
+            if exchange.status == 0:
+                raise _unanswered()
             if exchange.status != 200:
-                raise _refusal(exchange.status, rest)
+                raise errors.from_body(exchange.status, rest)
         finally:
             call.cancel()
             await asyncio.wait([call])
@@ -121,15 +121,6 @@ class _Exchange:
             self.status = message["status"]
         else:
             await self.queue.put(message.get("body", b""))
-
-
-def _refusal(status: int, body: bytes) -> errors.ApiError:
-    if status == 0:
-        return _unanswered()
-    try:
-        return errors.from_status(status, msgspec.json.decode(body, type=dict[str, Any]))
-    except msgspec.DecodeError:
-        return errors.from_status(status, {})
 
 
 def _unanswered() -> errors.Unavailable:

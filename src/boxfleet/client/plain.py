@@ -6,7 +6,6 @@ Loading aiohttp takes longer than such a command's whole work. Calls run in thre
 import asyncio
 import contextlib
 import http.client
-import json
 import pathlib
 import select
 import socket
@@ -46,14 +45,14 @@ class Plain:
         try:
             answer = await asyncio.to_thread(self._begin, connection, f"{path}?{urllib.parse.urlencode(query)}")
             if answer.status != 200:
-                raise errors.from_status(answer.status, _status(await asyncio.to_thread(answer.read)))
+                raise errors.from_body(answer.status, await asyncio.to_thread(answer.read))
             if connection.sock is not None:
                 connection.sock.settimeout(None)
             while line := await asyncio.to_thread(answer.readline):
                 if line := line.strip():
                     yield line
         except (OSError, http.client.HTTPException) as error:
-            raise self._unavailable(error) from None
+            raise errors.unreachable(self._url, error) from None
         finally:
             # Wakes a thread that still reads.
             if connection.sock is not None:
@@ -74,7 +73,7 @@ class Plain:
             whole = transport.Response(answer.status, answer.read())
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise self._unavailable(error) from None
+            raise errors.unreachable(self._url, error) from None
         self._idle.append(connection)
         return whole
 
@@ -96,15 +95,3 @@ class Plain:
         if self._tls is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=self._patience)
         return http.client.HTTPSConnection(self._host, self._port, timeout=self._patience, context=self._tls)
-
-    def _unavailable(self, error: Exception) -> errors.Unavailable:
-        words = str(error) or type(error).__name__
-        return errors.Unavailable(code=503, reason="ServiceUnavailable", message=f"cannot reach {self._url}: {words}")
-
-
-def _status(body: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
