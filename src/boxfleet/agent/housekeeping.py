@@ -69,7 +69,7 @@ class Housekeeping:
         needed = {one.image for one in self._parts.observer.containers.values()}
         needed |= {one.image_ref for one in self._parts.observer.containers.values()}
         for pod in self._pods_here():
-            needed |= {one.image for one in [*pod.spec.initContainers, *pod.spec.containers]}
+            needed |= {one.image for one in pod.spec.every_container}
         used, size = await self._images.usage()
         free = await asyncio.to_thread(_used_percent, pathlib.Path(wish.state))
         known = dict(self._last_used)

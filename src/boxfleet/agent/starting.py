@@ -211,4 +211,4 @@ class Starter:
 
 def container_of(pod: pods.Pod, name: str) -> pods.Container:
     """The container of that name, init containers too."""
-    return next(one for one in [*pod.spec.containers, *pod.spec.initContainers] if one.name == name)
+    return next(one for one in pod.spec.every_container if one.name == name)

@@ -76,5 +76,5 @@ def _essence(record: Record) -> bytes:
         for kind, table in (("c", record.config_maps), ("s", record.secrets), ("v", record.claims))
         for name, item in sorted(table.items())
     ]
-    ended = pod.status.phase if pod.status.phase in ("Succeeded", "Failed") else ""
+    ended = pod.status.phase if pod.status.has_ended else ""
     return msgspec.json.encode((identity, meta.deletionGracePeriodSeconds, pod.spec, ended, objects))

@@ -51,7 +51,7 @@ class PodWorker:
         self._grace = 0
         self._reported_ready = frozenset(
             status.containerID.partition("://")[2]
-            for status in [*record.pod.status.containerStatuses, *record.pod.status.initContainerStatuses]
+            for status in record.pod.status.every_container
             if status.ready and status.containerID
         )
         # Set when nothing of the Pod runs and its address is free.
@@ -177,7 +177,9 @@ class PodWorker:
     def _checks(self, containers: list[runtime.ContainerStatus]) -> dict[str, probing.Check]:
         running = [one for one in containers if one.state is runtime.State.RUNNING]
         return {
-            one.id: self._prober.check(one.id, self._spec(one.name)) for one in running if self._spec_or_none(one.name)
+            one.id: self._prober.check(one.id, self._spec(one.name))
+            for one in running
+            if self.pod.spec.find_container(one.name)
         }
 
     def _follow(self, containers: list[runtime.ContainerStatus]) -> None:
@@ -185,7 +187,7 @@ class PodWorker:
         sandbox_ips = {one.id: one.ip for one in self._parts.observer.sandboxes_of(self.uid)}
         subjects = {}
         for one in containers:
-            spec = self._spec_or_none(one.name)
+            spec = self.pod.spec.find_container(one.name)
             if one.state is not runtime.State.RUNNING or spec is None or one.id in self._stopping:
                 continue
             if not self._has_hooked(one, spec):
@@ -259,7 +261,7 @@ class PodWorker:
     async def _stop_container(self, action: pod_actions.StopContainer) -> None:
         """preStop hook, signal, force; the decision sees the result."""
         pod, engine = self.pod, self._parts.engine
-        spec = self._spec_or_none(action.name)
+        spec = self.pod.spec.find_container(action.name)
         tell = self._parts.recorder.warning if action.reason == "Unhealthy" else self._parts.recorder.normal
         tell(pod, "Killing", action.message)
         try:
@@ -450,10 +452,6 @@ class PodWorker:
     def _spec(self, name: str) -> pods.Container:
         return starting.container_of(self.pod, name)
 
-    def _spec_or_none(self, name: str) -> pods.Container | None:
-        every = [*self.pod.spec.containers, *self.pod.spec.initContainers]
-        return next((one for one in every if one.name == name), None)
-
     def _forget_gone(self, known: set[str]) -> None:
         for table in (self._hook_failures, self._messages):
             for gone in [one for one in table if one not in known]:
@@ -483,7 +481,5 @@ def _remove_logs(log_path: str) -> None:
 
 
 def _waited(status: pods.PodStatus, name: str) -> str:
-    for one in [*status.containerStatuses, *status.initContainerStatuses]:
-        if one.name == name and one.state.waiting is not None:
-            return one.state.waiting.reason
-    return ""
+    one = status.find_container(name)
+    return one.state.waiting.reason if one is not None and one.state.waiting is not None else ""

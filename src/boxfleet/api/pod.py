@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta, pod_columns, pod_defaults, pod_rules
+from boxfleet.api import kind, meta, phases, pod_columns, pod_defaults, pod_rules
 
 IntOrString = int | str
 
@@ -198,12 +198,16 @@ class Container(meta.Model):
     livenessProbe: Probe | None = None
     lifecycle: Lifecycle | None = None
     securityContext: SecurityContext | None = None
-    # "Always" on an init container makes it a sidecar.
     restartPolicy: str = ""
     stdin: bool = False
     stdinOnce: bool = False
     tty: bool = False
     terminationMessagePath: str = "/dev/termination-log"
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether an init container goes on beside the others."""
+        return self.restartPolicy == "Always"
 
 
 class KeyToPath(meta.Model):
@@ -395,7 +399,15 @@ class PodSpec(meta.Model):
     securityContext: PodSecurityContext | None = None
     serviceAccountName: str = ""
     readinessGates: list[ReadinessGate] = []
-    priority: int | None = None
+
+    @property
+    def every_container(self) -> list[Container]:
+        """Init containers, then all others."""
+        return [*self.initContainers, *self.containers]
+
+    def find_container(self, name: str) -> Container | None:
+        """The container of that name, init containers too."""
+        return next((each for each in self.every_container if each.name == name), None)
 
 
 class ContainerStateWaiting(meta.Model):
@@ -465,6 +477,20 @@ class PodStatus(meta.Model):
     qosClass: str = ""
     initContainerStatuses: list[ContainerStatus] = []
     containerStatuses: list[ContainerStatus] = []
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it runs or will run again."""
+        return self.phase in phases.TERMINAL
+
+    @property
+    def every_container(self) -> list[ContainerStatus]:
+        """Init containers, then all others."""
+        return [*self.initContainerStatuses, *self.containerStatuses]
+
+    def find_container(self, name: str) -> ContainerStatus | None:
+        """What is said of the container of that name, init containers too."""
+        return next((each for each in self.every_container if each.name == name), None)
 
 
 class Pod(meta.Object, kw_only=True):

@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from boxfleet.api import cells, kind
+from boxfleet.api import cells, kind, phases
 
 Json = dict[str, Any]
 
@@ -76,7 +76,7 @@ def status_word(pod: Json, now: datetime.datetime) -> str:
     if pod.get("metadata", {}).get("deletionTimestamp"):
         if status.get("reason") == "NodeLost":
             return "Unknown"
-        if status.get("phase") not in ("Succeeded", "Failed"):
+        if status.get("phase") not in phases.TERMINAL:
             return "Terminating"
     return str(word)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from boxfleet.api import kind, labels
+from boxfleet.api import kind, labels, phases
 from boxfleet.kit import quantity
 
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -80,7 +80,7 @@ def canonical(value: Any) -> Any:
 
 def grace(pod: kind.JsonObject) -> int:
     """Seconds that a Pod's deletion waits for its agent; none when no node has it or it has ended already."""
-    if not pod.get("spec", {}).get("nodeName") or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+    if not pod.get("spec", {}).get("nodeName") or pod.get("status", {}).get("phase") in phases.TERMINAL:
         return 0
     seconds = pod["spec"].get("terminationGracePeriodSeconds")
     return 30 if seconds is None else int(seconds)

@@ -62,7 +62,7 @@ def from_body(code: int, body: bytes) -> ApiError:
     """The error for an answer that failed, whether or not its body is a `Status`."""
     try:
         status = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except ValueError:
         status = {}
     return from_status(code, status)
 

@@ -87,8 +87,7 @@ def resource(selector: pods.ResourceFieldSelector, own: pods.Container | None, f
     spec = facts.pod.spec
     container = own
     if selector.containerName:
-        every = [*spec.containers, *spec.initContainers]
-        container = next((one for one in every if one.name == selector.containerName), None)
+        container = spec.find_container(selector.containerName)
     if container is None:
         raise pod_volumes.Missing(f"resourceFieldRef names no container of the pod: {selector.containerName!r}")
     side, _, name = selector.resource.partition(".")

@@ -119,7 +119,7 @@ def of_node(subject: node.Node, pods: Iterable[pod.Pod]) -> Part:
             )
     if not subject.status.conditions:
         troubles.append(Trouble(subject=f"node {name}", reason="Unknown", message="it has not said how it is yet"))
-    runs = sum(1 for each in pods if each.spec.nodeName == name and each.status.phase not in ("Succeeded", "Failed"))
+    runs = sum(1 for each in pods if each.spec.nodeName == name and not each.status.has_ended)
     summary = f"{runs} of {subject.status.allocatable.get('pods', '?')} instances"
     if subject.spec.unschedulable:
         summary += ", takes no new ones (unschedulable)"
@@ -223,7 +223,7 @@ def problem_of(subject: pod.Pod) -> tuple[str, str]:
     status = subject.status
     if status.reason or status.phase == "Failed":
         return status.reason or "Failed", status.message
-    for each in [*status.initContainerStatuses, *status.containerStatuses]:
+    for each in status.every_container:
         waiting = each.state.waiting
         if waiting is not None and waiting.reason not in _PATIENT:
             words = waiting.message

@@ -68,7 +68,7 @@ def problem_of(subject: pod.Pod) -> str:
         return "Terminating"
     if status.phase == "Failed":
         return status.reason or _exit_reason(status.containerStatuses) or "Failed"
-    for container in [*status.initContainerStatuses, *status.containerStatuses]:
+    for container in status.every_container:
         waiting = container.state.waiting
         if waiting is not None and waiting.reason not in _ON_ITS_WAY:
             return waiting.reason

@@ -5,13 +5,14 @@ The labels are those that every CRI tool reads (``crictl ps`` shows them).
 
 from boxfleet.api import pod as pods
 from boxfleet.kit import ids
+from boxfleet.ports import runtime
 
 POD_NAME = "io.kubernetes.pod.name"
 POD_NAMESPACE = "io.kubernetes.pod.namespace"
 POD_UID = "io.kubernetes.pod.uid"
 CONTAINER_NAME = "io.kubernetes.container.name"
 
-# How often in a row the container had ended too soon when this attempt was made.
+# See `failures_before`.
 FAILURES = "boxfleet.dev/failures"
 # Fingerprint of what an update in place may change.
 HASH = "boxfleet.dev/container-hash"
@@ -32,6 +33,12 @@ def of_container(pod: pods.Pod, container: pods.Container) -> dict[str, str]:
         POD_UID: meta.uid,
         CONTAINER_NAME: container.name,
     }
+
+
+def failures_before(container: runtime.ContainerStatus) -> int:
+    """How often in a row the container had ended too soon when this attempt of it was made."""
+    said = container.annotations.get(FAILURES, "0")
+    return int(said) if said.isdecimal() else 0
 
 
 def container_hash(container: pods.Container) -> str:

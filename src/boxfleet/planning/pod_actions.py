@@ -13,7 +13,6 @@ from boxfleet.kit import clock
 from boxfleet.planning import marks, probing, restart
 from boxfleet.ports import runtime
 
-TERMINAL = ("Succeeded", "Failed")
 # The hold of the sandbox among those of containers: no container can be named so.
 SANDBOX = ""
 
@@ -128,18 +127,13 @@ class Plan(msgspec.Struct, kw_only=True):
 
 def current_sandbox(facts: Facts) -> runtime.SandboxStatus | None:
     """The newest sandbox, ready or not."""
-    return max(facts.sandboxes, key=lambda one: (one.attempt, one.created_at), default=None)
+    return max(facts.sandboxes, key=runtime.by_age, default=None)
 
 
 def latest(facts: Facts, name: str) -> runtime.ContainerStatus | None:
     """The newest container of that name, in whatever sandbox."""
     own = [one for one in facts.containers if one.name == name]
-    return max(own, key=lambda one: (one.attempt, one.created_at), default=None)
-
-
-def is_sidecar(container: pods.Container) -> bool:
-    """Whether an init container goes on beside the others."""
-    return container.restartPolicy == "Always"
+    return max(own, key=runtime.by_age, default=None)
 
 
 def decide(facts: Facts) -> Plan:
@@ -172,14 +166,14 @@ def pod_deadline(pod: pods.Pod) -> float:
 def outcome(facts: Facts) -> str:
     """Succeeded or Failed when no container that counts runs or will run again; else empty."""
     pod = facts.pod
-    if pod.status.phase in TERMINAL:
+    if pod.status.has_ended:
         return pod.status.phase
     policy = pod.spec.restartPolicy
     if policy == "Always":
         return ""
     if not _initialized(facts):
         for container in pod.spec.initContainers:
-            if is_sidecar(container):
+            if container.is_sidecar:
                 continue
             last = latest(facts, container.name)
             if last is None or last.state is not runtime.State.EXITED:
@@ -212,7 +206,7 @@ def _initialized(facts: Facts) -> bool:
         last = max((one for one in here if one.name == container.name), key=lambda one: one.attempt, default=None)
         if last is None:
             return False
-        if is_sidecar(container):
+        if container.is_sidecar:
             check = facts.checks.get(last.id)
             if last.state is not runtime.State.RUNNING or check is None or not check.started:
                 return False
@@ -227,7 +221,7 @@ def _end(facts: Facts, plan: Plan) -> None:
     grace = facts.pod.spec.terminationGracePeriodSeconds
     deadline = facts.stop.deadline if facts.stop is not None else facts.now + grace
     reason = (facts.stop.reason if facts.stop is not None else "") or "Killing"
-    sidecars = [container.name for container in spec.initContainers if is_sidecar(container)]
+    sidecars = [container.name for container in spec.initContainers if container.is_sidecar]
     alive = [one for one in facts.containers if one.state in (runtime.State.RUNNING, runtime.State.UNKNOWN)]
     first = [one for one in alive if one.name not in sidecars]
     if not first and alive:
@@ -270,7 +264,7 @@ def _start_containers(facts: Facts, plan: Plan, sandbox: runtime.SandboxStatus) 
         # The facts of this round said "not initialized"; the next one will see the mains.
     else:
         for container in spec.initContainers:
-            if is_sidecar(container):
+            if container.is_sidecar:
                 _run(facts, plan, container, sandbox, policy="Always")
     for container in spec.containers:
         _run(facts, plan, container, sandbox, policy=spec.restartPolicy)
@@ -278,7 +272,7 @@ def _start_containers(facts: Facts, plan: Plan, sandbox: runtime.SandboxStatus) 
 
 def _run_init(facts: Facts, plan: Plan, container: pods.Container, sandbox: runtime.SandboxStatus) -> bool:
     """Move one init container on; returns whether the next may begin."""
-    if is_sidecar(container):
+    if container.is_sidecar:
         _run(facts, plan, container, sandbox, policy="Always")
         last = _here(facts, container.name, sandbox)
         check = facts.checks.get(last.id) if last is not None else None
@@ -312,8 +306,7 @@ def _run(
     elif last.state is runtime.State.CREATED:
         # Half-made by an agent that was killed: its name must be free before it can be made again.
         plan.actions.append(RemoveContainer(id=last.id))
-        before = last.annotations.get(marks.FAILURES, "0")
-        _start(facts, plan, name, attempt=last.attempt, failures=int(before) if before.isdecimal() else 0)
+        _start(facts, plan, name, attempt=last.attempt, failures=marks.failures_before(last))
     elif last.state is runtime.State.EXITED:
         if _replaced(last, container):
             _start(facts, plan, name, attempt=last.attempt + 1, failures=0)
@@ -378,7 +371,7 @@ def _stop(facts: Facts, plan: Plan, one: runtime.ContainerStatus, deadline: floa
 
 def _here(facts: Facts, name: str, sandbox: runtime.SandboxStatus) -> runtime.ContainerStatus | None:
     own = [one for one in facts.containers if one.name == name and one.sandbox_id == sandbox.id]
-    return max(own, key=lambda one: (one.attempt, one.created_at), default=None)
+    return max(own, key=runtime.by_age, default=None)
 
 
 def _replaced(last: runtime.ContainerStatus, container: pods.Container) -> bool:
@@ -389,10 +382,8 @@ def _replaced(last: runtime.ContainerStatus, container: pods.Container) -> bool:
 
 def _first_attempt(pod: pods.Pod, name: str) -> int:
     """Nought, or one more than was reported: the runtime may have lost its containers, the API has not."""
-    for status in [*pod.status.containerStatuses, *pod.status.initContainerStatuses]:
-        if status.name == name and status.containerID:
-            return status.restartCount + 1
-    return 0
+    status = pod.status.find_container(name)
+    return status.restartCount + 1 if status is not None and status.containerID else 0
 
 
 def _tidy(facts: Facts, plan: Plan, sandbox: runtime.SandboxStatus) -> None:
@@ -401,9 +392,7 @@ def _tidy(facts: Facts, plan: Plan, sandbox: runtime.SandboxStatus) -> None:
         return
     kept: set[str] = set()
     for name in {one.name for one in facts.containers}:
-        own = sorted(
-            (one for one in facts.containers if one.name == name), key=lambda one: (one.attempt, one.created_at)
-        )
+        own = sorted((one for one in facts.containers if one.name == name), key=runtime.by_age)
         ended = [one for one in own if one.state is runtime.State.EXITED]
         if own[-1].state is not runtime.State.EXITED:
             kept.update(one.id for one in ended[-1:] if one.sandbox_id == sandbox.id)

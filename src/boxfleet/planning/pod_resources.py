@@ -26,7 +26,7 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True):
 
 def quality(spec: pods.PodSpec) -> Quality:
     """The Pod's quality of service class (Kubernetes: "Pod Quality of Service Classes")."""
-    containers = [*spec.initContainers, *spec.containers]
+    containers = spec.every_container
     any_set = False
     guaranteed = bool(containers)
     for container in containers:

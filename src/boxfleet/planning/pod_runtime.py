@@ -73,7 +73,7 @@ def sandbox(
         supplemental_groups=_groups(security),
         privileged=any(
             container.securityContext is not None and container.securityContext.privileged
-            for container in [*spec.containers, *spec.initContainers]
+            for container in spec.every_container
         ),
     )
 
@@ -175,7 +175,7 @@ def host_aliases(pod: pods.Pod) -> str:
 
 
 def _ports(spec: pods.PodSpec) -> list[runtime.PortMapping]:
-    sidecars = [one for one in spec.initContainers if one.restartPolicy == "Always"]
+    sidecars = [one for one in spec.initContainers if one.is_sidecar]
     return [
         runtime.PortMapping(
             container_port=port.containerPort,

@@ -42,7 +42,7 @@ def build(facts: pod_actions.Facts, plan: pod_actions.Plan, extras: Extras) -> p
     status.phase = _phase(facts, plan, status)
     if facts.stop is not None and facts.stop.reason:
         status.reason, status.message = facts.stop.reason, facts.stop.message
-    elif old.phase in pod_actions.TERMINAL:
+    elif old.has_ended:
         status.reason, status.message = old.reason, old.message
     status.conditions = _conditions(facts, plan, status, sandbox, now)
     return status
@@ -55,9 +55,9 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _phase(facts: pod_actions.Facts, plan: pod_actions.Plan, status: pods.PodStatus) -> str:
-    running = any(one.state.running is not None for one in [*status.containerStatuses, *status.initContainerStatuses])
+    running = any(one.state.running is not None for one in status.every_container)
     old = facts.pod.status.phase
-    if old in pod_actions.TERMINAL:
+    if facts.pod.status.has_ended:
         return old
     if plan.outcome:
         return plan.outcome if not running else (old or "Running")
@@ -75,7 +75,7 @@ def _phase(facts: pod_actions.Facts, plan: pod_actions.Plan, status: pods.PodSta
 
 def _init_status(context: _Context, container: pods.Container) -> pods.ContainerStatus:
     status = _status(context, container)
-    if not pod_actions.is_sidecar(container):
+    if not container.is_sidecar:
         ended = status.state.terminated
         status.ready = ended is not None and ended.exitCode == 0
         status.started = status.state.running is not None
@@ -85,10 +85,10 @@ def _init_status(context: _Context, container: pods.Container) -> pods.Container
 def _status(context: _Context, container: pods.Container) -> pods.ContainerStatus:
     facts, plan = context.facts, context.plan
     name = container.name
-    old = _reported(facts.pod, name)
+    old = facts.pod.status.find_container(name)
     own = sorted(
         (one for one in facts.containers if one.name == name and one.state is not runtime.State.CREATED),
-        key=lambda one: (one.attempt, one.created_at),
+        key=runtime.by_age,
     )
     status = pods.ContainerStatus(name=name, image=container.image, started=False)
     hold = plan.waiting.get(name) or facts.holds.get(name)
@@ -169,7 +169,7 @@ def _conditions(
         *(
             one
             for one, spec in zip(status.initContainerStatuses, facts.pod.spec.initContainers, strict=True)
-            if pod_actions.is_sidecar(spec)
+            if spec.is_sidecar
         ),
     ]
     unready = [one.name for one in counted if not one.ready]
@@ -217,11 +217,6 @@ def _conditions(
 def foreign(conditions: Iterable[meta.Condition]) -> list[meta.Condition]:
     """The conditions that others keep on a Pod."""
     return [condition for condition in conditions if condition.type not in OWN_CONDITIONS]
-
-
-def _reported(pod: pods.Pod, name: str) -> pods.ContainerStatus | None:
-    every = [*pod.status.containerStatuses, *pod.status.initContainerStatuses]
-    return next((one for one in every if one.name == name), None)
 
 
 def _moment(nanoseconds: int) -> str | None:

@@ -42,7 +42,7 @@ def references(spec: pods.PodSpec) -> References:
             secrets.add(volume.secret.secretName)
         if volume.persistentVolumeClaim is not None:
             claims.add(volume.persistentVolumeClaim.claimName)
-    for container in [*spec.initContainers, *spec.containers]:
+    for container in spec.every_container:
         for source in container.envFrom:
             if source.configMapRef is not None:
                 config_maps.add(source.configMapRef.name)

@@ -48,7 +48,7 @@ def requests_of(spec: pod.PodSpec) -> Amounts:
     largest: Amounts = {}
     for each in spec.initContainers:
         own = _container(each)
-        if each.restartPolicy == "Always":
+        if each.is_sidecar:
             sidecars = _sum((sidecars, own))
             own = {}
         for resource, amount in _sum((sidecars, own)).items():

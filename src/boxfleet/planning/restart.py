@@ -21,8 +21,7 @@ def wanted(*, policy: str, exit_code: int) -> bool:
 def failures(container: runtime.ContainerStatus) -> int:
     """How often in a row it has ended, this time included."""
     ran = (container.finished_at - container.started_at) / 1e9 if container.started_at else 0.0
-    before = container.annotations.get(marks.FAILURES, "0")
-    return 1 if ran >= RESET_AFTER else (int(before) if before.isdecimal() else 0) + 1
+    return 1 if ran >= RESET_AFTER else marks.failures_before(container) + 1
 
 
 def due(container: runtime.ContainerStatus) -> float:

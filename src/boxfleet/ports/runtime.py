@@ -173,6 +173,11 @@ class ContainerStatus(Container, kw_only=True):
     log_path: str = ""
 
 
+def by_age(one: Sandbox | Container) -> tuple[int, int]:
+    """Sorts an instance's sandboxes, or its containers of one name, from the oldest to the newest."""
+    return (one.attempt, one.created_at)
+
+
 class Stats(msgspec.Struct, kw_only=True):
     """What a container uses: cumulative CPU nanoseconds, bytes of memory and of its writable layer."""
 

@@ -5,8 +5,6 @@ import dataclasses
 from boxfleet.api import labels, meta, node, pod
 from boxfleet.planning import node_health, resources, scheduling
 
-_ENDED = ("Succeeded", "Failed")
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Seat:
@@ -46,7 +44,7 @@ class State:
     def pod_changed(self, key: meta.Key, new: pod.Pod | None) -> bool:
         """Take in a Pod; says whether it set something free."""
         seat = self._seats.get(key)
-        if new is None or new.status.phase in _ENDED:
+        if new is None or new.status.has_ended:
             return self._set(key, None)
         uid, name = new.metadata.uid, new.spec.nodeName
         if name:

@@ -9,14 +9,14 @@ async def sandbox(engine: runtime.Runtime, *, pod: str, uid: str) -> runtime.San
     found = [one for one in await engine.list_sandboxes() if one.uid == uid and one.ready]
     if not found:
         raise channel.Refusal(f'pod "{pod}" does not run on this node now', code=404, reason="NotFound")
-    return max(found, key=lambda one: (one.attempt, one.created_at))
+    return max(found, key=runtime.by_age)
 
 
 async def containers(engine: runtime.Runtime, *, uid: str, name: str) -> list[runtime.Container]:
     """All that the runtime still has of an instance's container, oldest first."""
     sandboxes = {one.id for one in await engine.list_sandboxes() if one.uid == uid}
     found = [one for one in await engine.list_containers() if one.sandbox_id in sandboxes and one.name == name]
-    return sorted(found, key=lambda one: (one.created_at, one.attempt))
+    return sorted(found, key=runtime.by_age)
 
 
 async def running(engine: runtime.Runtime, *, uid: str, name: str) -> runtime.Container:

@@ -55,7 +55,7 @@ class Forward:
         found = await self._find_pod(namespace, call.params["name"])
         name = found.metadata.name
         node = target.node(found)
-        if found.status.phase in ("Succeeded", "Failed"):
+        if found.status.has_ended:
             raise faults.bad_request(f"unable to forward port because pod {name} has ended: {found.status.phase}")
         return node, tunnel.ForwardOrder(namespace=namespace, pod=name, uid=found.metadata.uid, port=0)
 

@@ -56,7 +56,7 @@ class Logs:
         if seconds >= 0:
             since = self._time.now().timestamp() - seconds
         container = target.container(found, call.one("container"))
-        status = target.status_of(found, container)
+        status = found.status.find_container(container)
         return tunnel.LogOrder(
             namespace=call.params["namespace"],
             pod=found.metadata.name,
@@ -99,7 +99,7 @@ def _moment(call: route.Call) -> float:
 
 
 def _waiting(found: pod.Pod, container: str) -> faults.Fault:
-    status = target.status_of(found, container)
+    status = found.status.find_container(container)
     reason = status.state.waiting.reason if status is not None and status.state.waiting is not None else ""
     why = _WAITS.get(reason, reason or "ContainerCreating")
     return faults.bad_request(f'container "{container}" in pod "{found.metadata.name}" is waiting to start: {why}')

@@ -51,15 +51,9 @@ def node(found: pod.Pod) -> str:
     return found.spec.nodeName
 
 
-def status_of(found: pod.Pod, name: str) -> pod.ContainerStatus | None:
-    """What the Pod's status says of a container."""
-    statuses = (*found.status.containerStatuses, *found.status.initContainerStatuses)
-    return next((one for one in statuses if one.name == name), None)
-
-
 def refuse_finished(found: pod.Pod) -> None:
     """Raise Fault 400 for a Pod that has run to its end: nothing can be joined there."""
-    if found.status.phase in ("Succeeded", "Failed"):
+    if found.status.has_ended:
         raise faults.bad_request(
             f"cannot exec into a container in a completed pod; current phase is {found.status.phase}"
         )

@@ -52,7 +52,7 @@ class ClusterStatus:
             resources.add(capacity, resources.amounts(each.status.capacity))
             resources.add(allocatable, resources.amounts(each.status.allocatable))
         for instance in self._pods:
-            if instance.spec.nodeName in names and instance.status.phase not in ("Succeeded", "Failed"):
+            if instance.spec.nodeName in names and not instance.status.has_ended:
                 resources.add(requested, resources.requests_of(instance.spec))
         said = conditions.Conditions(subject.status.conditions, now=clock.stamp(self._clock.now()))
         if ready:
@@ -92,7 +92,7 @@ class ClusterStatus:
 
 def _counts(subject: pod.Pod | None) -> object:
     """What decides whether a Pod's requests count, and where."""
-    return (subject.spec.nodeName, subject.status.phase in ("Succeeded", "Failed")) if subject is not None else None
+    return (subject.spec.nodeName, subject.status.has_ended) if subject is not None else None
 
 
 def _texts(amounts: collections.Counter[str]) -> dict[str, str]:
