@@ -95,10 +95,6 @@ class Pulls:
         self._begin(reference, start, done)
         return pod_actions.Hold(until=float("inf"), reason="ContainerCreating", message=f'Pulling image "{reference}"')
 
-    def is_pulling(self, reference: str) -> bool:
-        """Whether a pull of it is under way."""
-        return reference in self._running
-
     def _begin(self, reference: str, start: str, done: Callable[[], None]) -> None:
         self._fresh.add((reference, start))
         self._waiters.setdefault(reference, []).append(done)

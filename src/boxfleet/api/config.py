@@ -97,7 +97,6 @@ class ConfigMap(meta.Object, kw_only=True):
 
     data: dict[str, str] = {}
     binaryData: dict[str, str] = {}
-    immutable: bool | None = None
 
 
 class Secret(meta.Object, kw_only=True):
@@ -120,9 +119,7 @@ class Secret(meta.Object, kw_only=True):
     )
 
     data: dict[str, str] = {}
-    stringData: dict[str, str] = {}
     type: str = ""
-    immutable: bool | None = None
 
     def __repr__(self) -> str:
         """Name the Secret, never its values: reprs end up in logs."""

@@ -127,4 +127,3 @@ class Event(meta.Object, kw_only=True):
     lastTimestamp: str | None = None
     source: EventSource = msgspec.field(default_factory=EventSource)
     reportingComponent: str = ""
-    reportingInstance: str = ""

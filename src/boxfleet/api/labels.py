@@ -16,7 +16,7 @@ CLUSTER = "boxfleet.dev/cluster"
 
 # On a Pod: its address, claimed before the Pod is made.
 ADDRESS = "boxfleet.dev/address"
-# On a Pod whose spec or object came from outside a Unit and that wants no address.
+# On a claim: the node that keeps its data.
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -24,7 +24,6 @@ ARCH = "kubernetes.io/arch"
 OS = "kubernetes.io/os"
 
 # Namespaces and objects wait for these before they go.
-ADDRESS_FINALIZER = "boxfleet.dev/address"
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 

@@ -8,13 +8,11 @@ from boxfleet.api import cells, fields, kind, meta
 
 
 class LeaseSpec(meta.Model):
-    """Who holds it, since when and for how long."""
+    """Who holds it, and for how long."""
 
     holderIdentity: str = ""
     leaseDurationSeconds: int | None = None
-    acquireTime: str | None = None
     renewTime: str | None = None
-    leaseTransitions: int | None = None
 
 
 def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:

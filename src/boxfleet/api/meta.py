@@ -56,21 +56,6 @@ class Condition(Model, omit_defaults=False):
     lastTransitionTime: Annotated[str, msgspec.Meta(description="When the status changed last.")] = ""
 
 
-class LabelSelectorRequirement(Model):
-    """One expression of a label selector."""
-
-    key: str
-    operator: str
-    values: list[str] = []
-
-
-class LabelSelector(Model):
-    """Labels that must match; an empty one matches everything."""
-
-    matchLabels: dict[str, str] = {}
-    matchExpressions: list[LabelSelectorRequirement] = []
-
-
 class Object(Model):
     """Base of all kinds. Subclasses set `KIND` and the fields `spec`, `status`, `data`..."""
 

@@ -22,8 +22,6 @@ class NodeSpec(meta.Model):
 
     unschedulable: bool = False
     taints: list[Taint] = []
-    podCIDR: str = ""
-    providerID: str = ""
 
 
 class NodeAddress(meta.Model):

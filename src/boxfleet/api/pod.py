@@ -292,7 +292,6 @@ class Toleration(meta.Model):
     operator: str = ""
     value: str = ""
     effect: str = ""
-    tolerationSeconds: int | None = None
 
 
 class NodeSelectorRequirement(meta.Model):
@@ -388,7 +387,6 @@ class PodSpec(meta.Model):
     affinity: Affinity | None = None
     tolerations: list[Toleration] = []
     hostname: str = ""
-    subdomain: str = ""
     hostNetwork: bool = False
     hostPID: bool = False
     hostIPC: bool = False

@@ -106,7 +106,6 @@ class Pong(msgspec.Struct, tag="pong", tag_field="type"):
 
 
 ToAgent = Open | Cancel | Pong
-ToServer = Ping
 
 
 def connect_path(node: str) -> str:

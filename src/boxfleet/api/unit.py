@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from boxfleet.api import cells, kind, meta, pod, unit_rules, volume_claim
+from boxfleet.api import cells, kind, meta, pod, unit_rules
 
 
 class DependsOnCondition(enum.StrEnum):
@@ -82,10 +82,6 @@ class UnitTemplate(meta.Model):
     def pod_template(self) -> pod.PodTemplateSpec:
         """The part of the template that our own code reads."""
         return msgspec.convert(self.template, pod.PodTemplateSpec)
-
-    def claim_templates(self) -> list[volume_claim.PersistentVolumeClaim]:
-        """The part of the claim templates that our own code reads."""
-        return msgspec.convert(self.volumeClaimTemplates, list[volume_claim.PersistentVolumeClaim])
 
 
 class UnitSpec(UnitTemplate):

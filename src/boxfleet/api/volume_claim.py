@@ -14,8 +14,6 @@ class ClaimSpec(meta.Model):
 
     accessModes: list[str] = []
     resources: pod.ResourceRequirements = msgspec.field(default_factory=pod.ResourceRequirements)
-    storageClassName: str | None = None
-    volumeName: str = ""
 
 
 class ClaimStatus(meta.Model):

@@ -30,11 +30,8 @@ MAX_CONTROL: Final = 64 * 1024
 MAX_HEADERS: Final = 256 * 1024
 
 # RST_STREAM status codes.
-PROTOCOL_ERROR: Final = 1
-INVALID_STREAM: Final = 2
 REFUSED_STREAM: Final = 3
 CANCEL: Final = 5
-INTERNAL_ERROR: Final = 6
 
 
 _DICTIONARY_WORDS: Final = (

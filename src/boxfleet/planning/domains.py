@@ -16,9 +16,9 @@ def of_unit(subject: unit.Unit, *, suffix: str = SUFFIX) -> str:
     return ".".join(part for part in parts if part)
 
 
-def of_instance(subject: unit.Unit, *, instance: str, suffix: str = SUFFIX) -> str:
+def of_instance(instance: str, *, unit_domain: str) -> str:
     """The instance's name in front of its Unit's."""
-    return f"{instance}.{of_unit(subject, suffix=suffix)}"
+    return f"{instance}.{unit_domain}"
 
 
 def of_pod(*, namespace: str, name: str, suffix: str = SUFFIX) -> str:

@@ -61,7 +61,7 @@ class _Member(dict[str, Any]):
 
     def __init__(self, peer: Peer, ordinal: int) -> None:
         name = f"{peer.object_name}-{ordinal}"
-        super().__init__(name=name, ordinal=ordinal, domain=f"{name}.{peer.domain}")
+        super().__init__(name=name, ordinal=ordinal, domain=domains.of_instance(name, unit_domain=peer.domain))
         self._host_network = peer.host_network
         if (address := peer.addresses.get(name)) is not None:
             self["address"] = address

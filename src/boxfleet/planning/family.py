@@ -7,7 +7,7 @@ import msgspec
 
 from boxfleet.api import box, labels, meta, pod, unit
 from boxfleet.kit import clock
-from boxfleet.planning import health, instances
+from boxfleet.planning import domains, health, instances
 
 
 class Member(msgspec.Struct, kw_only=True):
@@ -97,7 +97,7 @@ def _member(subject: pod.Pod, unit_domain: str, now: datetime.datetime) -> Membe
         status=status_word(subject),
         node=subject.spec.nodeName,
         address=subject.status.podIP or subject.metadata.annotations.get(labels.ADDRESS, ""),
-        domain=f"{subject.metadata.name}.{unit_domain}" if unit_domain else "",
+        domain=domains.of_instance(subject.metadata.name, unit_domain=unit_domain) if unit_domain else "",
         restarts=sum(each.restartCount for each in subject.status.containerStatuses),
         age=max(age, 0.0),
     )

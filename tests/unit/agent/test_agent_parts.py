@@ -148,7 +148,7 @@ async def test_an_own_image_that_is_not_there_is_never_asked_for_elsewhere() -> 
     assert isinstance(held, pod_actions.Hold)
     assert held.reason == "ErrImageNeverPull"
     assert "own/x:1" in held.message
-    assert not given.is_pulling("own/x:1")
+    assert "own/x:1" not in images.images
 
 
 @pytest.mark.anyio

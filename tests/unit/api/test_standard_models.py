@@ -63,12 +63,8 @@ def test_every_field_is_in_the_standard(type_: Any) -> None:
     assert list(differences(type_, model_of(type_.KIND.model), type_.__name__)) == []
 
 
-@pytest.mark.parametrize(
-    ("own", "model"),
-    [(pod.PodTemplateSpec, "core_v1.PodTemplateSpec"), (meta.LabelSelector, "meta_v1.LabelSelector")],
-)
-def test_parts_are_in_the_standard(own: Any, model: str) -> None:
-    assert list(differences(own, model_of(model), own.__name__)) == []
+def test_the_pod_template_is_in_the_standard() -> None:
+    assert list(differences(pod.PodTemplateSpec, model_of("core_v1.PodTemplateSpec"), "PodTemplateSpec")) == []
 
 
 def test_differences_are_seen() -> None:

@@ -158,12 +158,6 @@ def test_findings_are_fresh_lists() -> None:
     assert not SCHEMAS.check(pod.Pod.KIND, a_pod()).errors
 
 
-def test_a_standard_model_that_is_no_kind() -> None:
-    checked = SCHEMAS.check_model("autoscaling_v1.Scale", {"spec": {"replicas": "3"}, "bogus": 1})
-    assert [error.field for error in checked.errors] == ["spec.replicas"]
-    assert checked.unknown == ["bogus"]
-
-
 def test_unknown_models_are_named() -> None:
     with pytest.raises(models.ModelError, match=r"core_v1\.Nonsense"):
         models.Library().record("core_v1.Nonsense", describe=False)

@@ -5,8 +5,7 @@ import os
 import pathlib
 import re
 
-MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-MS_BIND, MS_PRIVATE = 4096, 1 << 18
+MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
 MNT_DETACH = 2
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 

@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Any
 
-# Patch strategies of lists, in the words of Kubernetes' `x-kubernetes-patch-strategy`.
+# The patch strategy of lists that are merged item by item, in the words of Kubernetes' `x-kubernetes-patch-strategy`.
 MERGE = "merge"
-MERGE_RETAIN = "merge,retainKeys"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

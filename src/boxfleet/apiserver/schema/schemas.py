@@ -63,10 +63,6 @@ class Schemas:
         """Hold an object against the schema of its kind."""
         return _checked(self._check_of(self.root(kind))(obj))
 
-    def check_model(self, model: str, obj: dict[str, Any]) -> Checked:
-        """Hold an object against a standard model that is no served kind: ``autoscaling_v1.Scale``."""
-        return _checked(self._check_of(models.component(model))(obj))
-
     def prune(self, kind: kind.Kind, obj: dict[str, Any]) -> None:
         """Take unknown fields and nulls out, in place; a null in a map of strings becomes an empty string.
 

@@ -17,7 +17,7 @@ def of_unit(subject: unit.Unit, *, suffix: str) -> list[ledger.Claim]:
                 namespace=subject.metadata.namespace,
                 instance=(name := manifest.instance_name(subject, ordinal)),
                 unit=subject.metadata.name,
-                domain=f"{name}.{unit_domain}",
+                domain=domains.of_instance(name, unit_domain=unit_domain),
                 unitDomain=unit_domain,
             )
         )

@@ -44,11 +44,6 @@ class Graph:
         known = self._caches.get((item.group, item.kind))
         return known.get(item.key) if known is not None else None
 
-    def has_uid(self, item: Item, uid: str) -> bool:
-        """Whether the cache has that very object."""
-        found = self.find(item)
-        return found is not None and found.metadata.uid == uid
-
     def dependents(self, uid: str) -> list[Item]:
         """Objects that name this uid as an owner."""
         return list(self._dependents.get(uid, ()))
