@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -9,7 +10,7 @@ import signal
 
 import pytest
 
-from boxfleet.drivers.containerd import daemon, purge
+from boxfleet.drivers.containerd import daemon, orphans, purge, traces
 from boxfleet.ports import runtime
 from boxfleet.testing import host as test_host
 from boxfleet.testing import tools
@@ -223,6 +224,45 @@ async def test_a_restarted_machine_starts_afresh(
         async with bed.sandbox(bed.config("reboot", attempt=1)) as again:
             assert (await bed.engine.sandbox_status(again)).ip == address
             await bed.started(again, bed.container(suite.FOREVER, attempt=1), config)
+
+
+class Forgetful:
+    """An engine whose books are empty."""
+
+    async def list_sandboxes(self) -> list[runtime.Sandbox]:
+        return []
+
+    async def list_containers(self) -> list[runtime.Container]:
+        return []
+
+
+@pytest.mark.anyio
+async def test_what_a_new_containerd_does_not_know_is_ended(
+    bed: suite.Bed, host: test_host.Host, drivers: test_host.Drivers
+) -> None:
+    config, settings = bed.config("orphan"), host.containerd_settings
+    async with bed.sandbox(config) as sandbox_id:
+        await bed.started(sandbox_id, bed.container(suite.FOREVER), config)
+        orphans.note(settings)
+        # The one that knows its sandboxes leaves them alone, and the note is done with.
+        assert await orphans.end(settings, bed.engine) == []
+        assert (await bed.engine.sandbox_status(sandbox_id)).ready
+        assert await orphans.end(settings, Forgetful()) == []
+        await drivers.containerd.stop()
+        orphans.note(settings)
+        later = bed.config("later")
+        await drivers.containerd.start()
+        async with bed.sandbox(later) as younger_id:
+            orphans.note(settings)
+            noted = [one for one in json.loads(settings.noted_file.read_text()) if one != younger_id]
+            settings.noted_file.write_text(json.dumps(noted))
+            assert sandbox_id in await orphans.end(settings, Forgetful())
+            assert [words for _, words in traces.shims(settings.socket) if sandbox_id in words] == []
+            assert [path for one in traces.cgroups(host.cgroup) for path in one.glob(f"**/*{sandbox_id}*")] == []
+            assert [one for one in traces.mounts_below(settings.state) if "task" in one and sandbox_id in one] == []
+            # What is younger than the note is not touched.
+            assert (await bed.engine.sandbox_status(younger_id)).ready
+        assert not settings.noted_file.exists()
 
 
 def _processes(words: str) -> list[str]:

@@ -46,6 +46,11 @@ class Settings:
     sandbox_image: str = SANDBOX_IMAGE
     network: pathlib.Path | None = None
 
+    @property
+    def noted_file(self) -> pathlib.Path:
+        """What ran when the last containerd was started; see `orphans`."""
+        return self.pid_file.with_suffix(".noted")
+
     @classmethod
     def below(
         cls,

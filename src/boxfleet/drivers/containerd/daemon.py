@@ -9,7 +9,7 @@ import functools
 import time
 from collections.abc import Callable
 
-from boxfleet.drivers.containerd import config, connection, images, pause, purge, runtime
+from boxfleet.drivers.containerd import config, connection, images, orphans, pause, purge, runtime
 from boxfleet.kit import backoff, daemon
 from boxfleet.ports import runtime as port
 
@@ -82,7 +82,7 @@ class Daemon:
                 await asyncio.sleep(_RESTART.delay(failures=failures - 1))
             try:
                 await self._up()
-            except port.Unavailable as error:
+            except port.RuntimeFault as error:
                 self._told(str(error))
 
     async def stop(self) -> None:
@@ -118,6 +118,7 @@ class Daemon:
         pid = self.pid
         if pid is None:
             self._rotate_log()
+            await asyncio.to_thread(orphans.note, self.settings)
             try:
                 pid = await daemon.start(
                     ["containerd", "--config", str(file)],
@@ -136,6 +137,9 @@ class Daemon:
                     f"cannot start containerd: no answer after {_START:g} s, see {self.settings.log_file}"
                 )
             await asyncio.sleep(0.02)
+        lost = await orphans.end(self.settings, self.runtime)
+        if lost:
+            self._told(f"ended what the last containerd left half made: {', '.join(lost)}")
 
     async def _answers(self) -> bool:
         try:

@@ -1,0 +1,78 @@
+"""Shims that a new containerd does not know, though they ran under the one before it.
+
+A containerd that is killed while it starts a task leaves a shim with nothing in it, or with a process that is in no
+books. The next containerd drops its folder and goes on, and nobody would ever end it. So: note the ids of all that
+there is while no containerd runs, start one, and end what it does not list. What is made after the note is never
+touched, and the note is on disk, so that the work is done also when its doer is killed.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from boxfleet.drivers.containerd import config, traces
+from boxfleet.kit import durable
+from boxfleet.ports import runtime
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def note(settings: config.Settings) -> None:
+    """Write down what there is. Only while containerd does not run."""
+    ids = set(_shims(settings))
+    for parent in traces.cgroups(settings.cgroup_parent):
+        ids |= {found[0] for path in parent.glob("**/*/") if (found := _ID.search(path.name))}
+    durable.write(settings.noted_file, json.dumps(sorted(ids)).encode())
+
+
+async def end(settings: config.Settings, engine: runtime.Runtime) -> list[str]:
+    """End what was noted and the running containerd does not know; its ids. Raises RuntimeFault."""
+    file = settings.noted_file
+    if not file.exists():
+        return []
+    noted = set(json.loads(file.read_text()))
+    # What is listed second may not be younger than what is listed first.
+    known = {one.id for one in await engine.list_containers()} | {one.id for one in await engine.list_sandboxes()}
+    lost = sorted(noted - known)
+    if lost:
+        await asyncio.to_thread(_end, settings, lost)
+    file.unlink()
+    return lost
+
+
+def _shims(settings: config.Settings) -> dict[str, int]:
+    """Shims of this containerd: the id that each was started for, and its process."""
+    found = {}
+    for pid, words in traces.shims(settings.socket):
+        if "-id" in words[:-1]:
+            found[words[words.index("-id") + 1]] = pid
+    return found
+
+
+def _end(settings: config.Settings, ids: list[str]) -> None:
+    shims = _shims(settings)
+    groups = [
+        path
+        for parent in traces.cgroups(settings.cgroup_parent)
+        for path in parent.glob("**/*/")
+        if (found := _ID.search(path.name)) and found[0] in ids
+    ]
+    for engine_id in ids:
+        if engine_id in shims:
+            sockets = traces.sockets(shims[engine_id])
+            traces.kill(shims[engine_id])
+            for socket in sockets:
+                socket.unlink(missing_ok=True)
+    traces.empty(groups)
+    for mount in traces.mounts_below(settings.state):
+        if any(engine_id in mount for engine_id in ids):
+            subprocess.run(["umount", "--lazy", mount], stderr=subprocess.DEVNULL, check=False)
+    for group in sorted(groups, reverse=True):
+        traces.remove_cgroup(group)
+    for engine_id in ids:
+        for bundle in settings.state.glob(f"io.containerd.runtime.v2.task/*/{engine_id}"):
+            if not os.path.ismount(bundle / "rootfs"):
+                shutil.rmtree(bundle, ignore_errors=True)
