@@ -32,6 +32,7 @@ class Upkeep:
         domain: str,
         memory: pathlib.Path,
     ) -> None:
+        self._api = api
         self._host = host
         self._server = server
         self._clock = clock
@@ -62,8 +63,22 @@ class Upkeep:
 
     def pool_of(self, ip: str) -> str:
         """The name of the pool that an address belongs to; empty when none does."""
-        wanted = ipaddress.ip_address(ip)
+        try:
+            wanted = ipaddress.ip_address(ip)
+        except ValueError:
+            return ""
         return next((pool.name for pool in self._prepared if wanted in ipaddress.ip_network(pool.cidr)), "")
+
+    async def is_given(self, ip: str, *, namespace: str, instance: str) -> bool:
+        """Whether the ledger gives that very instance the address; raises ApiError while that cannot be known.
+
+        A Pod only says what address it wants: whoever writes a Pod can write another's address into it.
+        """
+        held = self.addresses.find(ip)
+        if held is None or not _is_for(held, namespace, instance):
+            # The list may lag behind the Pod.
+            held = await self._api.find(address.Address, ip)
+        return held is not None and _is_for(held, namespace, instance)
 
     async def run(self) -> None:
         """Keep up until cancelled."""
@@ -111,6 +126,10 @@ class Upkeep:
             if records != self._published:
                 await self._server.publish(records)
                 self._published = records
+
+
+def _is_for(held: address.Address, namespace: str, instance: str) -> bool:
+    return (held.spec.namespace, held.spec.instance) == (namespace, instance)
 
 
 def as_network(pool: address_pool.AddressPool) -> network.PoolNetwork:

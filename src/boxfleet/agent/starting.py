@@ -6,6 +6,7 @@ from collections.abc import Callable
 from boxfleet.agent import host_ports, parts, pulls, wanted
 from boxfleet.api import labels
 from boxfleet.api import pod as pods
+from boxfleet.client import errors
 from boxfleet.planning import environment, pod_actions, pod_resources, pod_runtime, pod_volumes
 from boxfleet.ports import network, runtime
 
@@ -62,7 +63,7 @@ class Starter:
             hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=taken)
             raise CannotStart(hold, event="FailedCreatePodSandBox")
         if not pod.spec.hostNetwork:
-            await self._assign(pod)
+            await self._assign(record)
         try:
             async with given.starts:
                 sandbox_id = await given.engine.run_sandbox(config)
@@ -178,9 +179,9 @@ class Starter:
             ),
         )
 
-    async def _assign(self, pod: pods.Pod) -> None:
+    async def _assign(self, record: wanted.Record) -> None:
         """Let the sandbox get the Pod's own address."""
-        given = self._parts
+        given, pod = self._parts, record.pod
         ip = pod.metadata.annotations.get(labels.ADDRESS, "")
         if not ip:
             hold = pod_actions.Hold(
@@ -197,6 +198,7 @@ class Starter:
             message = f"address {ip} belongs to no AddressPool that this host knows"
             hold = pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating", message=message)
             raise CannotStart(hold, event="FailedCreatePodSandBox")
+        await self._confirm(record, ip)
         try:
             await given.host_network.assign(
                 namespace=pod.metadata.namespace, name=pod.metadata.name, address=ip, pool=pool
@@ -204,6 +206,30 @@ class Starter:
         except network.NetworkFault as error:
             hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=str(error))
             raise CannotStart(hold, event="FailedCreatePodSandBox") from None
+
+    async def _confirm(self, record: wanted.Record, ip: str) -> None:
+        """Raise CannotStart unless the ledger gives the Pod the address that it says it has."""
+        given, info = self._parts, record.pod.metadata
+        try:
+            known = await given.network.is_given(ip, namespace=info.namespace, instance=info.name)
+        except errors.ApiError as error:
+            if record.address == ip:
+                # What was so goes on while the server is away.
+                return
+            message = f"cannot ask whether address {ip} is this pod's: {error.message}"
+            raise CannotStart(
+                pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating", message=message)
+            ) from None
+        if not known:
+            message = (
+                f"address {ip} is not this pod's: no Address object gives it to {info.namespace}/{info.name}; "
+                f"create the pod without the annotation {labels.ADDRESS}, and it gets an address of its own"
+            )
+            hold = pod_actions.Hold(until=self._later(2.0), reason="ContainerCreating", message=message)
+            raise CannotStart(hold, event="AddressRefused")
+        if record.address != ip:
+            record.address = ip
+            await asyncio.to_thread(given.wanted.save, record)
 
     def _later(self, seconds: float) -> float:
         return self._parts.clock.now().timestamp() + seconds

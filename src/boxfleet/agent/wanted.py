@@ -16,6 +16,8 @@ class Record(msgspec.Struct, kw_only=True):
     """One bound Pod and all that it refers to."""
 
     pod: pods.Pod
+    # What the ledger was seen to give it: good for as long as the server cannot be asked.
+    address: str = ""
     config_maps: dict[str, config.ConfigMap] = {}
     secrets: dict[str, config.Secret] = {}
     claims: dict[str, volume_claim.PersistentVolumeClaim] = {}
@@ -77,4 +79,4 @@ def _essence(record: Record) -> bytes:
         for name, item in sorted(table.items())
     ]
     ended = pod.status.phase if pod.status.has_ended else ""
-    return msgspec.json.encode((identity, meta.deletionGracePeriodSeconds, pod.spec, ended, objects))
+    return msgspec.json.encode((identity, meta.deletionGracePeriodSeconds, pod.spec, ended, objects, record.address))

@@ -14,8 +14,10 @@ from tests.integration.agent import image
 from boxfleet.agent import agent as agents
 from boxfleet.agent import settings
 from boxfleet.agent.node import cgroups
+from boxfleet.api import address as addresses
 from boxfleet.api import address_pool, meta, namespace
 from boxfleet.api import pod as pods
+from boxfleet.client import errors
 from boxfleet.drivers.cni import network as cni
 from boxfleet.drivers.containerd import config, daemon
 from boxfleet.drivers.dnsmasq import server as dnsmasq
@@ -107,7 +109,11 @@ class Bed:
 
     async def pod(self, spec: dict[str, Any], *, name: str = "one", bound: bool = True, ip: str = "") -> pods.Pod:
         """Create a Pod that is bound to the node and has an address."""
-        number = next(_numbers)
+        address = ip or f"{PREFIX}.{next(_numbers)}"
+        # As the ledger would: nobody's address is taken on his own word.
+        held = addresses.AddressSpec(pool="default", namespace="default", instance=name)
+        with contextlib.suppress(errors.AlreadyExists):
+            await self.api.admin.create(addresses.Address(metadata=meta.ObjectMeta(name=address), spec=held))
         spec = {"terminationGracePeriodSeconds": 5, "nodeName": server.NODE if bound else "", **spec}
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             container.setdefault("image", image.NAME)
@@ -115,7 +121,7 @@ class Bed:
             "metadata": {
                 "name": name,
                 "namespace": "default",
-                "annotations": {"boxfleet.dev/address": ip or f"{PREFIX}.{number}"},
+                "annotations": {"boxfleet.dev/address": address},
             },
             "spec": spec,
         }

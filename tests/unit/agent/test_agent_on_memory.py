@@ -13,7 +13,7 @@ import pytest
 
 from boxfleet.agent import agent as agents
 from boxfleet.agent import settings
-from boxfleet.api import address_pool, config, meta, namespace
+from boxfleet.api import address, address_pool, config, event, meta, namespace
 from boxfleet.api import pod as pods
 from boxfleet.client import client, errors, transport
 from boxfleet.kit import clock
@@ -80,6 +80,11 @@ class Cuttable:
         await self._via.close()
 
 
+def given(ip: str, instance: str) -> address.Address:
+    spec = address.AddressSpec(pool="default", namespace="default", instance=instance)
+    return address.Address(metadata=meta.ObjectMeta(name=ip), spec=spec)
+
+
 @dataclasses.dataclass(kw_only=True)
 class Bed:
     api: server.Api
@@ -116,6 +121,8 @@ class Bed:
             },
             "spec": {"nodeName": server.NODE, "containers": [{"name": "main", "image": IMAGE}], **spec},
         }  # fmt: skip
+        with contextlib.suppress(errors.AlreadyExists):
+            await self.api.admin.create(given(f"10.88.0.{number}", name))
         await self.api.admin.create_raw(pods.Pod, body)
 
     async def ready(self, name: str) -> bool:
@@ -178,6 +185,35 @@ async def test_without_a_server_the_agent_goes_on_from_disk(bed: Bed) -> None:
         return pod.status.containerStatuses[0].restartCount == 1 and await bed.ready("one")
 
     await until(reported)
+
+
+async def test_without_a_server_a_sandbox_comes_back_with_its_address(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    bed.via.cut = True
+    await bed.kill()
+    bed.engine.sandboxes.clear()
+    bed.engine.containers.clear()
+    bed.start()
+    await until(lambda: [one.state for one in bed.engine.containers.values()] == [runtime.State.RUNNING])
+    assert bed.network.assigned == {("default", "one"): "10.88.0.5"}
+
+
+async def test_nobody_gets_an_address_by_writing_it_into_a_pod(bed: Bed) -> None:
+    await bed.pod("victim", 5)
+    await until(lambda: bed.ready("victim"))
+    await bed.pod("thief", 5)
+    await bed.api.admin.create(given("10.88.0.7", "another"))
+    await bed.pod("squatter", 7)
+
+    async def refused() -> bool:
+        found = (await bed.api.admin.list(event.Event)).items
+        told = {one.involvedObject.name: one.message for one in found if one.reason == "AddressRefused"}
+        return all("is not this pod's" in told.get(name, "") for name in ("thief", "squatter"))
+
+    await until(refused)
+    assert [one.name for one in bed.engine.sandboxes.values()] == ["victim"]
+    assert bed.network.assigned == {("default", "victim"): "10.88.0.5"}
 
 
 async def test_a_sandbox_that_nobody_wants_is_removed(bed: Bed) -> None:
