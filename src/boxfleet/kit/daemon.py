@@ -61,9 +61,9 @@ async def start(
     for _ in range(500):
         written = pid_file.exists()
         pid = find(pid_file)
-        if pid is not None:
+        if pid is not None and _is_itself(pid):
             return pid
-        if written:
+        if written and pid is None:
             break
         await asyncio.sleep(0.01)
     raise DaemonError(f"cannot start {arguments[0]}: it ended at once, see {log_file}")
@@ -132,6 +132,14 @@ async def stop(pid_file: pathlib.Path, *, grace: float) -> None:
         except TimeoutError:
             await kill(pid_file)
     pid_file.unlink(missing_ok=True)
+
+
+def _is_itself(pid: int) -> bool:
+    """Whether the program runs, and no longer the launcher that becomes it: only then is it known that it can."""
+    try:
+        return _LAUNCHER.encode() not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _start_time(pid: int) -> str | None:

@@ -15,6 +15,12 @@ def place(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     return tmp_path / "run" / "pid", tmp_path / "logs" / "log"
 
 
+async def written(log_file: pathlib.Path, text: str) -> None:
+    async with asyncio.timeout(10):
+        while log_file.read_text() != text:
+            await asyncio.sleep(0.005)
+
+
 @pytest.mark.anyio
 async def test_a_program_is_started_found_and_stopped(place: tuple[pathlib.Path, pathlib.Path]) -> None:
     pid_file, log_file = place
@@ -26,11 +32,11 @@ async def test_a_program_is_started_found_and_stopped(place: tuple[pathlib.Path,
         assert os.getsid(pid) != os.getsid(0)
         with pytest.raises(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
+        await written(log_file, "here\n")
     finally:
         await daemon.stop(pid_file, grace=5)
     assert daemon.find(pid_file) is None
     assert not pid_file.exists()
-    assert log_file.read_text() == "here\n"
     await daemon.stop(pid_file, grace=5)
 
 
@@ -39,9 +45,7 @@ async def test_who_does_not_listen_is_killed(place: tuple[pathlib.Path, pathlib.
     pid_file, log_file = place
     script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
     pid = await daemon.start(["sh", "-c", script], pid_file=pid_file, log_file=log_file)
-    async with asyncio.timeout(10):
-        while not log_file.read_text():
-            await asyncio.sleep(0.005)
+    await written(log_file, "ready\n")
     await daemon.stop(pid_file, grace=0.05)
     assert not pathlib.Path(f"/proc/{pid}").exists() or daemon.find(pid_file) is None
 
