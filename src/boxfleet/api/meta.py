@@ -3,6 +3,7 @@
 Fields carry their Kubernetes JSON names, also in Python, so that one word serves on every floor.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -82,6 +83,7 @@ class Key(msgspec.Struct, frozen=True, order=True):
 
 
 T = TypeVar("T", bound=Object)
+C = TypeVar("C", bound=Condition)
 
 
 def to_dict(value: msgspec.Struct) -> dict[str, Any]:
@@ -114,12 +116,18 @@ def controller_of(obj: Object) -> OwnerReference | None:
     return next((ref for ref in obj.metadata.ownerReferences if ref.controller), None)
 
 
-def find_condition(conditions: list[Condition], type: str) -> Condition | None:
+def controller_uid(obj: Object) -> str:
+    """The uid of the controller; empty when there is none."""
+    controller = controller_of(obj)
+    return controller.uid if controller is not None else ""
+
+
+def find_condition(conditions: Iterable[C], type: str) -> C | None:
     """The condition of that type, if there is one."""
     return next((condition for condition in conditions if condition.type == type), None)
 
 
-def is_true(conditions: list[Condition], type: str) -> bool:
+def is_true(conditions: Iterable[Condition], type: str) -> bool:
     """Whether the condition of that type is there and True."""
     condition = find_condition(conditions, type)
     return condition is not None and condition.status == "True"

@@ -53,15 +53,10 @@ class NodeSystemInfo(meta.Model, omit_defaults=False):
     architecture: str = "amd64"
 
 
-class NodeCondition(meta.Model, omit_defaults=False):
+class NodeCondition(meta.Condition, omit_defaults=False):
     """A condition of a node, with the heartbeat that only nodes have."""
 
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
     lastHeartbeatTime: str = ""
-    lastTransitionTime: str = ""
 
 
 class NodeStatus(meta.Model):

@@ -29,14 +29,8 @@ class Indexed:
 
 
 def _indexed(found: cache.Cache[meta.T]) -> cache.Cache[meta.T]:
-    found.add_index(OWNER, owner_uid)
+    found.add_index(OWNER, meta.controller_uid)
     return found
-
-
-def owner_uid(subject: meta.Object) -> str:
-    """The uid of the controlling owner, or nothing."""
-    controller = meta.controller_of(subject)
-    return controller.uid if controller is not None else ""
 
 
 def owner_key(subject: meta.Object | None, kind: type[meta.Object]) -> meta.Key | None:

@@ -62,12 +62,7 @@ def grow(
     known = set()
     for one in all_units:
         known.add(one.key)
-        mine = [
-            each
-            for each in all_pods
-            if each.metadata.namespace == one.metadata.namespace
-            and each.metadata.labels.get(labels.UNIT) == one.metadata.name
-        ]
+        mine = [each for each in all_pods if instances.unit_key(each) == one.key]
         branch = Branch(
             name=one.metadata.name,
             ready=one.status.readyReplicas,
@@ -78,7 +73,7 @@ def grow(
         )
         tree_of(one.metadata.namespace, one.spec.box).units.append(branch)
     for alone in all_pods:
-        if meta.Key(alone.metadata.namespace, alone.metadata.labels.get(labels.UNIT, "")) not in known:
+        if instances.unit_key(alone) not in known:
             tree_of(alone.metadata.namespace, "").pods.append(_member(alone, "", now))
     return list(trees.values())
 

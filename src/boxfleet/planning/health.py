@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from boxfleet.api import address_pool, box, event, labels, meta, node, pod, unit
+from boxfleet.api import address_pool, box, event, meta, node, pod, unit
 from boxfleet.kit import clock
-from boxfleet.planning import advice
+from boxfleet.planning import advice, instances
 
 # What is not Ready for this long (seconds) is no longer merely on its way.
 PATIENCE = 30.0
@@ -92,11 +92,7 @@ def examine(world: World, *, now: datetime.datetime) -> list[Part]:
     for one in _by_name(world.units):
         if meta.Key(one.metadata.namespace, one.spec.box) not in boxes:
             parts.append(of_unit(one, world, now=now))
-    parts += [
-        of_pod(each, world.events, now=now)
-        for each in _by_name(world.pods)
-        if not each.metadata.labels.get(labels.UNIT)
-    ]
+    parts += [of_pod(each, world.events, now=now) for each in _by_name(world.pods) if not instances.unit_key(each).name]
     return parts
 
 
@@ -183,12 +179,7 @@ def of_unit(subject: unit.Unit, world: World, *, now: datetime.datetime) -> Part
     ready = meta.find_condition(status.conditions, "Ready")
     if ready is not None and ready.status == "True":
         return Part(kind="unit", name=name, level=Level.WELL, summary=summary)
-    mine = [
-        each
-        for each in world.pods
-        if each.metadata.namespace == subject.metadata.namespace
-        and each.metadata.labels.get(labels.UNIT) == subject.metadata.name
-    ]
+    mine = [each for each in world.pods if instances.unit_key(each) == subject.key]
     troubles = [trouble for each in _by_name(mine) for trouble in of_pod(each, world.events, now=now).troubles]
     if not troubles and ready is not None:
         level = _level(ready.reason, since=_since(subject, ready), now=now)
@@ -263,7 +254,7 @@ def without_memories(world: World, *, since: datetime.datetime) -> World:
     if not forgotten:
         return world
     keys = {each.key for each in forgotten}
-    units = {meta.Key(each.metadata.namespace, each.metadata.labels.get(labels.UNIT, "")) for each in forgotten}
+    units = {instances.unit_key(each) for each in forgotten}
     boxes = {meta.Key(one.metadata.namespace, one.spec.box) for one in world.units if one.key in units}
     return dataclasses.replace(
         world,

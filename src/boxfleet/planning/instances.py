@@ -35,6 +35,11 @@ def ordinal_of(subject: pod.Pod) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
+def unit_key(subject: pod.Pod) -> meta.Key:
+    """The Unit that a Pod belongs to; a key without name for a Pod of its own."""
+    return meta.Key(subject.metadata.namespace, subject.metadata.labels.get(labels.UNIT, ""))
+
+
 def view(subject: pod.Pod, *, ordinal: int) -> Instance:
     """Read a Pod."""
     metadata, status = subject.metadata, subject.status

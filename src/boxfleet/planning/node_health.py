@@ -8,12 +8,13 @@ REASON = "NodeStatusUnknown"
 
 def is_ready(subject: node.Node) -> bool:
     """Whether the node says, or is said, to be Ready."""
-    return any(each.type == "Ready" and each.status == "True" for each in subject.status.conditions)
+    return meta.is_true(subject.status.conditions, "Ready")
 
 
 def ready_status(subject: node.Node) -> str:
     """True, False or Unknown; Unknown also for a node that never said anything."""
-    return next((each.status for each in subject.status.conditions if each.type == "Ready"), UNKNOWN)
+    ready = meta.find_condition(subject.status.conditions, "Ready")
+    return ready.status if ready is not None else UNKNOWN
 
 
 def lost_condition(*, silent: float, now: str, since: str) -> node.NodeCondition:

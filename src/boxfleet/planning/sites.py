@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from boxfleet.api import box, labels, meta, pod, unit
+from boxfleet.api import box, meta, pod, unit
+from boxfleet.planning import domains, instances
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -18,15 +19,14 @@ def of_box(subject: box.Box, units: Iterable[unit.Unit], pods: Iterable[pod.Pod]
     for each in sorted(mine, key=lambda one: one.key):
         of_unit = next(iter(_of_unit(each, pods)), "")
         if of_unit:
-            found[each.metadata.name.removeprefix(f"{subject.metadata.name}-")] = of_unit
+            found[domains.short_name(each)] = of_unit
     return [found["web"]] if "web" in found else list(found.values())
 
 
 def _of_unit(subject: unit.Unit, pods: Iterable[pod.Pod]) -> Iterator[str]:
     for each in sorted(pods, key=lambda one: (len(one.metadata.name), one.metadata.name)):
         if (
-            each.metadata.namespace == subject.metadata.namespace
-            and each.metadata.labels.get(labels.UNIT) == subject.metadata.name
+            instances.unit_key(each) == subject.key
             and each.status.podIP
             and meta.is_true(each.status.conditions, "Ready")
         ):

@@ -35,7 +35,7 @@ class Divider:
         subject = self._units.get(key)
         if subject is None or subject.metadata.deletionTimestamp:
             return
-        mine = [each for each in self._placements_of(subject) if _owner_uid(each) == subject.metadata.uid]
+        mine = [each for each in self._placements_of(subject) if meta.controller_uid(each) == subject.metadata.uid]
         placed = {each.spec.cluster: each.spec.ordinals for each in mine}
         template = subject.spec.pod_template()
         ask = scheduling.Ask(requests=resources.requests_of(template.spec))
@@ -81,7 +81,7 @@ class Divider:
             existing = await self._api.get(
                 placement.Placement, made.metadata.name, namespace=subject.metadata.namespace
             )
-            if _owner_uid(existing) != subject.metadata.uid:
+            if meta.controller_uid(existing) != subject.metadata.uid:
                 # Of an earlier Unit of that name, on its way out: its end brings this Unit back here.
                 raise errors.Conflict(
                     code=409, reason="Conflict", message=f"Placement {made.metadata.name} belongs to another Unit"
@@ -121,11 +121,6 @@ class Divider:
         if old is None or new is None:
             for each in self._units:
                 self._queue.add(each.key)
-
-
-def _owner_uid(subject: meta.Object) -> str:
-    controller = meta.controller_of(subject)
-    return controller.uid if controller is not None else ""
 
 
 def _place(subject: cluster.Cluster) -> scheduling.Place:

@@ -99,7 +99,7 @@ class Keeper:
         measured = conditions.measure(self._settings, self._machine)
         fresh = conditions.conditions(measured, self._settings, trouble=self._trouble(), now=now)
         for one in fresh:
-            before = next((old for old in self._conditions if old.type == one.type), None)
+            before = meta.find_condition(self._conditions, one.type)
             if before is not None and before.status == one.status:
                 one.lastTransitionTime = before.lastTransitionTime
         status = node.NodeStatus(

@@ -43,7 +43,7 @@ async def report(
     """Say what keeps the Namespace."""
     what = ", ".join(f"{count} {resource}" for resource, count in sorted(remaining.items()))
     message = f"still there: {what}"
-    said = next((each for each in subject.status.conditions if each.type == _CONDITION), None)
+    said = meta.find_condition(subject.status.conditions, _CONDITION)
     if said is not None and said.message == message:
         return
     condition = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from boxfleet.api import labels, lease, node, pod
+from boxfleet.api import labels, lease, meta, node, pod
 from boxfleet.client import client, errors
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, loop, settings
@@ -62,7 +62,8 @@ class Health:
         return None if lost else self._grace - silent
 
     async def _say_lost(self, subject: node.Node, *, silent: float, now: str) -> None:
-        since = next((each.lastHeartbeatTime for each in subject.status.conditions if each.type == "Ready"), "") or now
+        ready = meta.find_condition(subject.status.conditions, "Ready")
+        since = (ready.lastHeartbeatTime if ready is not None else "") or now
         condition = node_health.lost_condition(silent=silent, now=now, since=since)
         change = {
             "metadata": {"resourceVersion": subject.metadata.resourceVersion},

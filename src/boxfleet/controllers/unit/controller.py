@@ -140,7 +140,7 @@ class UnitController:
             other = self._indexed.pods.find(
                 manifest.instance_name(subject, ordinal), namespace=subject.metadata.namespace
             )
-            if other is not None and caches.owner_uid(other) != subject.metadata.uid:
+            if other is not None and meta.controller_uid(other) != subject.metadata.uid:
                 found[ordinal] = str(make.NameTaken(other))
         return found
 

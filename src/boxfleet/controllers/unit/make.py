@@ -82,6 +82,5 @@ async def _create(api: client.Client, kind: type[meta.Object], body: dict[str, A
 
 
 def _check(existing: meta.Object, *, owner: unit.Unit) -> None:
-    controller = meta.controller_of(existing)
-    if controller is None or controller.uid != owner.metadata.uid:
+    if meta.controller_uid(existing) != owner.metadata.uid:
         raise NameTaken(existing)

@@ -72,7 +72,7 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
             ordinal: each.spec.cluster
             for each in placements
             # A Placement of an earlier Unit of the same name says nothing about this one.
-            if caches.owner_uid(each) == uid
+            if meta.controller_uid(each) == uid
             for ordinal in each.spec.ordinals
         },
         siblings=_siblings(subject, indexed),
@@ -102,6 +102,6 @@ def _siblings(subject: units.Unit, indexed: caches.Indexed) -> dict[str, units.U
         domains.short_name(each): each
         for each in indexed.units.by_index(caches.BOX, key)
         # The Units of a Box that was deleted and made again under the same name are other Units.
-        if owner is None or caches.owner_uid(each) == owner.uid
+        if owner is None or meta.controller_uid(each) == owner.uid
     }
     return found | {domains.short_name(subject): subject}
