@@ -11,11 +11,15 @@ from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, loop, settings
 from boxfleet.controllers.address import claim, keep, ledger, pool
 from boxfleet.kit import clock
+from boxfleet.planning import instances
 
 log = structlog.get_logger()
 
 # Seconds that changes of a pool's use are gathered before its status is written.
 _POOL_PAUSE = 0.2
+# Seconds that changes of an Address' status are gathered, but for readiness, which the name servers wait for: most
+# starts are over by then and cost two writes less.
+_STATUS_PAUSE = 0.5
 # Seconds that two addresses of one instance are looked at before one is released: its Pod is on its way to the cache.
 _DOUBLE_PAUSE = 2.0
 # Seconds after which those who wait for a full pool look again, should the signal have been lost.
@@ -228,14 +232,15 @@ class AddressController:
             return
         if new is not None and claim.is_alone(new):
             self._claims.add(_Want(is_unit=False, key=new.key))
+        urgent = _is_ready(old) != _is_ready(new)
         for each in self._indexed.addresses.by_index(caches.INSTANCE, str(subject.key)):
-            self._held.add(each.key)
+            self._held.add_after(each.key, 0 if urgent else _STATUS_PAUSE)
 
     def _address_changed(self, old: address.Address | None, new: address.Address | None) -> None:
         subject = new or old
         if subject is None:
             return
-        self._held.add(subject.key)
+        self._held.add_after(subject.key, _STATUS_PAUSE)
         if old is None or new is None:
             self._status.add_after(meta.Key("", subject.spec.pool), _POOL_PAUSE)
             # A Pod of its own gets its annotation now; an Address that was deleted while wanted is claimed anew.
@@ -257,3 +262,7 @@ class AddressController:
     def _wake_waiting(self) -> None:
         for want in list(self._waiting):
             self._claims.add(want)
+
+
+def _is_ready(subject: pod.Pod | None) -> bool:
+    return subject is not None and instances.is_ready(subject)
