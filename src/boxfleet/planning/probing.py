@@ -54,12 +54,15 @@ def is_eager(*, kind: Kind, tally: Tally) -> bool:
     return kind != "liveness" and tally.passed is None and not tally.successes
 
 
-def pause(probe: pods.Probe, *, kind: Kind, tally: Tally, age: float) -> float:
-    """Seconds until the next look; `age` is the time since the first one."""
+def pause(probe: pods.Probe, *, kind: Kind, tally: Tally, age: float, took: float) -> float:
+    """Seconds until the next look; `age` is the time since the first one, `took` what the last one needed.
+
+    Looking never takes more time than not looking, so that programs that start on a busy machine get to do so.
+    """
     period = float(max(1, probe.periodSeconds))
     if not is_eager(kind=kind, tally=tally):
         return period
-    return min(period, max(EAGER_FIRST, age * EAGER_SHARE))
+    return min(period, max(EAGER_FIRST, age * EAGER_SHARE, took))
 
 
 def port(container: pods.Container, wanted: int | str) -> int:

@@ -32,11 +32,12 @@ def test_an_eager_failure_does_not_count() -> None:
 def test_a_starting_program_is_looked_at_often_and_a_started_one_by_its_period() -> None:
     probe = pods.Probe(periodSeconds=10)
     new = probing.Tally()
-    assert probing.pause(probe, kind="readiness", tally=new, age=0) == probing.EAGER_FIRST
-    assert probing.pause(probe, kind="startup", tally=new, age=10) == pytest.approx(1.5)
-    assert probing.pause(probe, kind="readiness", tally=new, age=1000) == 10
-    assert probing.pause(probe, kind="liveness", tally=new, age=0) == 10
-    assert probing.pause(probe, kind="readiness", tally=probing.Tally(passed=True), age=0) == 10
+    assert probing.pause(probe, kind="readiness", tally=new, age=0, took=0) == probing.EAGER_FIRST
+    assert probing.pause(probe, kind="readiness", tally=new, age=1, took=0.4) == 0.4
+    assert probing.pause(probe, kind="startup", tally=new, age=10, took=0) == pytest.approx(1.5)
+    assert probing.pause(probe, kind="readiness", tally=new, age=1000, took=0) == 10
+    assert probing.pause(probe, kind="liveness", tally=new, age=0, took=0) == 10
+    assert probing.pause(probe, kind="readiness", tally=probing.Tally(passed=True), age=0, took=0) == 10
 
 
 def test_ports_by_name() -> None:

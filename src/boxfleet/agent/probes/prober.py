@@ -129,8 +129,10 @@ class Prober:
             if kind == "startup" and self._tallies[key].passed:
                 started.set()
                 return
-            age = self._clock.monotonic() - began
-            await self._clock.sleep(probing.pause(probe, kind=kind, tally=self._tallies[key], age=age))
+            over = self._clock.monotonic()
+            await self._clock.sleep(
+                probing.pause(probe, kind=kind, tally=self._tallies[key], age=over - began, took=over - now)
+            )
 
     def _take(self, key: tuple[str, probing.Kind], probe: pods.Probe, answer: ask.Answer, *, counted: bool) -> None:
         before = self._tallies[key]
