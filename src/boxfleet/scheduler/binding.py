@@ -1,16 +1,13 @@
 """Level two: a node for every instance."""
 
 import msgspec
-import structlog
 
 from boxfleet.api import meta, node, pod, volume_claim
-from boxfleet.client import client, errors, shared
+from boxfleet.client import client, errors, loop, shared
 from boxfleet.client import events as recorders
-from boxfleet.kit import backoff, clock, workqueue
+from boxfleet.kit import clock
 from boxfleet.planning import scheduling
 from boxfleet.scheduler import claims, settings, state
-
-log = structlog.get_logger()
 
 
 class Binder:
@@ -30,9 +27,7 @@ class Binder:
         self._pods = caches.of(pod.Pod)
         self._claims = caches.of(volume_claim.PersistentVolumeClaim)
         self._state = state.State(cluster=settings.cluster)
-        self._queue: workqueue.WorkQueue[meta.Key] = workqueue.WorkQueue(
-            backoff=backoff.Backoff(initial=0.02, limit=10.0)
-        )
+        self._loop: loop.Loop[meta.Key] = loop.Loop("binding", self._one, workers=settings.concurrency, slowest=10.0)
         # Those that fit nowhere, with what they were told.
         self._pending: dict[meta.Key, str] = {}
         self._pods.listen(self._pod_changed)
@@ -44,8 +39,8 @@ class Binder:
         # A restart of this loop must not miss what its last run had in hand.
         for each in self._pods:
             if _is_unbound(each):
-                self._queue.add(each.key)
-        await self._queue.run(self._one, failed=self._failed, workers=self._settings.concurrency)
+                self._loop.add(each.key)
+        await self._loop.run()
 
     async def _one(self, key: meta.Key) -> float | None:
         subject = self._pods.get(key)
@@ -109,12 +104,6 @@ class Binder:
                 self._pending.pop(key, None)
         return self._settings.retry
 
-    def _failed(self, key: meta.Key, error: Exception) -> None:
-        if isinstance(error, errors.ApiError):
-            log.debug("cannot bind, will try again", pod=str(key), cause=error.message)
-        else:
-            log.error("cannot bind", pod=str(key), exc_info=error)
-
     def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
         subject = new or old
         if subject is None:
@@ -124,7 +113,7 @@ class Binder:
             self._pending.pop(subject.key, None)
         elif _is_unbound(new) and (old is None or old.metadata.uid != new.metadata.uid or old.spec != new.spec):
             self._pending.pop(new.key, None)
-            self._queue.add(new.key)
+            self._loop.add(new.key)
         if freed:
             self._look_again()
 
@@ -140,7 +129,7 @@ class Binder:
 
     def _look_again(self) -> None:
         for key in self._pending:
-            self._queue.add(key)
+            self._loop.add(key)
 
 
 def _is_unbound(subject: pod.Pod) -> bool:

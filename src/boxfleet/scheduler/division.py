@@ -1,15 +1,11 @@
 """Level one: a cluster for every instance, written as Placements."""
 
 import msgspec
-import structlog
 
 from boxfleet.api import cluster, meta, placement, unit
-from boxfleet.client import client, errors, shared
-from boxfleet.kit import backoff, workqueue
+from boxfleet.client import client, errors, loop, shared
 from boxfleet.planning import placement as planning
 from boxfleet.planning import resources, scheduling
-
-log = structlog.get_logger()
 
 
 class Divider:
@@ -20,16 +16,11 @@ class Divider:
         self._units = caches.of(unit.Unit)
         self._clusters = caches.of(cluster.Cluster)
         self._placements = caches.of(placement.Placement)
-        self._queue: workqueue.WorkQueue[meta.Key] = workqueue.WorkQueue(
-            backoff=backoff.Backoff(initial=0.02, limit=30.0)
-        )
+        self._loop: loop.Loop[meta.Key] = loop.Loop("placement", self._one)
+        self.run = self._loop.run
         self._units.listen(self._unit_changed)
         self._clusters.listen(self._cluster_changed)
         self._placements.listen(self._placement_changed)
-
-    async def run(self) -> None:
-        """Divide until cancelled."""
-        await self._queue.run(self._one, failed=self._failed, workers=4)
 
     async def _one(self, key: meta.Key) -> None:
         subject = self._units.get(key)
@@ -99,28 +90,22 @@ class Divider:
             is not None
         ]
 
-    def _failed(self, key: meta.Key, error: Exception) -> None:
-        if isinstance(error, errors.ApiError):
-            log.debug("cannot place, will try again", unit=str(key), cause=error.message)
-        else:
-            log.error("cannot place", unit=str(key), exc_info=error)
-
     def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
         if new is not None and (
             old is None or old.metadata.generation != new.metadata.generation or old.metadata.uid != new.metadata.uid
         ):
-            self._queue.add(new.key)
+            self._loop.add(new.key)
 
     def _placement_changed(self, old: placement.Placement | None, new: placement.Placement | None) -> None:
         subject = new or old
         if subject is not None and (old is None or new is None or old.spec != new.spec):
-            self._queue.add(meta.Key(subject.metadata.namespace, subject.spec.unit))
+            self._loop.add(meta.Key(subject.metadata.namespace, subject.spec.unit))
 
     def _cluster_changed(self, old: cluster.Cluster | None, new: cluster.Cluster | None) -> None:
         # Load of a cluster matters to new instances only; a cluster that comes or goes matters to all.
         if old is None or new is None:
             for each in self._units:
-                self._queue.add(each.key)
+                self._loop.add(each.key)
 
 
 def _place(subject: cluster.Cluster) -> scheduling.Place:

@@ -6,9 +6,9 @@ import msgspec
 import structlog
 
 from boxfleet.api import address, address_pool, labels, meta, pod, unit
-from boxfleet.client import client, errors
+from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches, loop, settings
+from boxfleet.controllers import caches, settings
 from boxfleet.controllers.address import claim, keep, ledger, pool
 from boxfleet.kit import clock
 from boxfleet.planning import instances

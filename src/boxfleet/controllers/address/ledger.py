@@ -7,9 +7,9 @@ import msgspec
 
 from boxfleet.api import address, address_pool, meta
 from boxfleet.client import cache, client, errors
-from boxfleet.controllers import caches, loop
+from boxfleet.controllers import caches
 from boxfleet.controllers.address import pool as pool_status
-from boxfleet.kit import clock
+from boxfleet.kit import clock, tasks
 from boxfleet.planning import addresses
 
 # Seconds after the start, or after a claim with unknown outcome, in which the server is asked besides the cache:
@@ -88,7 +88,7 @@ class Ledger:
                 there = {f"{each.spec.namespace}/{each.spec.instance}" for each in listing.items}
                 wanted = [each for each in wanted if each.instance not in there]
             free = self._free(pools)
-            await loop.gather((self._one(each, pools, free) for each in wanted), limit=self._concurrency)
+            await tasks.gather((self._one(each, pools, free) for each in wanted), limit=self._concurrency)
         finally:
             self._under_way.difference_update(each.instance for each in claims)
 

@@ -1,11 +1,11 @@
 """The Box controller's loop."""
 
 from boxfleet.api import box, meta, unit
-from boxfleet.client import client
+from boxfleet.client import client, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches, loop, settings
+from boxfleet.controllers import caches, settings
 from boxfleet.controllers.box import report, units
-from boxfleet.kit import clock
+from boxfleet.kit import clock, tasks
 from boxfleet.planning import box as planning
 
 # Seconds after which a name that someone else had is tried again; its release is not an event of ours.
@@ -45,7 +45,7 @@ class BoxController:
         work = (
             units.ensure(self._api, owner, short, current=self._current(owner, short)) for short in owner.spec.units
         )
-        results = await loop.gather(work, limit=self._concurrency)
+        results = await tasks.gather(work, limit=self._concurrency)
         for short, (current, conflict) in zip(owner.spec.units, results, strict=True):
             made[short] = current
             if conflict is not None:

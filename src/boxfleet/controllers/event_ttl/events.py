@@ -1,8 +1,8 @@
 """Step 1: old Events."""
 
 from boxfleet.api import meta
-from boxfleet.client import client, errors, shared
-from boxfleet.controllers import loop, partial, settings
+from boxfleet.client import client, errors, loop, shared
+from boxfleet.controllers import partial, settings
 from boxfleet.kit import clock
 
 

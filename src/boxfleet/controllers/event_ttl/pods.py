@@ -1,8 +1,8 @@
 """Step 2: Pods of nodes that are no more."""
 
 from boxfleet.api import meta, node, pod
-from boxfleet.client import client, errors
-from boxfleet.controllers import caches, loop, settings
+from boxfleet.client import client, errors, loop
+from boxfleet.controllers import caches, settings
 from boxfleet.kit import clock
 
 

@@ -1,7 +1,6 @@
 """The garbage collector's loop."""
 
-from boxfleet.client import client, shared
-from boxfleet.controllers import loop
+from boxfleet.client import client, loop, shared
 from boxfleet.controllers.garbage import collect, finish, graph
 
 

@@ -1,8 +1,8 @@
 """The Namespace controller's loop."""
 
 from boxfleet.api import meta, namespace
-from boxfleet.client import client, shared
-from boxfleet.controllers import loop, partial, settings
+from boxfleet.client import client, loop, shared
+from boxfleet.controllers import partial, settings
 from boxfleet.controllers.namespace import empty, provide
 from boxfleet.kit import clock
 

@@ -6,7 +6,8 @@ import msgspec
 
 from boxfleet.api import event, meta, namespace
 from boxfleet.client import client, errors
-from boxfleet.controllers import loop, partial
+from boxfleet.controllers import partial
+from boxfleet.kit import tasks
 
 FINALIZER = "kubernetes"
 _CONDITION = "NamespaceContentRemaining"
@@ -20,7 +21,7 @@ async def empty(api: client.Client, subject: namespace.Namespace, *, concurrency
     for kind in _KINDS:
         items = (await api.list(kind, namespace=name)).items
         fresh = [each for each in items if not each.metadata.deletionTimestamp]
-        await loop.gather((_delete(api, each) for each in fresh), limit=concurrency)
+        await tasks.gather((_delete(api, each) for each in fresh), limit=concurrency)
         # Most are gone with the request; Pods and what has finalizers take their time.
         if items and (left := (await api.list(kind, namespace=name)).items):
             remaining[kind.KIND.qualified] = len(left)

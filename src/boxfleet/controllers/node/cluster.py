@@ -5,8 +5,8 @@ import collections
 import msgspec
 
 from boxfleet.api import cluster, labels, node, pod
-from boxfleet.client import client
-from boxfleet.controllers import caches, loop, settings
+from boxfleet.client import client, loop
+from boxfleet.controllers import caches, settings
 from boxfleet.kit import clock
 from boxfleet.planning import conditions, node_health, resources
 

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import labels, lease, meta, node, pod
-from boxfleet.client import client, errors
+from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches, loop, settings
+from boxfleet.controllers import caches, settings
 from boxfleet.kit import clock
 from boxfleet.planning import instances, node_health
 

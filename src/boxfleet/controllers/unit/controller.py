@@ -4,11 +4,11 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from boxfleet.api import address, address_pool, box, meta, placement, pod, unit
-from boxfleet.client import client
+from boxfleet.client import client, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches, loop, settings
+from boxfleet.controllers import caches, settings
 from boxfleet.controllers.unit import gate, make, observe, refresh, remove, render, report
-from boxfleet.kit import clock
+from boxfleet.kit import clock, tasks
 from boxfleet.planning import dependencies, instances, manifest, rollout, unit_status
 
 # Seconds after which a name that someone else had is tried again; its release is not an event of ours.
@@ -121,7 +121,7 @@ class UnitController:
                 for each in situation.instances
                 if each.uid not in leaving and each.ordinal < situation.unit.spec.replicas
             ]
-        await loop.gather(work, limit=self._settings.concurrency)
+        await tasks.gather(work, limit=self._settings.concurrency)
 
     async def _replace_failed(self, key: meta.Key, failed: Sequence[instances.Instance]) -> float | None:
         waits = []

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from boxfleet.controllers import loop
+from boxfleet.kit import tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ async def test_results_come_in_order_with_at_most_so_many_under_way() -> None:
         under_way -= 1
         return number
 
-    assert await loop.gather((work(each) for each in range(10)), limit=3) == list(range(10))
+    assert await tasks.gather((work(each) for each in range(10)), limit=3) == list(range(10))
     assert most == 3
 
 
@@ -31,7 +31,7 @@ async def test_every_one_is_tried_before_the_first_failure_is_raised() -> None:
         done.append(number)
 
     with pytest.raises(ValueError, match="one"):
-        await loop.gather((work(each) for each in range(4)), limit=2)
+        await tasks.gather((work(each) for each in range(4)), limit=2)
     assert done == [0, 2, 3]
 
 
@@ -44,27 +44,8 @@ async def test_what_has_not_begun_when_it_is_cancelled_never_does() -> None:
         await never.wait()
 
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(loop.gather((work(each) for each in range(5)), limit=2))
+        task = group.create_task(tasks.gather((work(each) for each in range(5)), limit=2))
         while len(begun) < 2:
             await asyncio.sleep(0)
         task.cancel()
     assert begun == [0, 1]
-
-
-async def test_a_key_that_fails_comes_back() -> None:
-    tries = []
-    done = asyncio.Event()
-
-    async def reconcile(key: str) -> None:
-        tries.append(key)
-        if len(tries) == 1:
-            raise RuntimeError("first time")
-        done.set()
-
-    made: loop.Loop[str] = loop.Loop("test", reconcile)
-    made.add("a")
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(made.run())
-        await done.wait()
-        task.cancel()
-    assert tries == ["a", "a"]
