@@ -1,5 +1,5 @@
 """The agent's end of exec, attach, logs and port-forward, over connections that it dials out to the server.
 
-`tunnel` keeps the control connection; each other file carries out one kind of order. Nothing here decides what
-runs on the host; it only reaches what does.
+Belongs here: `tunnel`, which keeps the control connection, and a file for each kind of order, which reaches what runs.
+Does not: deciding what runs on the host.
 """

@@ -1,5 +1,5 @@
 """The server's end of exec, attach, logs and port-forward: users on one side, dialled-in agents on the other.
 
-`agents` knows who is connected and orders streams; each other file speaks one protocol with users. Nothing here
-knows what a container runtime is.
+Belongs here: `agents`, which knows who is connected and orders streams, and a file for each protocol that users speak.
+Does not: what a container runtime is.
 """
