@@ -104,6 +104,11 @@ class Paths:
         return self.run / "services"
 
     @property
+    def scripts(self) -> pathlib.Path:
+        """What s6 executes for each service."""
+        return self.state / "services"
+
+    @property
     def server_lock(self) -> pathlib.Path:
         """Held by the server process."""
         return self.run / "server.lock"

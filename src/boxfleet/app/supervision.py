@@ -1,6 +1,7 @@
 """Services under s6: each a folder in RUN/services that s6-svscan watches, restarts and logs.
 
 s6 (Debian's) needs no more than the folders: `run` is executed again whenever it ends, `log/run` gets what it prints.
+Both are links to scripts in STATE, since programs on /run may not be executed on most machines (systemd's `noexec`).
 """
 
 import dataclasses
@@ -47,15 +48,29 @@ def write(where: paths.Paths, services: Mapping[str, Sequence[str]], *, environm
         logs.mkdir(parents=True, exist_ok=True)
         log_command = shlex.join(["s6-log", *LOG_SCRIPT, str(logs)])
         # The log's folder first: s6 looks for it only when it first sees the service.
-        changed_log = _script(where.services / name / "log" / "run", f"#!/bin/sh\nexec {log_command}\n")
-        _script(where.services / name / "timeout-kill", f"{STOP_MILLISECONDS}\n", mode=0o644)
+        log_script = where.scripts / f"{name}-log"
+        changed_log = _write(log_script, f"#!/bin/sh\nexec {log_command}\n", mode=0o755)
+        _link(where.services / name / "log" / "run", log_script)
+        _write(where.services / name / "timeout-kill", f"{STOP_MILLISECONDS}\n", mode=0o644)
         script = f"#!/bin/sh\nexec 2>&1 </dev/null\n{settings}exec {shlex.join(command)}\n"
-        if _script(where.services / name / "run", script) or changed_log:
+        changed_script = _write(where.scripts / name, script, mode=0o755)
+        _link(where.services / name / "run", where.scripts / name)
+        if changed_script or changed_log:
             changed.add(name)
     return changed
 
 
-def _script(path: pathlib.Path, text: str, *, mode: int = 0o755) -> bool:
+def _link(link: pathlib.Path, target: pathlib.Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    new = link.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def _write(path: pathlib.Path, text: str, *, mode: int) -> bool:
     try:
         if path.read_text() == text:
             return False

@@ -24,6 +24,15 @@ def test_service_folders_say_what_to_run_and_where_to_log(where: paths.Paths) ->
     assert str(where.logs / "server") in (where.services / "server" / "log" / "run").read_text()
 
 
+def test_nothing_below_run_is_executed_itself(where: paths.Paths) -> None:
+    # systemd mounts /run with noexec.
+    supervision.write(where, {"server": ["true"]}, environment={})
+    for script in ("run", "log/run"):
+        assert (where.services / "server" / script).resolve().is_relative_to(where.state.resolve())
+    supervision.write(where, {"server": ["true"]}, environment={})
+    assert {path.name for path in (where.services / "server").iterdir()} == {"run", "log", "timeout-kill"}
+
+
 def test_only_changed_services_are_named(where: paths.Paths) -> None:
     services = {"server": ["true"], "agent": ["true"]}
     supervision.write(where, services, environment={})
