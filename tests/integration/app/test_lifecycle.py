@@ -229,6 +229,7 @@ def test_up_and_down_killed_in_the_middle_converge(machine: Command, tmp_path: p
     machine.kill_during("down", after=seconds)
     machine.boxfleet("up", str(file))
     assert machine.identities() == addresses
-    assert set(status(machine).values()) == {"well"}
+    # Nobody knows how far the killed `down` came: what it stopped may have been taken for running at first.
+    fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
     # The fixture purges what is left of this one.
     machine.kill_during("down", "--purge", after=seconds)
