@@ -15,6 +15,7 @@ from boxfleet.apiserver import (
     deleting,
     documents,
     faults,
+    node_scope,
     reading,
     registry,
     route,
@@ -50,8 +51,8 @@ class ApiServer:
     ) -> None:
         self._store = store
         self._authenticator = authenticator
-        self._authorizer = authorizer or authz.GroupAuthorizer()
         self.registry = registry.Registry(store, types=types, clock=clock)
+        self._authorizer = authorizer or authz.GroupAuthorizer(node_scope.InStore(self.registry))
         read = reading.Reading(self.registry)
         self._writing = writing.Writing(self.registry)
         delete = deleting.Deleting(self.registry)
@@ -139,6 +140,7 @@ class ApiServer:
             # A Namespace is judged as being in itself, as Kubernetes does.
             namespace=call.params.get("namespace", ""),
             name=call.params.get("name", ""),
+            fields=call.one("fieldSelector"),
         )
         await self._authorize(call, wish)
         return await found.handle(call)

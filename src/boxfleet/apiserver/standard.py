@@ -44,6 +44,21 @@ def on_update(kind: kinds.Kind, new: JsonObject, old: JsonObject) -> None:
     _fold_secret(kind, new)
 
 
+def update_errors(kind: kinds.Kind, new: JsonObject, old: JsonObject, *, subresource: str) -> list[kinds.FieldError]:
+    """A Pod that is there gets its node by binding alone: who may change Pods could place them past the scheduler."""
+    if kind.group or kind.kind != "Pod" or subresource == "binding":
+        return []
+    if ((new.get("spec") or {}).get("nodeName") or "") == ((old.get("spec") or {}).get("nodeName") or ""):
+        return []
+    return [
+        kinds.FieldError(
+            "spec.nodeName",
+            "Forbidden: pod updates may not change it: a Pod gets its node through pods/binding",
+            kinds.Reason.FORBIDDEN,
+        )
+    ]
+
+
 def on_delete(kind: kinds.Kind, obj: JsonObject) -> None:
     """Show in the object that it is going."""
     if is_namespace(kind):

@@ -1,13 +1,26 @@
 """Create, replace and patch."""
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import bodies, faults, metadata, negotiate, objects, options, registry, route, schema, standard
+from boxfleet.apiserver import (
+    bodies,
+    faults,
+    metadata,
+    negotiate,
+    node_limits,
+    objects,
+    options,
+    registry,
+    route,
+    schema,
+    standard,
+)
 from boxfleet.kit import ids, patch
 from boxfleet.store import errors
 
@@ -19,6 +32,8 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 # Makes the wanted object from the stored one.
 Apply = Callable[[JsonObject], Any]
+# Refuses by Fault what the caller may not write: kind, wanted object, stored one.
+Admit = Callable[[kinds.Kind, JsonObject, JsonObject | None], None]
 
 # Generated names that are tried before giving up.
 _NAME_TRIES = 8
@@ -38,7 +53,12 @@ class Writing:
         obj = await self.read_body(call)
         _judge_duplicates(call, kind, wanted)
         return await self.create_object(
-            kind, obj, namespace=call.params.get("namespace", ""), wanted=wanted, warnings=call.warnings
+            kind,
+            obj,
+            namespace=call.params.get("namespace", ""),
+            wanted=wanted,
+            warnings=call.warnings,
+            admit=functools.partial(node_limits.check, call.user),
         )
 
     async def create_object(
@@ -49,8 +69,9 @@ class Writing:
         namespace: str,
         wanted: options.WriteOptions = options.WriteOptions(),  # noqa: B008
         warnings: list[str] | None = None,
+        admit: Admit | None = None,
     ) -> bytes:
-        """Create an object from plain JSON data."""
+        """Create an object from plain JSON data; `admit` has the last word on it."""
         objects.check_type(kind, obj)
         name = _early_name(obj)
         self.check_schema(kind, obj, name=name, wanted=wanted, warnings=warnings)
@@ -72,6 +93,8 @@ class Writing:
                 self._generate_name(kind, obj, prefix)
             name = obj["metadata"]["name"]
             self.check_rules(kind, obj, None)
+            if admit is not None:
+                admit(kind, obj, None)
             self._check_namespace(kind, namespace, name)
             if wanted.dry_run:
                 if self._registry.store.get(registry.key(kind, namespace=namespace, name=name)) is None:
@@ -115,6 +138,7 @@ class Writing:
             change=change,
             subresource=subresource,
             dry_run=wanted.dry_run,
+            admit=functools.partial(node_limits.check, call.user, subresource=subresource),
         )
 
     async def patch(self, call: route.Call, kind: kinds.Kind, *, subresource: str = "") -> bytes:
@@ -141,6 +165,7 @@ class Writing:
             change=change,
             subresource=subresource,
             dry_run=wanted.dry_run,
+            admit=functools.partial(node_limits.check, call.user, subresource=subresource),
         )
 
     async def update(
@@ -152,6 +177,7 @@ class Writing:
         change: Apply,
         subresource: str = "",
         dry_run: bool = False,
+        admit: Admit | None = None,
     ) -> bytes:
         """Change a stored object, again on a newer state when another write came first.
 
@@ -162,7 +188,9 @@ class Writing:
             row = self._registry.read(kind, namespace=namespace, name=name)
             old = registry.decode(row.value)
             new = objects.prepare_update(kind, change(copy.deepcopy(old)), old, subresource=subresource)
-            self.check_rules(kind, new, old)
+            self.check_rules(kind, new, old, subresource=subresource)
+            if admit is not None:
+                admit(kind, new, old)
             if new == old:
                 return row.value
             if dry_run:
@@ -223,11 +251,12 @@ class Writing:
         if checked.prunable:
             self._registry.schemas.prune(kind, obj)
 
-    def check_rules(self, kind: kinds.Kind, new: JsonObject, old: JsonObject | None) -> None:
+    def check_rules(self, kind: kinds.Kind, new: JsonObject, old: JsonObject | None, *, subresource: str = "") -> None:
         """Hold a prepared object against the rules of metadata and of its kind; raises Fault 422."""
         found = metadata.validate(kind, new)
         if old is not None:
             found += objects.finalizer_errors(new, old)
+            found += standard.update_errors(kind, new, old, subresource=subresource)
         found += kind.validate(new, old)
         if found:
             raise faults.invalid(kind, new["metadata"]["name"], found, obj=new)

@@ -19,7 +19,11 @@ async def test_a_report_is_sent_at_once_and_leaves_foreign_conditions_alone(tmp_
     async with server.running(tmp_path) as api:
         with contextlib.suppress(errors.AlreadyExists):
             await api.admin.create(namespace.Namespace(metadata=meta.ObjectMeta(name="default")))
-        spec = {"containers": [{"name": "main", "image": "x"}], "readinessGates": [{"conditionType": "example.com/g"}]}
+        spec = {
+            "nodeName": server.NODE,
+            "containers": [{"name": "main", "image": "x"}],
+            "readinessGates": [{"conditionType": "example.com/g"}],
+        }
         made = await api.admin.create_raw(pods.Pod, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
         gate = {"status": {"conditions": [{"type": "example.com/g", "status": "True"}]}}
         await api.admin.patch(pods.Pod, "p", gate, namespace="default", subresource="status")

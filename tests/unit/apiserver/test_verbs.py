@@ -160,7 +160,7 @@ async def test_pods_go_gracefully(api: server.Api) -> None:
     async def left() -> Any:
         return (await server.send(api.app, "GET", f"{PODS}/p")).json["metadata"]
 
-    spec = {"containers": [{"name": "c", "image": "x"}], "nodeName": "n", "terminationGracePeriodSeconds": 20}
+    spec = {"containers": [{"name": "c", "image": "x"}], "nodeName": server.NODE, "terminationGracePeriodSeconds": 20}
     await made(api, PODS, {"metadata": {"name": "p"}, "spec": spec})
     going = (await server.send(api.app, "DELETE", f"{PODS}/p")).json["metadata"]
     assert going["deletionGracePeriodSeconds"] == 20
