@@ -13,7 +13,7 @@ from boxfleet.app import world as world_reader
 from boxfleet.client import client as clients
 from boxfleet.client import errors
 from boxfleet.kit import ids
-from boxfleet.planning import applying, delivery, health
+from boxfleet.planning import applying, delivery, health, memories
 
 Say = Callable[[str], None]
 
@@ -117,7 +117,7 @@ async def progress(
     end = time.monotonic() + timeout
     while True:
         try:
-            world = health.without_memories(await world_reader.read(api), since=since)
+            world = memories.without(await world_reader.read(api), since=since)
         except errors.Unavailable:
             if time.monotonic() > end:
                 raise

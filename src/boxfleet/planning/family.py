@@ -7,7 +7,7 @@ import msgspec
 
 from boxfleet.api import box, labels, meta, pod, unit
 from boxfleet.kit import clock
-from boxfleet.planning import domains, health, instances
+from boxfleet.planning import domains, instances, problems
 
 
 class Member(msgspec.Struct, kw_only=True):
@@ -106,9 +106,8 @@ def status_word(subject: pod.Pod) -> str:
         return "Ready"
     if subject.status.phase == "Succeeded":
         return "Completed"
-    reason, _ = health.problem_of(subject)
-    if reason:
-        return reason
+    if (problem := problems.of(subject)) is not None and problem.reason:
+        return problem.reason
     return "NotReady" if subject.status.phase == "Running" else subject.status.phase or "Pending"
 
 

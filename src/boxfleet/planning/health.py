@@ -4,18 +4,15 @@ import dataclasses
 import datetime
 import enum
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
-
-import msgspec
 
 from boxfleet.api import address_pool, box, event, meta, node, pod, unit
 from boxfleet.kit import clock
-from boxfleet.planning import advice, instances
+from boxfleet.planning import advice, instances, problems
 
 # What is not Ready for this long (seconds) is no longer merely on its way.
 PATIENCE = 30.0
 # Reasons that say "on its way": time mends them, so they are trouble only after the patience.
-_PATIENT = frozenset({"", "ContainerCreating", "PodInitializing", "Starting", "NotMadeYet", "ContainersNotReady"})
+_PATIENT = problems.ON_ITS_WAY | {"Starting", "NotMadeYet", "ContainersNotReady"}
 # Reasons that time does not mend.
 _STUCK = frozenset(
     {
@@ -196,7 +193,8 @@ def of_pod(subject: pod.Pod, events: Iterable[event.Event], *, now: datetime.dat
         return Part(kind="pod", name=name, level=Level.WAITING, summary="stops", troubles=[words])
     if subject.status.phase == "Succeeded" or meta.is_true(subject.status.conditions, "Ready"):
         return Part(kind="pod", name=name, level=Level.WELL, summary=subject.status.phase or "Running")
-    reason, message = problem_of(subject)
+    problem = problems.of(subject)
+    reason, message = (problem.reason, problem.message) if problem is not None else ("", "")
     warning = last_warning(subject, events)
     if warning is not None and (reason in _PATIENT or not message):
         # The status only says "not yet"; the event says why not.
@@ -209,32 +207,6 @@ def of_pod(subject: pod.Pod, events: Iterable[event.Event], *, now: datetime.dat
     return Part(kind="pod", name=name, level=level, summary=reason or "starting", troubles=[trouble])
 
 
-def problem_of(subject: pod.Pod) -> tuple[str, str]:
-    """Reason and message of what keeps an instance from being ready; empty when nothing is known."""
-    status = subject.status
-    if status.reason or status.phase == "Failed":
-        return status.reason or "Failed", status.message
-    for each in status.every_container:
-        waiting = each.state.waiting
-        if waiting is not None and waiting.reason not in _PATIENT:
-            words = waiting.message
-            ended = each.lastState.terminated
-            if waiting.reason == "CrashLoopBackOff" and ended is not None:
-                words = f"container {each.name} ended with {ended.reason or 'exit'} {ended.exitCode}; {words}"
-            return waiting.reason, words
-    for each in status.containerStatuses:
-        over = each.state.terminated
-        if over is not None and over.exitCode != 0:
-            return (
-                over.reason or "Error",
-                f"container {each.name} ended with exit code {over.exitCode} {over.message}".strip(),
-            )
-    bound = meta.find_condition(status.conditions, "PodScheduled")
-    if bound is not None and bound.status == "False":
-        return bound.reason, bound.message
-    return "", ""
-
-
 def last_warning(subject: meta.Object, events: Iterable[event.Event]) -> event.Event | None:
     """The newest warning about an object, this very one and not a namesake."""
     about = [
@@ -245,39 +217,6 @@ def last_warning(subject: meta.Object, events: Iterable[event.Event]) -> event.E
         and each.involvedObject.name == subject.metadata.name
     ]
     return max(about, key=lambda each: each.lastTimestamp or "", default=None)
-
-
-def without_memories(world: World, *, since: datetime.datetime) -> World:
-    """The world without the readiness of instances that were stopped since: nobody has looked at them yet."""
-    moment = clock.stamp(since)
-    forgotten = [each for each in world.pods if _is_memory(each, moment)]
-    if not forgotten:
-        return world
-    keys = {each.key for each in forgotten}
-    units = {instances.unit_key(each) for each in forgotten}
-    boxes = {meta.Key(one.metadata.namespace, one.spec.box) for one in world.units if one.key in units}
-    return dataclasses.replace(
-        world,
-        pods=[_unready(each, moment) if each.key in keys else each for each in world.pods],
-        units=[_unready(each, moment) if each.key in units else each for each in world.units],
-        boxes=[_unready(each, moment) if each.key in boxes else each for each in world.boxes],
-    )
-
-
-def _is_memory(subject: pod.Pod, moment: str) -> bool:
-    running = [each.state.running for each in subject.status.containerStatuses if each.state.running is not None]
-    return any(each.startedAt < moment for each in running if each.startedAt)
-
-
-_R = TypeVar("_R", box.Box, unit.Unit, pod.Pod)
-
-
-def _unready(subject: _R, moment: str) -> _R:
-    said: list[meta.Condition] = [each for each in subject.status.conditions if each.type != "Ready"]
-    new = meta.Condition(
-        type="Ready", status="False", reason="Starting", message="starts again", lastTransitionTime=moment
-    )
-    return msgspec.structs.replace(subject, status=msgspec.structs.replace(subject.status, conditions=[*said, new]))
 
 
 def worst(parts: Iterable[Part]) -> Level:

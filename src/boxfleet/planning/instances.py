@@ -3,9 +3,7 @@
 import dataclasses
 
 from boxfleet.api import labels, meta, pod
-
-# A container that waits for one of these is merely on its way.
-_ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
+from boxfleet.planning import problems
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +69,10 @@ def problem_of(subject: pod.Pod) -> str:
     status = subject.status
     if subject.metadata.deletionTimestamp:
         return "Terminating"
-    if status.phase == "Failed":
-        return status.reason or _exit_reason(status.containerStatuses) or "Failed"
-    for container in status.every_container:
-        waiting = container.state.waiting
-        if waiting is not None and waiting.reason not in _ON_ITS_WAY:
-            return waiting.reason
-    if (ended := _exit_reason(status.containerStatuses)) and status.phase != "Succeeded":
-        return ended
-    scheduled = meta.find_condition(status.conditions, "PodScheduled")
+    if (found := problems.of(subject)) is not None:
+        return found.brief
     if not subject.spec.nodeName:
-        return f"not scheduled: {scheduled.message}" if scheduled is not None and scheduled.message else "not scheduled"
+        return "not scheduled"
     if status.phase in ("", "Pending"):
         return "starting"
     ready = meta.find_condition(status.conditions, "Ready")
@@ -101,11 +92,3 @@ def _is_started(subject: pod.Pod) -> bool:
         and bool(statuses)
         and all(status.state.running is not None and status.started is not False for status in statuses)
     )
-
-
-def _exit_reason(statuses: list[pod.ContainerStatus]) -> str:
-    for container in statuses:
-        ended = container.state.terminated
-        if ended is not None and ended.exitCode != 0:
-            return f"{ended.reason or 'Error'} (exit code {ended.exitCode})"
-    return ""

@@ -20,7 +20,9 @@ def condition(status: str, reason: str = "", message: str = "", *, ago: float = 
     return {"type": type, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp(ago)}
 
 
-def a_pod(name: str, *, of: str = "shop-db", conditions: list[Any] | None = None, **status: Any) -> pod.Pod:
+def a_pod(
+    name: str, *, of: str = "shop-db", node: str = "one", conditions: list[Any] | None = None, **status: Any
+) -> pod.Pod:
     """An instance that runs; `status` adds to its status."""
     labels = {"boxfleet.dev/unit": of, "boxfleet.dev/ordinal": name.rpartition("-")[2]} if of else {}
     return msgspec.convert(
@@ -34,7 +36,7 @@ def a_pod(name: str, *, of: str = "shop-db", conditions: list[Any] | None = None
                 "annotations": {"boxfleet.dev/address": "10.88.0.9"},
             },
             "spec": {
-                "nodeName": "one",
+                "nodeName": node,
                 "containers": [{"name": "main", "ports": [{"name": "http", "containerPort": 8080}]}],
             },
             "status": {"phase": "Running", "conditions": conditions or [], **status},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from boxfleet.planning import health
+from boxfleet.planning import health, memories
 from boxfleet.testing import views
 
 NOT_READY = views.condition("False", "UnitsNotReady", "0 of 1 Units ready", ago=5)
@@ -63,7 +63,7 @@ def test_a_failing_probe_is_told_by_its_event_and_becomes_bad_with_time() -> Non
 
 def test_what_cannot_be_placed_says_what_is_short() -> None:
     bound = views.condition("False", "Unschedulable", "0/1 nodes: insufficient memory", type="PodScheduled")
-    part = of_shop([views.a_pod("shop-db-0", phase="Pending", conditions=[bound])], [starting()])
+    part = of_shop([views.a_pod("shop-db-0", node="", phase="Pending", conditions=[bound])], [starting()])
     assert part.level is health.Level.BAD and "add a host" in part.troubles[0].advice
 
 
@@ -127,5 +127,5 @@ def test_what_ran_before_a_stop_is_a_memory() -> None:
             units=[views.a_unit("db", views.condition("True"))],
             pods=[pod_since(ago)],
         )
-        seen = health.examine(health.without_memories(world, since=stopped), now=stopped)
+        seen = health.examine(memories.without(world, since=stopped), now=stopped)
         assert health.worst(seen) is level
