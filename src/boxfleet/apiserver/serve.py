@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import uvicorn
 
 from boxfleet.apiserver import app as apps
+from boxfleet.apiserver import http_bounds
 
 # Seconds that requests in progress get when the server stops.
 _STOP_GRACE = 5
@@ -30,7 +31,7 @@ class Server:
         self._server = _Quiet(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=http_bounds.Protocol,
                 ws="wsproto",
                 loop="none",
                 lifespan="off",
