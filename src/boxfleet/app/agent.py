@@ -14,6 +14,7 @@ from boxfleet.app import access, host, paths, settings
 from boxfleet.client import client, http
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import quantity, supervise
+from boxfleet.ports import runtime
 
 log = structlog.get_logger()
 
@@ -46,8 +47,12 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
     )
 
     async def engine_and_agent() -> None:
-        await engines.engine.start()
-        log.info("containerd answers", process=engines.engine.pid)
+        try:
+            await engines.engine.start()
+            log.info("containerd answers", process=engines.engine.pid)
+        except runtime.RuntimeFault as error:
+            # It is tried again beside the agent, which tells of it on the Node.
+            log.warning("containerd does not answer", cause=str(error))
         async with asyncio.TaskGroup() as group:
             group.create_task(engines.engine.supervise(), name="containerd")
             group.create_task(work.run(), name="agent")

@@ -142,3 +142,9 @@ def _content(tar: tarfile.TarFile, name: str) -> bytes:
 
 def _blob(tar: tarfile.TarFile, digest: str) -> bytes:
     return _content(tar, "blobs/sha256/" + digest.removeprefix("sha256:"))
+
+
+@pytest.mark.parametrize("name", ["overlayfs", "native"])
+def test_the_snapshotter_in_use_is_kept(tmp_path: pathlib.Path, name: str) -> None:
+    (tmp_path / f"io.containerd.snapshotter.v1.{name}").mkdir()
+    assert config.detect(root=tmp_path).snapshotter == name

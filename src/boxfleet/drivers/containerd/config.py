@@ -94,7 +94,7 @@ class HostFacts:
 
 
 def detect(*, root: pathlib.Path) -> HostFacts:
-    """Look at the host; tries an overlay mount below `root`."""
+    """Look at the host; the first time it tries an overlay mount below `root`."""
     enabled = pathlib.Path("/sys/module/apparmor/parameters/enabled")
     return HostFacts(
         apparmor=enabled.exists()
@@ -104,7 +104,7 @@ def detect(*, root: pathlib.Path) -> HostFacts:
         oom_restricted=not _capabilities() >> _CAP_SYS_RESOURCE & 1,
         systemd_cgroups=pathlib.Path("/run/systemd/system").is_dir()
         and pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists(),
-        snapshotter="overlayfs" if _overlay_works(root) else "native",
+        snapshotter=_snapshotter(root),
     )
 
 
@@ -167,6 +167,14 @@ def _capabilities() -> int:
         if line.startswith("CapEff:"):
             return int(line.split()[1], 16)
     return 0
+
+
+def _snapshotter(root: pathlib.Path) -> str:
+    """The one that is in use, else the one that works: a full disk must not take images and containers from sight."""
+    for name in ("overlayfs", "native"):
+        if (root / f"io.containerd.snapshotter.v1.{name}").is_dir():
+            return name
+    return "overlayfs" if _overlay_works(root) else "native"
 
 
 def _overlay_works(root: pathlib.Path) -> bool:

@@ -6,6 +6,7 @@ containerd takes them over.
 
 import asyncio
 import functools
+import os
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ _STOP = 20.0
 _CHECK_EVERY = 10.0
 _CHECK_PATIENCE = 5.0
 _WELL = 60.0
+# Bytes. Without room a new containerd cannot write down what it finds, and takes what runs for lost.
+_ROOM = 16 * 2**20
 # So many health checks without an answer are a hang.
 _SILENT_CHECKS = 3
 # Bytes of log that are kept when it starts; twice this is the most on disk.
@@ -34,6 +37,8 @@ class Daemon:
         self.settings = settings
         self.connection = connection.Connection(settings.socket)
         self._told = told
+        # Whether it came up with all that it needs; what happens to it later is for `supervise` to find out.
+        self._complete = False
 
     @functools.cached_property
     def facts(self) -> config.HostFacts:
@@ -64,24 +69,29 @@ class Daemon:
         """Adopt the one that runs or start one; returns when it answers and has the sandbox image.
 
         One that runs with another configuration is started anew. Raises `ports.runtime.Unavailable` when it does
-        not come up; the message names the log.
+        not come up; the message says why or names the log.
         """
+        self._complete = False
         await self._up()
         await pause.ensure(self.images, name=self.settings.sandbox_image)
+        self._complete = True
 
     async def supervise(self) -> None:
-        """Start it again whenever it dies or hangs; endless. Call `start` first."""
+        """Start it again whenever it does not run, dies or hangs; endless."""
         failures = 0
         while True:
             began = time.monotonic()
-            why = await self._trouble()
+            if self._complete:
+                why = await self._trouble()
+                self._told(f"containerd {why}: starting it again")
+                await daemon.kill(self.settings.pid_file)
+            elif not await self._answers():
+                await daemon.kill(self.settings.pid_file)
             failures = 1 if time.monotonic() - began > _WELL else failures + 1
-            self._told(f"containerd {why}: starting it again")
-            await daemon.kill(self.settings.pid_file)
             if failures > 1:
                 await asyncio.sleep(_RESTART.delay(failures=failures - 1))
             try:
-                await self._up()
+                await self.start()
             except port.RuntimeFault as error:
                 self._told(str(error))
 
@@ -117,6 +127,13 @@ class Daemon:
             new.rename(file)
         pid = self.pid
         if pid is None:
+            self.settings.root.mkdir(parents=True, exist_ok=True)
+            disk = os.statvfs(self.settings.root)
+            if disk.f_bfree * disk.f_frsize < _ROOM:
+                raise port.Unavailable(
+                    f"cannot start containerd: less than {_ROOM >> 20} MiB are free on the disk of "
+                    f"{self.settings.root}; make room. What runs goes on meanwhile"
+                )
             self._rotate_log()
             await asyncio.to_thread(orphans.note, self.settings)
             try:

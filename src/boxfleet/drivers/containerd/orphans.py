@@ -53,20 +53,18 @@ def _shims(settings: config.Settings) -> dict[str, int]:
 
 
 def _end(settings: config.Settings, ids: list[str]) -> None:
-    shims = _shims(settings)
     groups = [
         path
         for parent in traces.cgroups(settings.cgroup_parent)
         for path in parent.glob("**/*/")
         if (found := _ID.search(path.name)) and found[0] in ids
     ]
-    for engine_id in ids:
-        if engine_id in shims:
-            sockets = traces.sockets(shims[engine_id])
-            traces.kill(shims[engine_id])
-            for socket in sockets:
-                socket.unlink(missing_ok=True)
-    traces.empty(groups)
+    sockets = [one for engine_id, pid in _shims(settings).items() if engine_id in ids for one in traces.sockets(pid)]
+    traces.end(
+        lambda: [*(pid for engine_id, pid in _shims(settings).items() if engine_id in ids), *traces.members(groups)]
+    )
+    for socket in sockets:
+        socket.unlink(missing_ok=True)
     for mount in traces.mounts_below(settings.state):
         if any(engine_id in mount for engine_id in ids):
             subprocess.run(["umount", "--lazy", mount], stderr=subprocess.DEVNULL, check=False)

@@ -4,7 +4,7 @@ import os
 import pathlib
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from boxfleet.drivers.containerd import translate
 
@@ -67,10 +67,10 @@ def members(groups: Iterable[pathlib.Path]) -> list[int]:
     return found
 
 
-def empty(groups: list[pathlib.Path]) -> None:
-    """Kill every process of these cgroups, and return when they are gone; blocks for some seconds at most."""
-    end = time.monotonic() + _DYING
-    while (left := members(groups)) and time.monotonic() < end:
+def end(find: Callable[[], list[int]]) -> None:
+    """Kill the processes that `find` gives until it gives none; blocks for some seconds at most."""
+    deadline = time.monotonic() + _DYING
+    while (left := find()) and time.monotonic() < deadline:
         for pid in left:
             kill(pid)
         time.sleep(0.02)
