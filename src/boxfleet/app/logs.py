@@ -1,14 +1,17 @@
 """Logs of the services: JSON lines on standard output, which s6-log keeps and rotates. No line holds a secret."""
 
 import logging
+import os
 import re
+import stat
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
 
+from boxfleet.app import log_pipe
 from boxfleet.kit import clock
 
 # Values of these keys, and bearer tokens wherever they stand, are never written.
@@ -30,13 +33,24 @@ def set_up(service: str, *, level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_encode),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(_sink()),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers = [_ToStructlog()]
     # Libraries speak when something is wrong, not about each request.
     root.setLevel(max(number, logging.WARNING))
+
+
+def _sink() -> TextIO:
+    """Standard output; when that is a pipe, one that never blocks."""
+    try:
+        handle = sys.stdout.fileno()
+    except OSError:
+        return sys.stdout
+    if stat.S_ISFIFO(os.fstat(handle).st_mode):
+        return cast(TextIO, log_pipe.LogPipe(handle))
+    return sys.stdout
 
 
 def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
