@@ -2,9 +2,9 @@
 
 Of a page run: every block marked ``console``, whose lines after ``$`` are commands and whose other lines are their
 output; and every ``sh`` block with ``<!-- run -->`` before it. ``<!-- exit 1 -->`` before a block says how its last
-command ends. In the output, ``...`` stands for any lines when it is alone on a line, and for the rest of the line at the
-end of one; what differs from run to run (ages, sizes, addresses, times, process ids, fingerprints) counts by its form
-only.
+command ends. In the output, ``...`` stands for any lines when it is alone on a line, and for the rest of the line
+at the end of one; what differs from run to run (ages, sizes, addresses, times, process ids, fingerprints) counts by
+its form only.
 """
 
 import dataclasses

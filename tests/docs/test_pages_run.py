@@ -75,5 +75,7 @@ def test_the_readme(docs_fleet: fleets.Fleet, short_dir: pathlib.Path) -> None:
 def test_a_page(page: pathlib.Path, docs_fleet: fleets.Fleet, short_dir: pathlib.Path) -> None:
     if not pages.steps(page.read_text()):
         pytest.skip("nothing on this page runs")
+    if docs_fleet.state.exists():
+        docs_fleet.boxfleet("down", "--purge")
     docs_fleet.boxfleet("up")
     _follow(page, docs_fleet, short_dir)
