@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from boxfleet.api import wellknown
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
@@ -14,11 +16,11 @@ class AgentSettings:
     # Folder for containers' logs: LOGS/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
     logs: str
     # The Cluster that this node belongs to, written as a label.
-    cluster: str = "local"
+    cluster: str = wellknown.CLUSTER
     # The host's own address as other machines see it; empty: the one of the default route, else 127.0.0.1.
     address: str = ""
     # Suffix of all names; must be what the controllers write.
-    domain: str = "fleet.internal"
+    domain: str = wellknown.DOMAIN
     # Parent of all instances' cgroups: what the host reserves is enforced there.
     cgroup_parent: str = "/boxfleet"
     # Where the cgroup file systems are.
@@ -49,7 +51,7 @@ class AgentSettings:
     image_min_age: float = 120.0
     image_max_age: float = 14 * 86400.0
     # Image names that no registry has: they are never removed, since nothing could bring them back.
-    image_keep_prefix: str = "boxfleet.local/"
+    image_keep_prefix: str = f"{wellknown.REPOSITORY}/"
     # Free percent of memory and disk below which the node says so: Kubernetes' eviction thresholds, as a share.
     memory_pressure: int = 3
     disk_pressure: int = 10

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from boxfleet.api import cells, kind, meta, pool_rules
+from boxfleet.api import cells, kind, meta, pool_rules, wellknown
 
 
 class AddressPoolSpec(meta.Model):
@@ -15,7 +15,7 @@ class AddressPoolSpec(meta.Model):
     start: Annotated[str, msgspec.Meta(description="First address to hand out; after the gateway when empty.")] = ""
     end: Annotated[str, msgspec.Meta(description="Last address to hand out; before the broadcast when empty.")] = ""
     exclude: Annotated[list[str], msgspec.Meta(description="Addresses never to hand out.")] = []
-    bridge: Annotated[str, msgspec.Meta(description="Bridge on each host.", max_length=15)] = "boxfleet0"
+    bridge: Annotated[str, msgspec.Meta(description="Bridge on each host.", max_length=15)] = wellknown.BRIDGE
     mtu: Annotated[int, msgspec.Meta(ge=0, le=65535, description="0: as the host's.")] = 0
 
 

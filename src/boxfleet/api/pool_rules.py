@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Any
 
-from boxfleet.api import fields, kind
+from boxfleet.api import fields, kind, wellknown
 
 # A host route or a point-to-point link has no room for a gateway and instances.
 _SMALLEST_PREFIX = 30
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 def default(pool: kind.JsonObject) -> None:
     """Instances are on Boxfleet's own bridge unless another is named."""
-    pool.setdefault("spec", {}).setdefault("bridge", "boxfleet0")
+    pool.setdefault("spec", {}).setdefault("bridge", wellknown.BRIDGE)
 
 
 def validate(new: Json, old: Json | None) -> list[kind.FieldError]:

@@ -7,12 +7,10 @@ from typing import Annotated
 
 import msgspec
 
-from boxfleet.api import kind
+from boxfleet.api import kind, wellknown
 
 API_VERSION = f"{kind.GROUP}/{kind.VERSION}"
 KIND = "ImageRecipe"
-# Where own images live; no registry answers there.
-REPOSITORY = "boxfleet.local"
 
 
 class InvalidRecipeError(ValueError):
@@ -81,7 +79,7 @@ class Recipe(_Model, frozen=True):
     @property
     def reference(self) -> str:
         """The full name of the image, ``boxfleet.local/NAME:TAG``."""
-        return f"{REPOSITORY}/{self.name}:{self.tag}"
+        return f"{wellknown.REPOSITORY}/{self.name}:{self.tag}"
 
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from boxfleet.api import catalog, meta, recipe
+from boxfleet.api import catalog, meta, recipe, wellknown
 from boxfleet.planning import compose
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -175,7 +175,7 @@ def _makes(path: pathlib.Path) -> str:
     try:
         body = yaml.safe_load(path.read_text())
         if body.get("kind") == recipe.KIND:
-            return f"{recipe.REPOSITORY}/{body['name']}:{body.get('tag', 'latest')}"
+            return f"{wellknown.REPOSITORY}/{body['name']}:{body.get('tag', 'latest')}"
     except (OSError, yaml.YAMLError, AttributeError, KeyError):
         pass
     return ""

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import yaml
 
+from boxfleet.api import wellknown
 from boxfleet.kit import durable
 
 ENVIRONMENT_PREFIX = "BOXFLEET_"
@@ -78,7 +79,7 @@ class Instance:
             description="The suffix of every domain name; .internal is reserved for private use.",
             extra={"unit": "DNS suffix"},
         ),
-    ] = "fleet.internal"
+    ] = wellknown.DOMAIN
     log_level: Annotated[
         str,
         msgspec.Meta(
@@ -107,7 +108,7 @@ class Server(Instance):
             "it. A range that home and office networks seldom use.",
             extra={"unit": "network"},
         ),
-    ] = "10.88.0.0/16"
+    ] = wellknown.NETWORK
     bridge: Annotated[
         str,
         msgspec.Meta(
@@ -115,7 +116,7 @@ class Server(Instance):
             pattern="^[a-zA-Z0-9_-]{1,15}$",
             extra={"unit": "interface name"},
         ),
-    ] = "boxfleet0"
+    ] = wellknown.BRIDGE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,21 +1,22 @@
 """What can be set about the controllers; every value with its unit, default and reason."""
 
-import msgspec
+import dataclasses
 
-from boxfleet.planning import domains
+from boxfleet.api import wellknown
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """Settings of all controllers."""
 
     # The Cluster that stands for hosts with an agent; made at the first start.
-    cluster: str = "local"
+    cluster: str = wellknown.CLUSTER
     # The AddressPool that instances get their addresses from, and its network when it is made at the first start.
-    pool: str = "default"
-    pool_cidr: str = "10.88.0.0/16"
-    pool_bridge: str = "boxfleet0"
+    pool: str = wellknown.POOL
+    pool_cidr: str = wellknown.NETWORK
+    pool_bridge: str = wellknown.BRIDGE
     # What every domain name ends in; changing it changes every name.
-    domain: str = domains.SUFFIX
+    domain: str = wellknown.DOMAIN
     # Seconds without a renewed Lease until a node counts as lost; 40 as in Kubernetes (four missed heartbeats of 10 s).
     lease_grace: float = 40.0
     # Seconds that an Event is kept; 3600 as in Kubernetes.

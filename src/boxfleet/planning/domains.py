@@ -1,8 +1,6 @@
 """Domain names of Units and instances; they never change while the object lives."""
 
-from boxfleet.api import unit
-
-SUFFIX = "fleet.internal"
+from boxfleet.api import unit, wellknown
 
 
 def short_name(subject: unit.Unit) -> str:
@@ -10,7 +8,7 @@ def short_name(subject: unit.Unit) -> str:
     return subject.metadata.name.removeprefix(f"{subject.spec.box}-") if subject.spec.box else subject.metadata.name
 
 
-def of_unit(subject: unit.Unit, *, suffix: str = SUFFIX) -> str:
+def of_unit(subject: unit.Unit, *, suffix: str = wellknown.DOMAIN) -> str:
     """``UNIT.BOX.NAMESPACE.suffix``; without a Box ``UNIT.NAMESPACE.suffix``."""
     parts = [short_name(subject), subject.spec.box, subject.metadata.namespace, suffix]
     return ".".join(part for part in parts if part)
@@ -21,6 +19,6 @@ def of_instance(instance: str, *, unit_domain: str) -> str:
     return f"{instance}.{unit_domain}"
 
 
-def of_pod(*, namespace: str, name: str, suffix: str = SUFFIX) -> str:
+def of_pod(*, namespace: str, name: str, suffix: str = wellknown.DOMAIN) -> str:
     """The name of a Pod that belongs to no Unit."""
     return f"{name}.{namespace}.{suffix}"

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from boxfleet.api import unit
+from boxfleet.api import unit, wellknown
 from boxfleet.kit import ids, templates
 from boxfleet.planning import domains
 
@@ -89,7 +89,7 @@ class _Units(dict[str, Any]):
         raise KeyError(key)
 
 
-def peer_of(subject: unit.Unit, *, addresses: Mapping[str, str], suffix: str = domains.SUFFIX) -> Peer:
+def peer_of(subject: unit.Unit, *, addresses: Mapping[str, str], suffix: str = wellknown.DOMAIN) -> Peer:
     """What others may know of a Unit."""
     template = subject.spec.pod_template()
     ports = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from boxfleet.api import unit
+from boxfleet.api import unit, wellknown
 from boxfleet.planning import conditions, dependencies, domains, facts, instances, manifest
 
 # Names of instances in a message; the rest is a number.
@@ -19,7 +19,7 @@ def compute(
     blocked: dependencies.Blocked | None,
     render_error: facts.RenderError | None,
     now: str,
-    suffix: str = domains.SUFFIX,
+    suffix: str = wellknown.DOMAIN,
 ) -> unit.UnitStatus:
     """The status that fits what is there; condition times move only with their status."""
     replicas = subject.spec.replicas

@@ -1,13 +1,16 @@
 """What can be set about the scheduler; every value with its unit, default and reason."""
 
-import msgspec
+import dataclasses
+
+from boxfleet.api import wellknown
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """Settings of both levels."""
 
     # The Cluster that a node belongs to when its labels name none.
-    cluster: str = "local"
+    cluster: str = wellknown.CLUSTER
     # Seconds after which an instance that fits nowhere is looked at again although nothing was heard of that could
     # help it: the safety net under the signals.
     retry: float = 60.0
