@@ -151,6 +151,46 @@ async def test_a_port_of_the_host_leads_inside(fleet: Fleet) -> None:
 
 
 @pytest.mark.anyio
+async def test_instances_do_not_reach_what_listens_for_the_host_alone(fleet: Fleet) -> None:
+    """A port of the host opens the bridge for packets to 127.0.0.0/8; a forger beside it sends such packets."""
+    forger, bridge = f"{fleet.host.name}-f", test_host.POOL.bridge
+    ports = [runtime.PortMapping(container_port=80, host_port=8089)]
+    listener = await asyncio.create_subprocess_exec(
+        "nsenter", f"--net={fleet.host.space}", sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "8090",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=fleet.host.logs.parent,
+    )  # fmt: skip
+    subprocess.run(["ip", "netns", "add", forger], check=True)
+    try:
+        for words in (
+            f"ip -n {fleet.host.name} link add forger0 master {bridge} type veth peer eth0 netns {forger}",
+            f"ip -n {fleet.host.name} link set forger0 up",
+            f"ip -n {forger} address add 198.18.0.99/24 dev eth0",
+            f"ip -n {forger} link set eth0 up",
+            f"nsenter --net=/run/netns/{forger} sysctl -qw net.ipv4.conf.all.route_localnet=1",
+            f"ip -n {forger} route add 127.0.0.0/8 via {test_host.POOL.gateway} dev eth0",
+        ):
+            subprocess.run(words.split(), check=True)
+
+        async def reaches(url: str) -> bool:
+            curl = ("nsenter", f"--net=/run/netns/{forger}", "curl", "-s", "-o", "/dev/null", "--max-time", "2", url)
+            return await (await asyncio.create_subprocess_exec(*curl)).wait() == 0
+
+        async with fleet.served("a", "198.18.0.26", ports=ports):
+            assert fleet.curl("http://127.0.0.1:8090")
+            assert not await reaches("http://127.0.0.1:8090")
+            # It is the rule that does it, and what is meant to work does.
+            assert fleet.curl("http://127.0.0.1:8089")
+            assert await reaches("http://198.18.0.26")
+            fleet.host.inside("iptables", "-F", "INPUT")
+            assert await reaches("http://127.0.0.1:8090")
+    finally:
+        listener.kill()
+        await listener.wait()
+        subprocess.run(["ip", "netns", "delete", forger], check=True)
+        await fleet.drivers.network.prepare([test_host.POOL])
+
+
+@pytest.mark.anyio
 async def test_an_address_stays_with_its_name(fleet: Fleet) -> None:
     async with fleet.served("a", "198.18.0.24"), fleet.served("b", "198.18.0.25") as b:
         pass
@@ -184,9 +224,10 @@ async def test_a_range_that_the_host_uses_is_refused(fleet: Fleet) -> None:
 @pytest.mark.anyio
 async def test_rules_are_made_again_when_they_are_lost(fleet: Fleet) -> None:
     before = sorted(line for line in fleet.host.inside("iptables-save").splitlines() if "boxfleet bfdrv0" in line)
-    assert len(before) == 3
+    assert len(before) == 4
     fleet.host.inside("iptables", "-t", "nat", "-F", "POSTROUTING")
     fleet.host.inside("iptables", "-F", "FORWARD")
+    fleet.host.inside("iptables", "-F", "INPUT")
     await fleet.drivers.network.prepare([test_host.POOL])
     after = sorted(line for line in fleet.host.inside("iptables-save").splitlines() if "boxfleet bfdrv0" in line)
     assert after == before

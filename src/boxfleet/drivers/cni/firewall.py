@@ -10,6 +10,7 @@ import shlex
 from boxfleet.drivers.cni import commands
 from boxfleet.ports import network
 
+_UNKNOWN = ("-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED,DNAT")
 # portmap's shared chains, and the built-in chains that jump to them.
 _SHARED = ("CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-MASQ", "CNI-HOSTPORT-SETMARK")
 
@@ -68,6 +69,10 @@ def _rules(pool: network.PoolNetwork) -> list[list[str]]:
         ["nat", "POSTROUTING", "-s", pool.cidr, "!", "-o", pool.bridge, *note, "-j", "MASQUERADE"],
         ["filter", "FORWARD", "-i", pool.bridge, *note, "-j", "ACCEPT"],
         ["filter", "FORWARD", "-o", pool.bridge, *note, "-j", "ACCEPT"],
+        # For ports of the host's loopback address portmap has the bridge take packets for 127.0.0.0/8. Instances may
+        # send such packets themselves (raw sockets): they shall not reach what listens for this host alone
+        # (CVE-2020-8558). Answers of instances come by connections that are known.
+        ["filter", "INPUT", "-i", pool.bridge, "-d", "127.0.0.0/8", *_UNKNOWN, *note, "-j", "DROP"],
     ]
 
 
