@@ -14,13 +14,15 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from boxfleet.app import paths
+from boxfleet.app import paths, systemd
 from boxfleet.kit import durable
 
 # What s6-log keeps of each service: ten files of about a megabyte.
 LOG_SCRIPT = ("-b", "n10", "s1000000")
 # A service that needs longer than this to stop is killed, in milliseconds.
 STOP_MILLISECONDS = 20_000
+# Seconds for s6 to be there: systemd starts it by way of our own command, which a small machine loads slowly.
+_START = 60.0
 
 
 class SupervisionError(Exception):
@@ -108,8 +110,8 @@ def start(where: paths.Paths) -> None:
             cwd="/",
             close_fds=True,
         )
-    if not _wait(lambda: is_running(where), seconds=10):
-        raise SupervisionError(f"cannot start s6-svscan: it does not answer after 10 s; its words are in {log}")
+    if not _wait(lambda: is_running(where), seconds=_START):
+        raise SupervisionError(f"cannot start s6-svscan: it does not answer after {_START:g} s; its words are in {log}")
 
 
 def is_supervised(where: paths.Paths, name: str) -> bool:
@@ -118,9 +120,10 @@ def is_supervised(where: paths.Paths, name: str) -> bool:
 
 
 def wait_supervised(where: paths.Paths, name: str) -> None:
-    """Return when s6 looks after the service; raises SupervisionError after ten seconds."""
-    if not _wait(lambda: is_supervised(where, name), seconds=10):
-        raise SupervisionError(f"s6 does not take up the service {name}: see {where.logs / 'svscan.log'}")
+    """Return when s6 looks after the service; raises SupervisionError after a minute."""
+    if not _wait(lambda: is_supervised(where, name), seconds=_START):
+        see = f"journalctl -u {systemd.unit_name(where)}" if systemd.is_booted() else where.logs / "svscan.log"
+        raise SupervisionError(f"s6 does not take up the service {name} within {_START:g} s: see {see}")
 
 
 def bring_up(where: paths.Paths, name: str, *, restart: bool = False) -> None:
