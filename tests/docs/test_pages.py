@@ -121,3 +121,11 @@ def test_the_readme_shows_the_two_commands_and_every_page_of_docs() -> None:
     assert "./run up" in text and "./run test" in text
     missing = [each.name for each in (pages.REPOSITORY / "docs").glob("*.md") if f"docs/{each.name}" not in text]
     assert set(missing) <= {"plan.md", "benchmarks.md"}
+
+
+def test_reasons_in_troubleshooting_are_said_somewhere() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", (pages.REPOSITORY / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    reasons = {found.split()[0] for row in rows for found in re.findall(r"`(\w[\w ]*)`", row)}
+    source = "".join(path.read_text() for path in (pages.REPOSITORY / "src/boxfleet").rglob("*.py"))
+    assert len(reasons) > 10
+    assert {each for each in reasons if f'"{each}"' not in source} == set()
