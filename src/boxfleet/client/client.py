@@ -130,6 +130,17 @@ class Client:
         path = path_of(kind, namespace=namespace, name=name, subresource=subresource)
         return await self._typed(kind, "PATCH", path, body=patch, content_type=PATCH_TYPES[type])
 
+    async def put_condition(self, subject: meta.Object, condition: meta.Condition) -> None:
+        """Say one thing of an object of a standard kind, whatever its status says besides; not of a successor."""
+        change = {
+            "metadata": {"uid": subject.metadata.uid},
+            "status": {"conditions": [msgspec.to_builtins(condition)]},
+        }
+        key = subject.key
+        await self.patch(
+            type(subject), key.name, change, namespace=key.namespace, subresource="status", type="strategic"
+        )
+
     async def delete(
         self,
         kind: type[meta.Object],

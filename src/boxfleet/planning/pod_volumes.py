@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -75,17 +75,8 @@ def config_map_files(
 ) -> list[File]:
     """The files of a configMap volume; raises Missing."""
     found = config_maps.get(source.name)
-    if found is None:
-        if source.optional:
-            return []
-        raise Missing(f'configmap "{namespace}/{source.name}" not found')
-    return _files(
-        config_map_data(found),
-        source.items,
-        source.defaultMode,
-        optional=source.optional,
-        what=f'configmap "{source.name}"',
-    )
+    data = config_map_data(found) if found is not None else None
+    return _files(data, source, what="configmap", namespace=namespace, name=source.name)
 
 
 def secret_files(
@@ -93,17 +84,8 @@ def secret_files(
 ) -> list[File]:
     """The files of a secret volume; raises Missing."""
     found = secrets.get(source.secretName)
-    if found is None:
-        if source.optional:
-            return []
-        raise Missing(f'secret "{namespace}/{source.secretName}" not found')
-    return _files(
-        secret_data(found),
-        source.items,
-        source.defaultMode,
-        optional=source.optional,
-        what=f'secret "{source.secretName}"',
-    )
+    data = secret_data(found) if found is not None else None
+    return _files(data, source, what="secret", namespace=namespace, name=source.secretName)
 
 
 def downward_files(source: pods.DownwardVolumeSource, value: Callable[[pods.DownwardItem], str]) -> list[File]:
@@ -119,23 +101,26 @@ def downward_files(source: pods.DownwardVolumeSource, value: Callable[[pods.Down
 
 
 def _files(
-    data: Mapping[str, bytes],
-    items: Iterable[pods.KeyToPath],
-    default_mode: int | None,
+    data: Mapping[str, bytes] | None,
+    source: pods.ConfigMapVolumeSource | pods.SecretVolumeSource,
     *,
-    optional: bool | None,
     what: str,
+    namespace: str,
+    name: str,
 ) -> list[File]:
-    chosen = list(items)
-    if not chosen:
-        return [File(path=_safe(key), content=data[key], mode=_mode(None, default_mode)) for key in sorted(data)]
+    if data is None:
+        if source.optional:
+            return []
+        raise Missing(f'{what} "{namespace}/{name}" not found')
+    mode = source.defaultMode
+    if not source.items:
+        return [File(path=_safe(key), content=data[key], mode=_mode(None, mode)) for key in sorted(data)]
     files = []
-    for item in chosen:
-        if item.key not in data:
-            if optional:
-                continue
-            raise Missing(f"{what} has no key {item.key!r}")
-        files.append(File(path=_safe(item.path), content=data[item.key], mode=_mode(item.mode, default_mode)))
+    for item in source.items:
+        if item.key in data:
+            files.append(File(path=_safe(item.path), content=data[item.key], mode=_mode(item.mode, mode)))
+        elif not source.optional:
+            raise Missing(f'{what} "{name}" has no key {item.key!r}')
     return files
 
 

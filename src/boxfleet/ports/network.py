@@ -1,5 +1,6 @@
 """The network of a host: addresses that the ledger chose, and names."""
 
+import ipaddress
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,13 @@ class PoolNetwork(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
     bridge: str
     mtu: int = 0
+
+    def may_give(self, address: str) -> bool:
+        """Whether an instance may have the address: it is of this network and not the host's own."""
+        try:
+            return ipaddress.ip_address(address) in ipaddress.ip_network(self.cidr) and address != self.gateway
+        except ValueError:
+            return False
 
 
 class Record(msgspec.Struct, frozen=True, order=True):

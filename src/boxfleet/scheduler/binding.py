@@ -1,7 +1,5 @@
 """Level two: a node for every instance."""
 
-import msgspec
-
 from boxfleet.api import meta, node, pod, volume_claim
 from boxfleet.client import client, errors, loop, shared
 from boxfleet.client import events as recorders
@@ -91,17 +89,10 @@ class Binder:
         )
         old = meta.find_condition(subject.status.conditions, "PodScheduled")
         if old is None or old.message != message:
-            change = {
-                "metadata": {"uid": subject.metadata.uid},
-                "status": {"conditions": [msgspec.to_builtins(condition)]},
-            }
-            key = subject.key
             try:
-                await self._api.patch(
-                    pod.Pod, key.name, change, namespace=key.namespace, subresource="status", type="strategic"
-                )
+                await self._api.put_condition(subject, condition)
             except errors.NotFound:
-                self._pending.pop(key, None)
+                self._pending.pop(subject.key, None)
         return self._settings.retry
 
     def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:

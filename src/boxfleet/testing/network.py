@@ -1,6 +1,5 @@
 """A host's network and name server in memory, with the manners of the real ones."""
 
-import ipaddress
 import re
 
 from boxfleet.ports import network
@@ -31,11 +30,7 @@ class MemoryNetwork:
         if pool not in self.pools:
             raise network.NetworkFault(f"cannot assign {address}: pool {pool!r} is not prepared")
         known = self.pools[pool]
-        try:
-            inside = ipaddress.ip_address(address) in ipaddress.ip_network(known.cidr)
-        except ValueError:
-            inside = False
-        if not inside or address == known.gateway:
+        if not known.may_give(address):
             raise network.NetworkFault(f"cannot assign {address!r}: it is no address for an instance in {known.cidr}")
         self.assigned[namespace, name] = address
 

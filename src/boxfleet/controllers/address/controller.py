@@ -156,9 +156,7 @@ class AddressController:
         old = meta.find_condition(subject.status.conditions, condition.type)
         if old is not None and old.message == message:
             return
-        change = {"status": {"conditions": [msgspec.to_builtins(condition)]}}
-        name, namespace = subject.metadata.name, subject.metadata.namespace
-        await self._api.patch(pod.Pod, name, change, namespace=namespace, subresource="status", type="strategic")
+        await self._api.put_condition(subject, condition)
 
     async def _keep(self, key: meta.Key) -> float | None:
         held = self._indexed.addresses.get(key)

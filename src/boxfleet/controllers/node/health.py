@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from boxfleet.api import labels, lease, meta, node, pod
+from boxfleet.api import labels, lease, meta, node
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, settings
@@ -73,16 +73,12 @@ class Health:
         self._events.warning(subject, "NodeNotReady", condition.message)
 
     async def _pods_not_ready(self, name: str, *, now: str) -> None:
-        condition = msgspec.to_builtins(node_health.lost_pod_condition(node_name=name, now=now))
+        condition = node_health.lost_pod_condition(node_name=name, now=now)
         for each in list(self._pods):
             if each.spec.nodeName != name or not instances.is_ready(each):
                 continue
-            change = {"metadata": {"uid": each.metadata.uid}, "status": {"conditions": [condition]}}
-            key = each.key
             try:
-                await self._api.patch(
-                    pod.Pod, key.name, change, namespace=key.namespace, subresource="status", type="strategic"
-                )
+                await self._api.put_condition(each, condition)
             except errors.NotFound:
                 continue
 

@@ -93,11 +93,7 @@ class Network:
         known = self._pools.get(pool)
         if known is None:
             raise network.NetworkFault(f"cannot assign {address}: pool {pool!r} is not prepared on this host")
-        try:
-            inside = ipaddress.ip_address(address) in ipaddress.ip_network(known.cidr)
-        except ValueError:
-            inside = False
-        if not inside or address == known.gateway:
+        if not known.may_give(address):
             raise network.NetworkFault(f"cannot assign {address!r}: it is no address for an instance in {known.cidr}")
         file = self._file(namespace, name)
         answer = conflist.answer(known, address=address)
