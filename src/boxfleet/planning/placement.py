@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from boxfleet.planning import scheduling
+from boxfleet.api import placement
+from boxfleet.planning import instances, scheduling
 
 
 def divide(
@@ -27,6 +28,17 @@ def divide(
         rank[chosen].take(ask)
         shares.setdefault(chosen, []).append(ordinal)
     return {name: sorted(ordinals) for name, ordinals in shares.items()}
+
+
+def status_of(share: placement.Placement, existing: Collection[instances.Instance]) -> placement.PlacementStatus:
+    """How far the instances of a share are."""
+    ordinals = frozenset(share.spec.ordinals)
+    mine = [each for each in existing if each.ordinal in ordinals]
+    return placement.PlacementStatus(
+        observedGeneration=share.metadata.generation,
+        replicas=len(mine),
+        readyReplicas=sum(each.ready for each in mine),
+    )
 
 
 def _freest(ask: scheduling.Ask, clusters: Collection[scheduling.Place]) -> str:

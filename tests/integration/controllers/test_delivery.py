@@ -57,6 +57,13 @@ async def test_a_box_becomes_units_pods_and_addresses(short_dir: pathlib.Path) -
         await bed.until(lambda: all(each.status.ready for each in bed.all(address.Address)))
         done = bed.get(box.Box, "blog")
         assert done is not None and done.status.ready == "2/2"
+        await bed.until(lambda: share_of(bed, "blog-web-local") == (2, 2))
+
+
+def share_of(bed: fleetbed.Bed, name: str) -> tuple[int, int]:
+    share = bed.get(placement.Placement, name)
+    assert share is not None
+    return share.status.replicas, share.status.readyReplicas
 
 
 async def test_a_dependant_says_what_it_waits_for(short_dir: pathlib.Path) -> None:

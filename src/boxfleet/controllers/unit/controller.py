@@ -96,6 +96,7 @@ class UnitController:
             suffix=self._settings.domain,
         )
         await report.report(self._api, subject, status)
+        await report.report_shares(self._api, situation.shares, situation.instances)
         return min(waits) if waits else None
 
     async def _carry_out(
@@ -190,7 +191,8 @@ class UnitController:
 
     def _placement_changed(self, old: placement.Placement | None, new: placement.Placement | None) -> None:
         subject = new or old
-        if subject is not None:
+        # Its status is our own writing.
+        if subject is not None and (old is None or new is None or old.spec != new.spec):
             self._loop.add(meta.Key(subject.metadata.namespace, subject.spec.unit))
 
     def _address_changed(self, old: address.Address | None, new: address.Address | None) -> None:

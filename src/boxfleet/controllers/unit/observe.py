@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from boxfleet.api import address, box, config, meta, pod, volume_claim
+from boxfleet.api import address, box, config, meta, placement, pod, volume_claim
 from boxfleet.api import unit as units
 from boxfleet.client import cache
 from boxfleet.controllers import caches
@@ -20,6 +20,7 @@ class Situation:
     # By name.
     claims: Mapping[str, volume_claim.PersistentVolumeClaim]
     files: Mapping[str, config.ConfigMap]
+    shares: Sequence[placement.Placement]
     # By ordinal.
     clusters: Mapping[int, str]
     # The Units of the same Box by short name, this one among them; alone when it has no Box.
@@ -60,7 +61,8 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
     uid, namespace = subject.metadata.uid, subject.metadata.namespace
     pods = indexed.pods.by_index(caches.OWNER, uid)
     key = f"{namespace}/{subject.metadata.name}"
-    placements = indexed.placements.by_index(caches.UNIT, key)
+    # A Placement of an earlier Unit of the same name says nothing about this one.
+    shares = [each for each in indexed.placements.by_index(caches.UNIT, key) if meta.controller_uid(each) == uid]
     owner = boxes.find(subject.spec.box, namespace=namespace) if subject.spec.box else None
     return Situation(
         unit=subject,
@@ -68,13 +70,8 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
         instances=[view for each in pods if (view := views.of(each)) is not None],
         claims={each.metadata.name: each for each in indexed.claims.by_index(caches.OWNER, uid)},
         files={each.metadata.name: each for each in indexed.files.by_index(caches.OWNER, uid)},
-        clusters={
-            ordinal: each.spec.cluster
-            for each in placements
-            # A Placement of an earlier Unit of the same name says nothing about this one.
-            if meta.controller_uid(each) == uid
-            for ordinal in each.spec.ordinals
-        },
+        shares=shares,
+        clusters={ordinal: each.spec.cluster for each in shares for ordinal in each.spec.ordinals},
         siblings=_siblings(subject, indexed),
         declared=frozenset(owner.spec.units) if owner is not None else frozenset(),
     )
