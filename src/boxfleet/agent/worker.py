@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import pathlib
 import shutil
 from collections.abc import Awaitable
@@ -10,8 +9,8 @@ from collections.abc import Awaitable
 import msgspec
 import structlog
 
-from boxfleet.agent import parts, sources, starting, wanted
-from boxfleet.agent.probes import ask, prober
+from boxfleet.agent import hooks, parts, sources, starting, wanted
+from boxfleet.agent.probes import prober
 from boxfleet.api import config, labels, meta, volume_claim
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
@@ -24,8 +23,6 @@ log = structlog.get_logger()
 _ROUNDS = 50
 # After a fault of the runtime: look again after this many seconds, an event comes sooner.
 _FAULT_PAUSE = 1.0
-# A container whose preStop hook used up the grace still gets this many seconds to end, as Kubernetes has it.
-_LEAST_GRACE = 2.0
 
 
 class PodWorker:
@@ -38,10 +35,7 @@ class PodWorker:
         self._predecessor = predecessor
         self._wake = asyncio.Event()
         self._holds: dict[str, pod_actions.Hold] = {}
-        self._stopping: dict[str, float] = {}
-        self._hooks: set[str] = set()
-        self._hooked: set[str] = set()
-        self._hook_failures: dict[str, str] = {}
+        self._hooks = hooks.Hooks(given, record, changed=self.look)
         self._messages: dict[str, str] = {}
         self._stop: pod_actions.Stop | None = None
         self._sources_changed = True
@@ -111,11 +105,8 @@ class PodWorker:
         """Look after the Pod until nothing of it is left."""
         if self._predecessor is not None:
             await self._predecessor.wait()
-        # After a failure of this task nothing of it is under way any more.
-        self._stopping.clear()
-        self._hooks.clear()
         async with asyncio.TaskGroup() as group:
-            self._group = group
+            self._hooks.begin(group)
             self._prober = prober.Prober(
                 self._parts.engine, clock=self._parts.clock, group=group, changed=self.look, failed=self._unhealthy
             )
@@ -167,9 +158,9 @@ class PodWorker:
             sandboxes=observer.sandboxes_of(self.uid),
             containers=containers,
             checks=self._checks(containers),
-            hooked=frozenset(self._hooked | self._hooks),
-            hook_failures=dict(self._hook_failures),
-            stopping=dict(self._stopping),
+            hooked=self._hooks.begun,
+            hook_failures=dict(self._hooks.failures),
+            stopping=dict(self._hooks.stopping),
             holds=dict(self._holds),
             stop=self._stop,
         )
@@ -177,33 +168,21 @@ class PodWorker:
     def _checks(self, containers: list[runtime.ContainerStatus]) -> dict[str, probing.Check]:
         running = [one for one in containers if one.state is runtime.State.RUNNING]
         return {
-            one.id: self._prober.check(one.id, self._spec(one.name))
+            one.id: self._prober.check(one.id, spec)
             for one in running
-            if self.pod.spec.find_container(one.name)
+            if (spec := self.pod.spec.find_container(one.name)) is not None
         }
 
     def _follow(self, containers: list[runtime.ContainerStatus]) -> None:
         """Let the probes look at what runs and has begun."""
-        sandbox_ips = {one.id: one.ip for one in self._parts.observer.sandboxes_of(self.uid)}
         subjects = {}
         for one in containers:
             spec = self.pod.spec.find_container(one.name)
-            if one.state is not runtime.State.RUNNING or spec is None or one.id in self._stopping:
+            if one.state is not runtime.State.RUNNING or spec is None or one.id in self._hooks.stopping:
                 continue
-            if not self._has_hooked(one, spec):
-                continue
-            ip = self._parts.machine.address if self.pod.spec.hostNetwork else sandbox_ips.get(one.sandbox_id, "")
-            subjects[one.id] = ask.Subject(id=one.id, container=spec, ip=ip)
+            if self._hooks.is_over(one, spec):
+                subjects[one.id] = self._hooks.subject(one.id, spec)
         self._prober.follow(subjects, well=self._reported_ready)
-
-    def _has_hooked(self, one: runtime.ContainerStatus, spec: pods.Container) -> bool:
-        """Whether a container has no postStart hook to wait for; what an earlier life of the agent ran counts."""
-        if one.id in self._hooked:
-            return True
-        if spec.lifecycle is None or spec.lifecycle.postStart is None or self._hook_mark(one).exists():
-            self._hooked.add(one.id)
-            return True
-        return False
 
     async def _act(self, action: pod_actions.Action) -> None:
         engine, observer = self._parts.engine, self._parts.observer
@@ -225,11 +204,9 @@ class PodWorker:
                 self._parts.volumes.folder(self.uid).forget(gone.name, attempt=gone.attempt)
                 _remove_logs(gone.log_path)
         elif isinstance(action, pod_actions.StopContainer):
-            self._stopping[action.id] = action.deadline
-            self._group.create_task(self._stop_container(action))
+            self._hooks.stop(action)
         else:
-            self._hooks.add(action.id)
-            self._group.create_task(self._post_start(action))
+            self._hooks.start(action)
 
     async def _try(self, name: str, start: Awaitable[None]) -> None:
         try:
@@ -257,53 +234,6 @@ class PodWorker:
     def _retry(self, name: str) -> None:
         self._holds.pop(name, None)
         self._wake.set()
-
-    async def _stop_container(self, action: pod_actions.StopContainer) -> None:
-        """preStop hook, signal, force; the decision sees the result."""
-        pod, engine = self.pod, self._parts.engine
-        spec = self.pod.spec.find_container(action.name)
-        tell = self._parts.recorder.warning if action.reason == "Unhealthy" else self._parts.recorder.normal
-        tell(pod, "Killing", action.message)
-        try:
-            hook = spec.lifecycle.preStop if spec is not None and spec.lifecycle is not None else None
-            left = action.deadline - self._now()
-            if hook is not None and spec is not None and left > 0:
-                answer = await ask.ask(engine, self._subject(action.id, spec), hook, timeout=left)
-                if not answer.success:
-                    self._parts.recorder.warning(pod, "FailedPreStopHook", f"PreStopHook failed: {answer.message}")
-                left = max(_LEAST_GRACE, action.deadline - self._now())
-            await engine.stop_container(action.id, grace_seconds=max(0, math.ceil(left)))
-            await self._parts.observer.see_container(action.id, ended=True)
-        except runtime.RuntimeFault as error:
-            log.info("cannot stop a container", pod=str(pod.key), container=action.name, cause=str(error))
-            await self._parts.clock.sleep(_FAULT_PAUSE)
-        finally:
-            if self._stopping.get(action.id) == action.deadline:
-                del self._stopping[action.id]
-            self._wake.set()
-
-    async def _post_start(self, action: pod_actions.RunHook) -> None:
-        spec = self._spec(action.name)
-        hook = spec.lifecycle.postStart if spec.lifecycle is not None else None
-        try:
-            if hook is not None:
-                answer = await ask.ask(self._parts.engine, self._subject(action.id, spec), hook, timeout=3600.0)
-                if not answer.success:
-                    self._hook_failures[action.id] = answer.message
-                    message = f"PostStartHook failed: {answer.message}"
-                    self._parts.recorder.warning(self.pod, "FailedPostStartHook", message)
-                    return
-            container = self._parts.observer.containers.get(action.id)
-            if container is not None:
-                mark = self._hook_mark(container)
-                mark.parent.mkdir(parents=True, exist_ok=True)
-                mark.touch()
-            self._hooked.add(action.id)
-        except runtime.Unavailable:
-            await self._parts.clock.sleep(_FAULT_PAUSE)
-        finally:
-            self._hooks.discard(action.id)
-            self._wake.set()
 
     def _order_stop(self) -> None:
         """Notice that the Pod shall end, and by when."""
@@ -440,23 +370,10 @@ class PodWorker:
     def _unhealthy(self, name: str, kind: probing.Kind, message: str) -> None:
         self._parts.recorder.warning(self.pod, "Unhealthy", f"{kind.capitalize()} probe failed: {message}")
 
-    def _subject(self, container_id: str, spec: pods.Container) -> ask.Subject:
-        container = self._parts.observer.containers.get(container_id)
-        sandbox = self._parts.observer.sandboxes.get(container.sandbox_id) if container is not None else None
-        ip = self._parts.machine.address if self.pod.spec.hostNetwork else (sandbox.ip if sandbox is not None else "")
-        return ask.Subject(id=container_id, container=spec, ip=ip)
-
-    def _hook_mark(self, one: runtime.ContainerStatus) -> pathlib.Path:
-        return self._parts.volumes.folder(self.uid).hooked(one.name, attempt=one.attempt)
-
-    def _spec(self, name: str) -> pods.Container:
-        return starting.container_of(self.pod, name)
-
     def _forget_gone(self, known: set[str]) -> None:
-        for table in (self._hook_failures, self._messages):
-            for gone in [one for one in table if one not in known]:
-                del table[gone]
-        self._hooked &= known
+        for gone in [one for one in self._messages if one not in known]:
+            del self._messages[gone]
+        self._hooks.keep(known)
 
     def _now(self) -> float:
         return self._parts.clock.now().timestamp()
