@@ -122,7 +122,7 @@ class Upkeep:
             self._listener()
         # Before the list is known the server goes on with what it remembers.
         if self._serving and self.addresses.synced.is_set():
-            records = names.records(self.addresses)
+            records = names.records(self.addresses, suffix=self._domain)
             if records != self._published:
                 await self._server.publish(records)
                 self._published = records

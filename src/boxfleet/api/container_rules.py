@@ -322,8 +322,10 @@ def security(context: Json, at: str) -> Errors:
 
 
 def ip(field: str, value: str) -> Errors:
-    """An address, IPv4 or IPv6."""
+    """An address, IPv4 or IPv6; without a zone, which could hold anything."""
     try:
+        if "%" in value:
+            raise ValueError
         ipaddress.ip_address(value)
     except ValueError:
         return [fields.invalid(field, value, "must be an IP address, for example 10.88.0.7")]

@@ -1,5 +1,6 @@
 """Rules for Pods and pod templates, with Kubernetes' field paths and reasons."""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -7,6 +8,8 @@ from boxfleet.api import container_rules, fields, kind, names, object_meta, tain
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+# Looser than a host's name: services begin with underscores, and "." alone stands for no search.
+_SEARCH = re.compile(r"[-_.a-z0-9]{1,253}")
 _NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 _AFFINITY = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -57,14 +60,34 @@ def spec(found: Json, path: str, *, claims: Collection[str] = ()) -> Errors:
     errors += container_rules.security(found.get("securityContext") or {}, f"{path}.securityContext")
     for index, alias in enumerate(found.get("hostAliases") or ()):
         errors += container_rules.ip(f"{path}.hostAliases[{index}].ip", alias.get("ip", ""))
-    for index, server in enumerate((found.get("dnsConfig") or {}).get("nameservers") or ()):
-        errors += container_rules.ip(f"{path}.dnsConfig.nameservers[{index}]", server)
+        errors += [
+            fields.invalid(f"{path}.hostAliases[{index}].hostnames[{at}]", name, fault)
+            for at, name in enumerate(alias.get("hostnames") or ())
+            if (fault := names.subdomain(name))
+        ]
+    errors += _dns_config(found.get("dnsConfig") or {}, f"{path}.dnsConfig")
     if found.get("shareProcessNamespace") and found.get("hostPID"):
         errors.append(
             fields.invalid(
                 f"{path}.shareProcessNamespace", found["shareProcessNamespace"], "may not be set together with hostPID"
             )
         )
+    return errors
+
+
+def _dns_config(config: Json, path: str) -> Errors:
+    """All of it becomes lines of resolv.conf."""
+    errors: Errors = []
+    for index, server in enumerate(config.get("nameservers") or ()):
+        errors += container_rules.ip(f"{path}.nameservers[{index}]", server)
+    for index, search in enumerate(config.get("searches") or ()):
+        if not _SEARCH.fullmatch(search):
+            errors.append(fields.invalid(f"{path}.searches[{index}]", search, "must be a domain name"))
+    for index, option in enumerate(config.get("options") or ()):
+        for key in ("name", "value"):
+            text = option.get(key) or ""
+            if (key == "name" and not text) or any(not letter.isprintable() or letter.isspace() for letter in text):
+                errors.append(fields.invalid(f"{path}.options[{index}].{key}", text, "must be one word"))
     return errors
 
 

@@ -79,6 +79,8 @@ class ForwardOrder(_Order, kw_only=True, tag="forward"):
     """Connect to a TCP port inside the instance: STDIN to it, STDOUT from it."""
 
     port: int
+    # It has no address of its own: the port is one of the host's. Of any other instance that must never be so.
+    host_network: bool = False
 
 
 Order = ExecOrder | AttachOrder | LogOrder | ForwardOrder

@@ -206,7 +206,7 @@ def _invalid(
     return Fault(
         422,
         "Invalid",
-        f'{qualified} "{name}" is invalid: {text}',
+        f'{qualified} "{name[:_SHOWN_CHARACTERS]}" is invalid: {text}',
         details={key: value for key, value in details.items() if value},
     )
 

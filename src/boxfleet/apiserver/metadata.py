@@ -30,6 +30,8 @@ _VALUE_TEXT = (
     f"end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     f"'{_LABEL_VALUE}')"
 )
+# A prefix, a slash and a name.
+_QUALIFIED_LIMIT = 253 + 1 + 63
 ANNOTATIONS_LIMIT = 256 * 1024
 # Kubernetes leaves room for five random characters in the shortest name limit.
 GENERATED_PREFIX_LIMIT = 58
@@ -64,9 +66,10 @@ def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
 
 def name_faults(name: str, *, limit: int) -> list[str]:
     """What is wrong with a name; kinds with the limit of a DNS label take no dots."""
-    found = []
     if len(name) > limit:
-        found.append(f"must be no more than {limit} characters")
+        # Not looked at further: the patterns below take time by the length.
+        return [f"must be no more than {limit} characters"]
+    found = []
     pattern, text = (_LABEL, _LABEL_TEXT) if limit <= 63 else (_SUBDOMAIN, _SUBDOMAIN_TEXT)
     if re.fullmatch(pattern, name) is None:
         found.append(text)
@@ -76,6 +79,8 @@ def name_faults(name: str, *, limit: int) -> list[str]:
 def qualified_name_faults(name: str) -> list[str]:
     """What is wrong with a name that may carry a domain prefix, such as a label's key."""
     prefix, slash, short = name.rpartition("/")
+    if len(name) > _QUALIFIED_LIMIT:
+        return [f"must be no more than {_QUALIFIED_LIMIT} characters"]
     found = []
     if slash and "/" in prefix:
         return [f"a qualified name {_QUALIFIED_TEXT.removeprefix('name part ')} with an optional DNS subdomain prefix"]
@@ -96,7 +101,7 @@ def _labels(labels: dict[str, str]) -> list[kinds.FieldError]:
         errors += [_invalid("metadata.labels", key, text) for text in qualified_name_faults(key)]
         if len(value) > 63:
             errors.append(_invalid("metadata.labels", value, "must be no more than 63 characters"))
-        if re.fullmatch(_LABEL_VALUE, value) is None:
+        elif re.fullmatch(_LABEL_VALUE, value) is None:
             errors.append(_invalid("metadata.labels", value, _VALUE_TEXT))
     return errors
 

@@ -247,7 +247,7 @@ class Writing:
             # A patch that is made again must not warn again.
             warnings.extend(text for text in texts if text not in warnings)
         if checked.errors:
-            raise faults.invalid(kind, name, checked.errors, obj=obj)
+            raise faults.invalid(kind, name, standard.without_values(kind, checked.errors), obj=obj)
         if checked.prunable:
             self._registry.schemas.prune(kind, obj)
 

@@ -16,6 +16,8 @@ _DECIMAL = {
 _SUFFIXES = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 # Enough for the longest number with the largest exponent that the form allows.
 _DIGITS = 1100
+# Kubernetes: "no quantity may represent a number greater than 2^63-1 in magnitude"; larger ones are capped.
+_MOST = 2**63 - 1
 # At most three exponent digits: `1e99999999` would cost minutes and means nothing.
 _FORM = re.compile(
     r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))(?:([eE][+-]?\d{1,3})|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]))?", re.ASCII
@@ -56,13 +58,16 @@ def whole(text: str | int | float) -> int:
 def canonical(text: str | int | float) -> str:
     """The one form in which Kubernetes writes an amount: 1000m is 1, 1024Mi is 1Gi, 0.5 is 500m.
 
-    No fraction, the largest suffix that divides it, the family of suffixes kept; less than a billionth is rounded up.
+    No fraction, the largest suffix that divides it, the family of suffixes kept; less than a billionth is rounded up,
+    and what is more than 2^63-1 becomes that.
     Raises ValueError when it is no quantity.
     """
     value = parse(text)
     match = _FORM.fullmatch(str(text))
     assert match is not None
     _, exponent, suffix = match.groups()
+    if abs(value) > _MOST:
+        return str(_MOST if value > 0 else -_MOST)
     if suffix in _BINARY and abs(value) >= 1024:
         return from_bytes(int(value.to_integral_value(rounding=decimal.ROUND_UP)))
     with decimal.localcontext(prec=_DIGITS):

@@ -6,13 +6,16 @@ from boxfleet.api import address
 from boxfleet.ports import network
 
 
-def records(addresses: Iterable[address.Address]) -> frozenset[network.Record]:
-    """An instance's name always has its address; a Unit's name has those of its ready members."""
+def records(addresses: Iterable[address.Address], *, suffix: str) -> frozenset[network.Record]:
+    """An instance's name always has its address; a Unit's name has those of its ready members.
+
+    Only names below the fleet's own domain: an Address shall not answer for somebody else's in the world outside.
+    """
     found = set()
     for item in addresses:
         spec = item.spec
-        if spec.domain:
+        if spec.domain.endswith(f".{suffix}"):
             found.add(network.Record(spec.domain, item.metadata.name))
-        if spec.unitDomain and item.status.ready:
+        if spec.unitDomain.endswith(f".{suffix}") and item.status.ready:
             found.add(network.Record(spec.unitDomain, item.metadata.name))
     return frozenset(found)

@@ -147,7 +147,8 @@ class Bed:
     async def pod(self, name: str, *commands: list[str], stdin: bool = False, tty: bool = False) -> str:
         """A running Pod with a container for each command; the id of the last one."""
         names = ["main", "second", "third"][: len(commands)]
-        spec = {"nodeName": server.NODE, "containers": [{"name": one, "image": IMAGE} for one in names]}
+        containers = [{"name": one, "image": IMAGE} for one in names]
+        spec = {"nodeName": server.NODE, "hostNetwork": True, "containers": containers}
         if stdin:
             spec["containers"][0] |= {"stdin": True, "tty": tty}  # type: ignore[index]
         made = await self.api.admin.create_raw(

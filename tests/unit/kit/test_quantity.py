@@ -34,6 +34,13 @@ def test_canonical(text: str | int | float, written: str) -> None:
     assert quantity.canonical(text) == written
 
 
+@pytest.mark.parametrize("text", ["9" * 30 + "Ei", "9" * 30 + "." + "9" * 30 + "E", "9e999", "9223372036854775808"])
+def test_amounts_have_a_largest_one_and_can_be_read_again(text: str) -> None:
+    assert quantity.canonical(text) == str(2**63 - 1)
+    assert quantity.canonical(f"-{text}") == str(1 - 2**63)
+    assert quantity.whole(quantity.canonical(text)) == 2**63 - 1
+
+
 def test_the_longest_amounts_cost_little() -> None:
     started = time.process_time()
     for text in ("9" * 30 + "." + "9" * 30 + "e999", "9e-999", "9" * 30 + "E", "9e999"):

@@ -16,7 +16,9 @@ async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: cha
     An instance without an address of its own uses the host's network: its ports are on the loopback address.
     """
     box = await lookup.sandbox(engine, pod=order.pod, uid=order.uid)
-    host = (await engine.sandbox_status(box.id)).ip or "127.0.0.1"
+    host = "127.0.0.1" if order.host_network else (await engine.sandbox_status(box.id)).ip
+    if not host:
+        raise channel.Refusal(f"pod {order.pod} has no address now: try again when it is ready")
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(host, order.port, limit=tunnel.CHUNK)

@@ -51,8 +51,10 @@ class Volumes:
             text = pathlib.Path("/etc/hosts").read_text() + pod_runtime.host_aliases(pod)
         else:
             text = pod_runtime.hosts_file(pod, ip=ip)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        content = text.encode()
+        # Instances may write there, and as much as they like: no more than it should have is read.
+        if not path.exists() or path.stat().st_size != len(content) or path.read_bytes() != content:
+            path.write_bytes(content)
             path.chmod(0o644)
 
     def mounts(self, record: wanted.Record, container: pods.Container, *, attempt: int) -> list[runtime.Mount]:

@@ -57,7 +57,10 @@ class Forward:
         node = target.node(found)
         if found.status.has_ended:
             raise faults.bad_request(f"unable to forward port because pod {name} has ended: {found.status.phase}")
-        return node, tunnel.ForwardOrder(namespace=namespace, pod=name, uid=found.metadata.uid, port=0)
+        order = tunnel.ForwardOrder(
+            namespace=namespace, pod=name, uid=found.metadata.uid, port=0, host_network=found.spec.hostNetwork
+        )
+        return node, order
 
 
 class _Pair:
