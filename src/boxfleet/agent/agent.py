@@ -69,7 +69,8 @@ class Agent:
         machine = await asyncio.to_thread(
             facts.detect, settings, runtime_version=await self._runtime_version(), version=self._version
         )
-        cgroups.enforce(
+        await asyncio.to_thread(
+            cgroups.enforce,
             pathlib.Path(settings.cgroup_root),
             settings.cgroup_parent,
             cpu=machine.cpu_for_pods,

@@ -4,10 +4,11 @@ import asyncio
 import shutil
 from collections.abc import Callable
 
+from boxfleet.agent.node import cgroups
 from boxfleet.api import pod, unit
 from boxfleet.app import access, host, paths, settings
 from boxfleet.client import errors
-from boxfleet.kit import daemon
+from boxfleet.kit import cgroup, daemon
 from boxfleet.planning import stopping
 from boxfleet.ports import network, runtime
 
@@ -87,6 +88,7 @@ async def remove_traces(known: settings.All, *, say: Say) -> None:
     where = paths.of(known)
     if where.containerd.exists() or where.containerd_run.exists() or daemon.find(where.run / "containerd.pid"):
         await host.wire(known, told=say).engine.purge()
+    await asyncio.to_thread(cgroups.remove, cgroup.ROOT, known.cgroup_parent)
     engines = host.wire(known, told=say)
     try:
         await engines.network.remove()

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 from boxfleet.app import paths, settings
-from boxfleet.kit import durable
+from boxfleet.kit import cgroup, durable
 
 FOLDER = pathlib.Path("/etc/systemd/system")
 _TEMPLATE = """\
@@ -31,7 +31,7 @@ WantedBy=multi-user.target
 
 def is_booted() -> bool:
     """Whether systemd is this machine's init (sd_booted(3))."""
-    return pathlib.Path("/run/systemd/system").is_dir()
+    return cgroup.BOOTED.is_dir()
 
 
 def unit_name(where: paths.Paths) -> str:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from boxfleet.kit import cgroup
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 # Built images are slow to make and the same for every test.
 IMAGE_CACHE = pathlib.Path("~/.cache/boxfleet/images").expanduser()
@@ -119,11 +121,11 @@ class Fleet:
 
     def holds(self, pid: int) -> bool:
         """Whether a process belongs to one of its instances, by its cgroup."""
-        parent = self.environment["BOXFLEET_CGROUP_PARENT"]
         try:
-            return f"{parent}/" in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+            groups = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
             return False
+        return any(f":/{place}/" in groups for place in cgroup.places(self.environment["BOXFLEET_CGROUP_PARENT"]))
 
     def identities(self) -> dict[str, tuple[str, str]]:
         """Instance name to address and domain name, as the ledger says."""

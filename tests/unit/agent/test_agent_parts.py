@@ -1,6 +1,7 @@
 """Small parts of the agent on real files and sockets of this machine."""
 
 import asyncio
+import os
 import pathlib
 
 import pytest
@@ -86,16 +87,37 @@ def test_cgroups_of_both_versions(tmp_path: pathlib.Path) -> None:
     for name in ("cpu", "memory"):
         (first / name).mkdir(parents=True)
         (first / name / "tasks").touch()
-    cgroups.enforce(first, "/fleet", cpu=1800, memory=2**30)
+    no_systemd = tmp_path / "booted"
+    cgroups.enforce(first, "/fleet", cpu=1800, memory=2**30, booted=no_systemd)
     assert (first / "cpu/fleet/cpu.cfs_quota_us").read_text() == "180000"
     assert (first / "memory/fleet/memory.limit_in_bytes").read_text() == str(2**30)
     second = tmp_path / "v2"
     second.mkdir()
     (second / "cgroup.controllers").touch()
-    cgroups.enforce(second, "/fleet", cpu=1800, memory=2**30)
+    cgroups.enforce(second, "/fleet", cpu=1800, memory=2**30, booted=no_systemd)
     assert (second / "fleet/cpu.max").read_text() == "180000 100000"
     assert (second / "fleet/memory.max").read_text() == str(2**30)
     assert (second / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+def test_systemd_is_asked_for_limits_where_it_owns_the_cgroups(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, programs, asked = tmp_path / "cgroup", tmp_path / "bin", tmp_path / "asked"
+    root.mkdir()
+    programs.mkdir()
+    (root / "cgroup.controllers").touch()
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{asked}\n')
+    (programs / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    cgroups.enforce(root, "/fleet-2", cpu=1805, memory=2**30, booted=tmp_path)
+    cgroups.remove(root, "/fleet-2", booted=tmp_path)
+    assert asked.read_text().splitlines() == [
+        r"set-property --runtime fleet\x2d2.slice CPUQuota=180.5% CPUWeight=71 MemoryMax=1073741824",
+        r"stop fleet\x2d2.slice",
+        r"revert fleet\x2d2.slice",
+    ]
+    assert [path.name for path in root.iterdir()] == ["cgroup.controllers"]
 
 
 def test_the_hosts_resolver(tmp_path: pathlib.Path) -> None:

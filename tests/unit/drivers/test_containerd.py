@@ -71,6 +71,8 @@ def test_a_restricted_host_is_respected(tmp_path: pathlib.Path) -> None:
         ("/boxfleet/pods", False, "/boxfleet/pods"),
         ("/boxfleet", True, "boxfleet.slice"),
         ("/boxfleet/pods", True, "boxfleet-pods.slice"),
+        # Not a part of boxfleet.slice, which is another Boxfleet's.
+        ("/boxfleet-2", True, r"boxfleet\x2d2.slice"),
         ("boxfleet.slice", True, "boxfleet.slice"),
         ("", True, ""),
     ],

@@ -1,20 +1,24 @@
-"""The cgroup above all instances: what the host reserves is enforced there, on cgroup v1 and v2 alike."""
+"""The cgroup above all instances: what the host reserves is enforced there, on cgroup v1 and v2 alike.
+
+Where systemd owns the cgroups it is asked for the limits: written past it, they would be on a group that the engine
+does not use, or be gone at systemd's next reload.
+"""
 
 import pathlib
+import subprocess
 
 import structlog
 
+from boxfleet.kit import cgroup
 from boxfleet.planning import pod_resources
 
 log = structlog.get_logger()
 
-
-def is_unified(root: pathlib.Path) -> bool:
-    """Whether the host has cgroup v2 only."""
-    return (root / "cgroup.controllers").exists()
+# Seconds for systemd to answer.
+_PATIENCE = 30
 
 
-def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int) -> None:
+def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int, booted: pathlib.Path = cgroup.BOOTED) -> None:
     """Let all instances together have no more than that: thousandths of a core, bytes.
 
     What the host refuses is told and left: instances run without that limit rather than not at all.
@@ -22,11 +26,15 @@ def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int) -> None:
     relative = parent.strip("/")
     quota = cpu * pod_resources.PERIOD // 1000
     shares = max(2, cpu * 1024 // 1000)
-    if is_unified(root):
+    # runc's own conversion of v1 shares to v2 weights.
+    weight = 1 + ((min(shares, 262144) - 2) * 9999) // 262142
+    if cgroup.is_systemds(root, booted=booted):
+        limits = [f"CPUQuota={cpu / 10:g}%", f"CPUWeight={weight}", f"MemoryMax={memory}"]
+        _systemctl("set-property", "--runtime", cgroup.slice_name(parent), *limits)
+        return
+    if cgroup.is_unified(root):
         folder = root / relative
         _make_unified(root, relative)
-        # runc's own conversion of v1 shares to v2 weights.
-        weight = 1 + ((min(shares, 262144) - 2) * 9999) // 262142
         _write(folder / "cpu.max", f"{quota} {pod_resources.PERIOD}")
         _write(folder / "cpu.weight", str(weight))
         _write(folder / "memory.max", str(memory))
@@ -48,10 +56,13 @@ def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int) -> None:
             _write(folder / name, value)
 
 
-def remove(root: pathlib.Path, parent: str) -> None:
+def remove(root: pathlib.Path, parent: str, *, booted: pathlib.Path = cgroup.BOOTED) -> None:
     """Take the parent away in every hierarchy; what is still in use stays."""
     relative = parent.strip("/")
-    hierarchies = [root] if is_unified(root) else [path for path in root.iterdir() if path.is_dir()]
+    if relative and cgroup.is_systemds(root, booted=booted):
+        _systemctl("stop", cgroup.slice_name(parent))
+        _systemctl("revert", cgroup.slice_name(parent))
+    hierarchies = [root] if cgroup.is_unified(root) else [path for path in root.iterdir() if path.is_dir()]
     for hierarchy in hierarchies:
         top = hierarchy / relative
         if not relative or not top.is_dir():
@@ -59,6 +70,14 @@ def remove(root: pathlib.Path, parent: str) -> None:
         for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
             _rmdir(folder)
         _rmdir(top)
+
+
+def _systemctl(*words: str) -> None:
+    try:
+        subprocess.run(["systemctl", *words], check=True, capture_output=True, text=True, timeout=_PATIENCE)
+    except (OSError, subprocess.SubprocessError) as error:
+        cause = getattr(error, "stderr", None) or str(error)
+        log.warning("systemd does not do what is asked for all instances", words=words, cause=cause.strip())
 
 
 def _make_unified(root: pathlib.Path, relative: str) -> None:

@@ -6,6 +6,8 @@ import pathlib
 import subprocess
 import tempfile
 
+from boxfleet.kit import cgroup
+
 SANDBOX_IMAGE = "boxfleet.local/pause:1"
 
 # Everything that CRI does not need: less memory, fewer things that fail at start and fill the log.
@@ -102,8 +104,7 @@ def detect(*, root: pathlib.Path) -> HostFacts:
         and pathlib.Path("/sys/kernel/security/apparmor").is_dir()
         and any(pathlib.Path(place, "apparmor_parser").exists() for place in ("/sbin", "/usr/sbin")),
         oom_restricted=not _capabilities() >> _CAP_SYS_RESOURCE & 1,
-        systemd_cgroups=pathlib.Path("/run/systemd/system").is_dir()
-        and pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists(),
+        systemd_cgroups=cgroup.is_systemds(),
         snapshotter=_snapshotter(root),
     )
 

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from boxfleet.drivers.containerd import translate
+from boxfleet.kit import cgroup
 
 _SHIM = "containerd-shim"
 # Seconds in which killed processes are gone.
@@ -48,10 +48,7 @@ def cgroups(parent: str) -> list[pathlib.Path]:
     for fields in _mountinfo():
         kind = fields[fields.index("-") + 1]
         if kind in ("cgroup", "cgroup2"):
-            for path in (parent, translate.cgroup_parent(parent, systemd=True)):
-                place = pathlib.Path(fields[4], path.strip("/"))
-                if path.strip("/") and place.is_dir():
-                    found.append(place)
+            found += [place for path in cgroup.places(parent) if (place := pathlib.Path(fields[4], path)).is_dir()]
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from boxfleet.drivers.containerd.wire import cri_pb2
+from boxfleet.kit import cgroup
 from boxfleet.ports import runtime
 
 # What of /proc and /sys an ordinary container must not see, or not write: CRI leaves the lists to its caller.
@@ -33,10 +34,8 @@ _STATES = {
 
 
 def cgroup_parent(path: str, *, systemd: bool) -> str:
-    """A cgroup path as the engine wants it: unchanged, or as the name of a systemd slice (/a/b is a-b.slice)."""
-    if not systemd or not path or path.endswith(".slice"):
-        return path
-    return "-".join(part for part in path.split("/") if part) + ".slice"
+    """A cgroup path as the engine wants it: unchanged, or as the name of a systemd slice."""
+    return cgroup.slice_name(path) if systemd and path else path
 
 
 def sandbox_config(config: runtime.SandboxConfig, *, systemd: bool) -> cri_pb2.PodSandboxConfig:
