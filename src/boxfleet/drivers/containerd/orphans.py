@@ -1,9 +1,9 @@
-"""Shims that a new containerd does not know, though they ran under the one before it.
+"""Shims that a new containerd does not take over, though they ran under the one before it.
 
 A containerd that is killed while it starts a task leaves a shim with nothing in it, or with a process that is in no
 books. The next containerd drops its folder and goes on, and nobody would ever end it. So: note the ids of all that
-there is while no containerd runs, start one, and end what it does not list. What is made after the note is never
-touched, and the note is on disk, so that the work is done also when its doer is killed.
+there is while no containerd runs, start one, and end what it does not take for alive. What is made after the note is
+never touched, and the note is on disk, so that the work is done also when its doer is killed.
 """
 
 import asyncio
@@ -29,14 +29,16 @@ def note(settings: config.Settings) -> None:
 
 
 async def end(settings: config.Settings, engine: runtime.Runtime) -> list[str]:
-    """End what was noted and the running containerd does not know; its ids. Raises RuntimeFault."""
+    """End what was noted and is not alive for the running containerd; its ids. Raises RuntimeFault."""
     file = settings.noted_file
     if not file.exists():
         return []
     noted = set(json.loads(file.read_text()))
-    # What is listed second may not be younger than what is listed first.
-    known = {one.id for one in await engine.list_containers()} | {one.id for one in await engine.list_sandboxes()}
-    lost = sorted(noted - known)
+    running = [one for one in await engine.list_containers() if one.state is runtime.State.RUNNING]
+    alive = {one.id for one in running} | {one.sandbox_id for one in running}
+    # What it lists as dead is lost to it, too: removing that later would end nothing.
+    alive |= {one.id for one in await engine.list_sandboxes() if one.ready}
+    lost = sorted(noted - alive)
     if lost:
         await asyncio.to_thread(_end, settings, lost)
     file.unlink()
