@@ -125,7 +125,7 @@ class Fleet:
             groups = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
             return False
-        return any(f":/{place}/" in groups for place in cgroup.places(self.environment["BOXFLEET_CGROUP_PARENT"]))
+        return any(f"/{place}/" in groups for place in cgroup.places(self.environment["BOXFLEET_CGROUP_PARENT"]))
 
     def identities(self) -> dict[str, tuple[str, str]]:
         """Instance name to address and domain name, as the ledger says."""
