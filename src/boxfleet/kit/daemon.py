@@ -9,7 +9,7 @@ import os
 import pathlib
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 # Writes "PID START" and becomes the program: neither changes with exec. The stat line's second field is the
 # command's name in parentheses and may hold spaces, so counting starts behind it.
@@ -20,6 +20,10 @@ shift
 start=$(set -f; set -- ${stat##*) }; shift 19; echo "$1")
 echo "$$ $start" > "$file.new" && mv "$file.new" "$file" && exec "$@"
 """
+
+
+# So many health checks without an answer are a hang.
+_SILENT_CHECKS = 3
 
 
 class DaemonError(Exception):
@@ -112,6 +116,28 @@ async def ended(pid: int) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+async def trouble(pid_file: pathlib.Path, *, answers: Callable[[], Awaitable[bool]], every: float) -> str:
+    """Return why a program must be started again, in words that go after its name, as soon as it must.
+
+    It is asked for an answer every so many seconds, and taken to hang when it gives none several times in a row.
+    """
+    pid = find(pid_file)
+    if pid is None:
+        return "does not run"
+    end = asyncio.create_task(ended(pid))
+    try:
+        silent = 0
+        while silent < _SILENT_CHECKS:
+            await asyncio.wait({end}, timeout=every)
+            if end.done():
+                return "died"
+            silent = 0 if await answers() else silent + 1
+        return f"gave no answer {_SILENT_CHECKS} times"
+    finally:
+        end.cancel()
+        await asyncio.gather(end, return_exceptions=True)
 
 
 async def kill(pid_file: pathlib.Path) -> None:

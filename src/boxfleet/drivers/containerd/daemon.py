@@ -22,8 +22,6 @@ _CHECK_PATIENCE = 5.0
 _WELL = 60.0
 # Bytes. Without room a new containerd cannot write down what it finds, and takes what runs for lost.
 _ROOM = 16 * 2**20
-# So many health checks without an answer are a hang.
-_SILENT_CHECKS = 3
 # Bytes of log that are kept when it starts; twice this is the most on disk.
 _LOG_LIMIT = 10 * 2**20
 
@@ -82,7 +80,7 @@ class Daemon:
         while True:
             began = time.monotonic()
             if self._complete:
-                why = await self._trouble()
+                why = await daemon.trouble(self.settings.pid_file, answers=self._answers, every=_CHECK_EVERY)
                 self._told(f"containerd {why}: starting it again")
                 await daemon.kill(self.settings.pid_file)
             elif not await self._answers():
@@ -166,24 +164,6 @@ class Daemon:
             # Also while it starts: CRI is "unimplemented" until its plug-in is loaded.
             return False
         return True
-
-    async def _trouble(self) -> str:
-        """Return why it must be started again, when it must."""
-        pid = self.pid
-        if pid is None:
-            return "does not run"
-        end = asyncio.create_task(daemon.ended(pid))
-        try:
-            silent = 0
-            while silent < _SILENT_CHECKS:
-                await asyncio.wait({end}, timeout=_CHECK_EVERY)
-                if end.done():
-                    return "died"
-                silent = 0 if await self._answers() else silent + 1
-            return f"gave no answer {_SILENT_CHECKS} times"
-        finally:
-            end.cancel()
-            await asyncio.gather(end, return_exceptions=True)
 
     def _rotate_log(self) -> None:
         log = self.settings.log_file

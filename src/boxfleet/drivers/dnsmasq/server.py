@@ -21,7 +21,7 @@ _SEEN = 2.0
 _INOTIFY = 0.1
 _WELL = 60.0
 _CHECK_EVERY = 30.0
-_SILENT_CHECKS = 3
+_PATIENCE = 1.0
 
 _RESTART = backoff.Backoff(initial=0.1, limit=10.0)
 # Names outside that are remembered.
@@ -167,7 +167,7 @@ class Server:
         failures = 0
         while True:
             began = time.monotonic()
-            why = await self._trouble()
+            why = await daemon.trouble(self.settings.pid_file, answers=self._answers, every=_CHECK_EVERY)
             failures = 1 if time.monotonic() - began > _WELL else failures + 1
             self._told(f"dnsmasq {why}: starting it again")
             await daemon.kill(self.settings.pid_file)
@@ -178,23 +178,8 @@ class Server:
             except network.NetworkFault as fault:
                 self._told(str(fault))
 
-    async def _trouble(self) -> str:
-        """Return why it must be started again, when it must."""
-        pid = daemon.find(self.settings.pid_file)
-        if pid is None:
-            return "does not run"
-        end = asyncio.create_task(daemon.ended(pid))
-        try:
-            silent = 0
-            while silent < _SILENT_CHECKS:
-                await asyncio.wait({end}, timeout=_CHECK_EVERY)
-                if end.done():
-                    return "died"
-                silent = silent + 1 if await self._serving(patience=1.0) is None else 0
-            return f"gave no answer {_SILENT_CHECKS} times"
-        finally:
-            end.cancel()
-            await asyncio.gather(end, return_exceptions=True)
+    async def _answers(self) -> bool:
+        return await self._serving(patience=_PATIENCE) is not None
 
     async def _end_keeper(self) -> None:
         if self._keeper is not None:
