@@ -16,7 +16,7 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def docs_fleet(pytestconfig: pytest.Config) -> Iterator[fleets.Fleet]:
+def docs_fleet() -> Iterator[fleets.Fleet]:
     """Settings by the environment alone, so that the commands run word for word; everything is purged at the end."""
     state, run_directory = pathlib.Path("/var/lib/boxfleet-docs"), pathlib.Path("/run/boxfleet-docs")
     found = fleets.Fleet(
@@ -28,8 +28,7 @@ def docs_fleet(pytestconfig: pytest.Config) -> Iterator[fleets.Fleet]:
             "BOXFLEET_BRIDGE": "bfdocs1",
             "BOXFLEET_CIDR": "10.94.0.0/16",
             "BOXFLEET_CGROUP_PARENT": "/boxfleet-docs",
-            # Images are the same from run to run; building them is what takes minutes.
-            "BOXFLEET_IMAGE_CACHE": str(pytestconfig.cache.mkdir("images") if pytestconfig.cache else state / "images"),
+            "BOXFLEET_IMAGE_CACHE": str(fleets.IMAGE_CACHE),
         },
         state=state,
         run_directory=run_directory,
