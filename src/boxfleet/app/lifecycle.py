@@ -38,16 +38,26 @@ def one_at_a_time(where: paths.Paths, *, say: Say) -> Iterator[None]:
     # Beside the state folder, which a purge removes.
     lock = where.state.with_name(f".{where.state.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _locked(lock, say=say)
     try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(lock: pathlib.Path, *, say: Say) -> int:
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("waiting for another boxfleet command to end")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
+        # The one before takes its file away at the end: a lock on that keeps out nobody who comes later.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
         os.close(handle)
 
 
