@@ -10,10 +10,13 @@ from boxfleet.api import recipe
 from boxfleet.app import host, paths, settings
 from boxfleet.drivers.mmdebstrap import build as builder
 from boxfleet.drivers.mmdebstrap import faults
-from boxfleet.kit import daemon, durable
+from boxfleet.kit import daemon, durable, tasks
 from boxfleet.ports import runtime
 
 Say = Callable[[str], None]
+
+# Images imported at once: unpacking one keeps a core busy, and the disk has its limits too.
+_IMPORTS = 2
 
 
 class ImageError(Exception):
@@ -68,12 +71,15 @@ async def _import(known: settings.All, made: Iterable[builder.BuiltImage], *, sa
     except (FileNotFoundError, msgspec.DecodeError):
         digests = {}
     async with _store(known) as images:
-        for each in made:
+
+        async def take_in(each: builder.BuiltImage) -> None:
             if digests.get(each.reference) != each.digest or await images.find(each.reference) is None:
                 say(f"{each.reference}: importing")
                 await images.load(each.archive_path)
                 digests[each.reference] = each.digest
                 durable.write(memory, msgspec.json.encode(digests))
+
+        await tasks.gather((take_in(each) for each in made), limit=_IMPORTS)
 
 
 async def load(known: settings.All, archives: Iterable[pathlib.Path]) -> list[str]:
