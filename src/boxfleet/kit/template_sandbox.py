@@ -18,8 +18,9 @@ import msgspec
 
 # Longest text, in characters: of a value on the way as well as of the whole result.
 TEXT_LIMIT = 1024 * 1024
-# Evaluated parts of a template; a few hundred nanoseconds each.
-STEP_LIMIT = 2_000_000
+# Evaluated parts of a template; a few hundred nanoseconds each, in which the server does nothing else. A line for each
+# of ten thousand members takes half of them.
+STEP_LIMIT = 300_000
 # Parts that a template consists of: compiling costs a tenth of a millisecond each.
 NODE_LIMIT = 4000
 # Numbers are ports, counts and sizes.

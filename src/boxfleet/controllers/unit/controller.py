@@ -53,7 +53,7 @@ class UnitController:
             self._replacements.forget(key)
             return None
         situation = observe.observe(subject, self._indexed, self._boxes, views=self._views)
-        renderings = self._renderer.render(situation)
+        renderings = await self._renderer.render(situation)
         revision = manifest.revision(subject.spec)
         addresses = self._addresses(subject)
         steps = rollout.plan(
