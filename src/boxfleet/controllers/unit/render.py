@@ -8,7 +8,6 @@ from boxfleet.api import meta, unit
 from boxfleet.controllers.unit import observe
 from boxfleet.planning import facts
 
-
 # So many instances whose templates are wrong show that all are: the rest is not tried. A template that wants too much
 # costs a tenth of a second each time.
 _WRONG_LIMIT = 5
