@@ -36,24 +36,24 @@ class Agent:
 
     def __init__(
         self,
-        settings: agent_settings.AgentSettings,
-        client: client.Client,
-        runtime: runtime_ports.Runtime,
+        settings: agent_settings.Settings,
+        *,
+        api: client.Client,
+        engine: runtime_ports.Runtime,
         images: runtime_ports.Images,
-        network_host: network_ports.HostNetwork,
+        network: network_ports.HostNetwork,
         names: network_ports.NameServer,
         clock: clocks.Clock,
-        *,
         version: str = "",
     ) -> None:
         state = pathlib.Path(settings.state)
         for folder in (state, state / "pods", state / "volumes", pathlib.Path(settings.logs)):
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._settings = settings
-        self._api = client
-        self._engine = runtime
+        self._api = api
+        self._engine = engine
         self._images = images
-        self._host_network = network_host
+        self._host_network = network
         self._names = names
         self._clock = clock
         self._version = version

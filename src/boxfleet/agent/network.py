@@ -13,7 +13,7 @@ from boxfleet.api import address, address_pool
 from boxfleet.client import cache, client
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import durable
-from boxfleet.planning import names
+from boxfleet.planning import addresses, names
 from boxfleet.ports import network
 
 log = structlog.get_logger()
@@ -134,8 +134,10 @@ def _is_for(held: address.Address, namespace: str, instance: str) -> bool:
 
 def as_network(pool: address_pool.AddressPool) -> network.PoolNetwork:
     """A pool as a host sees it; without a gateway the first address of the network is it."""
-    net = ipaddress.ip_network(pool.spec.cidr, strict=False)
-    gateway = pool.spec.gateway or str(net.network_address + 1)
     return network.PoolNetwork(
-        name=pool.metadata.name, cidr=str(net), gateway=gateway, bridge=pool.spec.bridge, mtu=pool.spec.mtu
+        name=pool.metadata.name,
+        cidr=str(ipaddress.ip_network(pool.spec.cidr, strict=False)),
+        gateway=addresses.gateway(pool.spec),
+        bridge=pool.spec.bridge,
+        mtu=pool.spec.mtu,
     )

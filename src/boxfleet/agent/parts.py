@@ -17,7 +17,7 @@ from boxfleet.ports import runtime
 class Parts:
     """The shared parts of one agent."""
 
-    settings: settings.AgentSettings
+    settings: settings.Settings
     api: client.Client
     engine: runtime.Runtime
     host_network: network_ports.HostNetwork

@@ -6,7 +6,7 @@ from boxfleet.api import wellknown
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings:
+class Settings:
     """Settings of one agent. Folders have no default: several agents may run side by side in tests."""
 
     # The Node's name.

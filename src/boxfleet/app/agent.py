@@ -29,12 +29,12 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
     api = client.Client(http.Http(access.url_of(known), token=token, authority=where.ca_certificate))
     work = agents.Agent(
         given,
-        api,
-        engines.engine.runtime,
-        engines.engine.images,
-        engines.network,
-        engines.names,
-        clock,
+        api=api,
+        engine=engines.engine.runtime,
+        images=engines.engine.images,
+        network=engines.network,
+        names=engines.names,
+        clock=clock,
         version=boxfleet.__version__,
     )
     streams = tunnel.Tunnel(
@@ -73,10 +73,10 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         await api.close()
 
 
-def agent_config(known: settings.Agent) -> agent_settings.AgentSettings:
+def agent_config(known: settings.Agent) -> agent_settings.Settings:
     """The agent's settings from the host's."""
     folder = paths.of(known).agent
-    return agent_settings.AgentSettings(
+    return agent_settings.Settings(
         node=known.node,
         state=str(folder),
         logs=str(folder / "logs"),

@@ -80,7 +80,7 @@ class Bed:
     def start(self) -> None:
         """Start the agent."""
         self.names = dnsmasq.Server(self.host.names_settings, told=print)
-        wish = settings.AgentSettings(
+        wish = settings.Settings(
             node=server.NODE,
             state=str(self.state / "agent"),
             logs=str(self.state / "logs"),
@@ -89,12 +89,12 @@ class Bed:
         )
         self.agent = agents.Agent(
             wish,
-            self.api.node,
-            self.host.containerd.runtime,
-            self.host.containerd.images,
-            self.host.network,
-            self.names,
-            clock.SystemClock(),
+            api=self.api.node,
+            engine=self.host.containerd.runtime,
+            images=self.host.containerd.images,
+            network=self.host.network,
+            names=self.names,
+            clock=clock.SystemClock(),
         )
         self.running = asyncio.create_task(self.agent.run())
 

@@ -96,14 +96,20 @@ class Bed:
     task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        wish = settings.AgentSettings(
+        wish = settings.Settings(
             node=server.NODE,
             state=str(self.folder / "agent"),
             logs=str(self.folder / "logs"),
             cgroup_root=str(self.folder / "cgroup"),
         )
         made = agents.Agent(
-            wish, client.Client(self.via), self.engine, self.images, self.network, Names(), clock.SystemClock()
+            wish,
+            api=client.Client(self.via),
+            engine=self.engine,
+            images=self.images,
+            network=self.network,
+            names=Names(),
+            clock=clock.SystemClock(),
         )
         self.task = asyncio.create_task(made.run())
 

@@ -18,7 +18,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     pids: int
 
 
-def measure(wish: settings.AgentSettings, machine: facts.Machine) -> Measured:
+def measure(wish: settings.Settings, machine: facts.Machine) -> Measured:
     """Look at the host now."""
     disk = os.statvfs(wish.state)
     limit = int(pathlib.Path("/proc/sys/kernel/pid_max").read_text())
@@ -32,7 +32,7 @@ def measure(wish: settings.AgentSettings, machine: facts.Machine) -> Measured:
 
 
 def conditions(
-    found: Measured, wish: settings.AgentSettings, *, trouble: tuple[str, str] | None, now: str
+    found: Measured, wish: settings.Settings, *, trouble: tuple[str, str] | None, now: str
 ) -> list[node.NodeCondition]:
     """The Node's conditions; `trouble` is reason and message when instances cannot be run."""
 

@@ -61,7 +61,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         return self.memory - self.reserve.memory
 
 
-def detect(wish: settings.AgentSettings, *, runtime_version: str = "", version: str = "") -> Machine:
+def detect(wish: settings.Settings, *, runtime_version: str = "", version: str = "") -> Machine:
     """Look at the machine."""
     cores = len(os.sched_getaffinity(0))
     memory = _meminfo("MemTotal")

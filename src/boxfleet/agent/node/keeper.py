@@ -28,7 +28,7 @@ class Keeper:
         api: client.Client,
         images: runtime.Images,
         *,
-        settings: settings.AgentSettings,
+        settings: settings.Settings,
         machine: facts.Machine,
         clock: clocks.Clock,
         trouble: Callable[[], tuple[str, str] | None],
