@@ -82,26 +82,38 @@ def test_a_broken_record_is_set_aside(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "u.broken").exists()
 
 
-def test_cgroups_of_both_versions(tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def kernel(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A kernel that can have a thousand processes."""
+    folder = tmp_path / "kernel"
+    folder.mkdir()
+    (folder / "pid_max").write_text("32768\n")
+    (folder / "threads-max").write_text("1000\n")
+    return folder
+
+
+def test_cgroups_of_both_versions(tmp_path: pathlib.Path, kernel: pathlib.Path) -> None:
     first = tmp_path / "v1"
-    for name in ("cpu", "memory"):
+    for name in ("cpu", "memory", "pids"):
         (first / name).mkdir(parents=True)
         (first / name / "tasks").touch()
     no_systemd = tmp_path / "booted"
-    cgroups.enforce(first, "/fleet", cpu=1800, memory=2**30, booted=no_systemd)
+    cgroups.enforce(first, "/fleet", cpu=1800, memory=2**30, booted=no_systemd, kernel=kernel)
     assert (first / "cpu/fleet/cpu.cfs_quota_us").read_text() == "180000"
     assert (first / "memory/fleet/memory.limit_in_bytes").read_text() == str(2**30)
+    assert (first / "pids/fleet/pids.max").read_text() == "750"
     second = tmp_path / "v2"
     second.mkdir()
     (second / "cgroup.controllers").touch()
-    cgroups.enforce(second, "/fleet", cpu=1800, memory=2**30, booted=no_systemd)
+    cgroups.enforce(second, "/fleet", cpu=1800, memory=2**30, booted=no_systemd, kernel=kernel)
     assert (second / "fleet/cpu.max").read_text() == "180000 100000"
     assert (second / "fleet/memory.max").read_text() == str(2**30)
+    assert (second / "fleet/pids.max").read_text() == "750"
     assert (second / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
 
 
 def test_systemd_is_asked_for_limits_where_it_owns_the_cgroups(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kernel: pathlib.Path
 ) -> None:
     root, programs, asked = tmp_path / "cgroup", tmp_path / "bin", tmp_path / "asked"
     root.mkdir()
@@ -110,10 +122,10 @@ def test_systemd_is_asked_for_limits_where_it_owns_the_cgroups(
     (programs / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{asked}\n')
     (programs / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    cgroups.enforce(root, "/fleet-2", cpu=1805, memory=2**30, booted=tmp_path)
+    cgroups.enforce(root, "/fleet-2", cpu=1805, memory=2**30, booted=tmp_path, kernel=kernel)
     cgroups.remove(root, "/fleet-2", booted=tmp_path)
     assert asked.read_text().splitlines() == [
-        r"set-property --runtime fleet\x2d2.slice CPUQuota=180.5% CPUWeight=71 MemoryMax=1073741824",
+        r"set-property --runtime fleet\x2d2.slice CPUQuota=180.5% CPUWeight=71 MemoryMax=1073741824 TasksMax=750",
         r"stop fleet\x2d2.slice",
         r"revert fleet\x2d2.slice",
     ]

@@ -6,7 +6,9 @@ import stat
 
 import pytest
 
-from boxfleet.agent.volumes import ownership
+from boxfleet.agent.volumes import manager, ownership
+from boxfleet.api import meta
+from boxfleet.api import pod as pods
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to groups")
 
@@ -88,3 +90,21 @@ def test_file_exchanged_for_a_link_in_the_middle(tmp_path: pathlib.Path, monkeyp
     monkeypatch.undo()
     assert (outside.stat().st_gid != _GROUP, _mode(outside)) == (True, 0o600)
     assert (volume / "moved").stat().st_gid == _GROUP
+
+
+def test_a_hosts_file_that_an_instance_made_huge_is_not_read(tmp_path: pathlib.Path) -> None:
+    def none(record: object, name: str) -> pathlib.Path:
+        raise AssertionError
+
+    volumes = manager.Volumes(tmp_path, claim_folder=none)
+    pod = pods.Pod(metadata=meta.ObjectMeta(name="p", namespace="n", uid="u"))
+    volumes.write_hosts(pod, ip="10.88.0.7")
+    hosts = volumes.folder("u").hosts
+    before, inode = hosts.read_bytes(), hosts.stat().st_ino
+    with hosts.open("ab") as stream:
+        stream.write(b"\xff")
+        # Sparse: to read it would take more memory than there is.
+        stream.truncate(1 << 42)
+    volumes.write_hosts(pod, ip="10.88.0.7")
+    # In place: the instance has that very file.
+    assert (hosts.read_bytes(), hosts.stat().st_ino) == (before, inode)

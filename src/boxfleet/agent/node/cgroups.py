@@ -16,10 +16,22 @@ log = structlog.get_logger()
 
 # Seconds for systemd to answer.
 _PATIENCE = 30
+_KERNEL = pathlib.Path("/proc/sys/kernel")
 
 
-def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int, booted: pathlib.Path = cgroup.BOOTED) -> None:
+def enforce(
+    root: pathlib.Path,
+    parent: str,
+    *,
+    cpu: int,
+    memory: int,
+    booted: pathlib.Path = cgroup.BOOTED,
+    kernel: pathlib.Path = _KERNEL,
+) -> None:
     """Let all instances together have no more than that: thousandths of a core, bytes.
+
+    Of the processes that the kernel can have they get three quarters: one that does nothing but fork shall leave the
+    host enough to be dealt with.
 
     What the host refuses is told and left: instances run without that limit rather than not at all.
     """
@@ -28,8 +40,9 @@ def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int, booted: p
     shares = max(2, cpu * 1024 // 1000)
     # runc's own conversion of v1 shares to v2 weights.
     weight = 1 + ((min(shares, 262144) - 2) * 9999) // 262142
+    processes = min(int((kernel / name).read_text()) for name in ("pid_max", "threads-max")) * 3 // 4
     if cgroup.is_systemds(root, booted=booted):
-        limits = [f"CPUQuota={cpu / 10:g}%", f"CPUWeight={weight}", f"MemoryMax={memory}"]
+        limits = [f"CPUQuota={cpu / 10:g}%", f"CPUWeight={weight}", f"MemoryMax={memory}", f"TasksMax={processes}"]
         _systemctl("set-property", "--runtime", cgroup.slice_name(parent), *limits)
         return
     if cgroup.is_unified(root):
@@ -38,6 +51,7 @@ def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int, booted: p
         _write(folder / "cpu.max", f"{quota} {pod_resources.PERIOD}")
         _write(folder / "cpu.weight", str(weight))
         _write(folder / "memory.max", str(memory))
+        _write(folder / "pids.max", str(processes))
         return
     for controller, values in {
         "cpu": {
@@ -46,6 +60,7 @@ def enforce(root: pathlib.Path, parent: str, *, cpu: int, memory: int, booted: p
             "cpu.shares": str(shares),
         },
         "memory": {"memory.limit_in_bytes": str(memory)},
+        "pids": {"pids.max": str(processes)},
     }.items():
         mounted = _mounted(root, controller)
         if mounted is None:
