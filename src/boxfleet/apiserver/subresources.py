@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import deleting, faults, options, registry, route, writing
+from boxfleet.apiserver import deleting, faults, options, patching, registry, route, writing
 from boxfleet.kit import clock
 
 JsonObject = dict[str, Any]
@@ -39,7 +39,7 @@ class Subresources:
         """Set the number of replicas from a patch of the Scale."""
         wanted = options.for_write(call, type_name="PatchOptions")
         # A Scale is flat: a strategic merge of it is a merge.
-        apply = await self._writing.read_patch(call, _SCALE, strategic=False)
+        apply = await patching.read(call, _SCALE, schemas=self._registry.schemas)
         return await self._set_scale(call, kind, apply, dry_run=wanted.dry_run)
 
     async def bind(self, call: route.Call, kind: kinds.Kind) -> bytes:
@@ -109,7 +109,7 @@ class Subresources:
             dry_run=wanted.dry_run,
         )
 
-    async def _set_scale(self, call: route.Call, kind: kinds.Kind, apply: "writing.Apply", *, dry_run: bool) -> bytes:
+    async def _set_scale(self, call: route.Call, kind: kinds.Kind, apply: patching.Apply, *, dry_run: bool) -> bytes:
         layout = kind.scale or kinds.Scale()
         name = call.params["name"]
 
@@ -130,9 +130,7 @@ class Subresources:
         )
         return msgspec.json.encode(_scale_of(kind, registry.decode(value)))
 
-    async def _change_whole(
-        self, call: route.Call, kind: kinds.Kind, change: "writing.Apply", *, dry_run: bool
-    ) -> None:
+    async def _change_whole(self, call: route.Call, kind: kinds.Kind, change: patching.Apply, *, dry_run: bool) -> None:
         await self._writing.update(
             kind,
             namespace=call.params["namespace"],

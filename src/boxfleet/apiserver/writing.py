@@ -12,26 +12,19 @@ from boxfleet.apiserver import (
     bodies,
     faults,
     metadata,
-    negotiate,
     node_limits,
     objects,
     options,
+    patching,
     registry,
     route,
-    schema,
     standard,
 )
-from boxfleet.kit import ids, patch
+from boxfleet.kit import ids
 from boxfleet.store import errors
 
 JsonObject = dict[str, Any]
 
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-
-# Makes the wanted object from the stored one.
-Apply = Callable[[JsonObject], Any]
 # Refuses by Fault what the caller may not write: kind, wanted object, stored one.
 Admit = Callable[[kinds.Kind, JsonObject, JsonObject | None], None]
 
@@ -131,21 +124,13 @@ class Writing:
             self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings)
             return wished
 
-        return await self.update(
-            kind,
-            namespace=call.params.get("namespace", ""),
-            name=name,
-            change=change,
-            subresource=subresource,
-            dry_run=wanted.dry_run,
-            admit=functools.partial(node_limits.check, call.user, subresource=subresource),
-        )
+        return await self._update(call, kind, change, subresource=subresource, dry_run=wanted.dry_run)
 
     async def patch(self, call: route.Call, kind: kinds.Kind, *, subresource: str = "") -> bytes:
         """Patch the object (or its status) by the body."""
         wanted = options.for_write(call, type_name="PatchOptions")
         name = call.params["name"]
-        apply = await self.read_patch(call, kind, strategic=kind.strategic)
+        apply = await patching.read(call, kind, schemas=self._registry.schemas)
 
         def change(current: JsonObject) -> JsonObject:
             patched = apply(current)
@@ -158,13 +143,19 @@ class Writing:
             self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings, patched=True)
             return wished
 
+        return await self._update(call, kind, change, subresource=subresource, dry_run=wanted.dry_run)
+
+    async def _update(
+        self, call: route.Call, kind: kinds.Kind, change: patching.Apply, *, subresource: str, dry_run: bool
+    ) -> bytes:
+        """Change the object that a call names, as far as its caller may."""
         return await self.update(
             kind,
             namespace=call.params.get("namespace", ""),
-            name=name,
+            name=call.params["name"],
             change=change,
             subresource=subresource,
-            dry_run=wanted.dry_run,
+            dry_run=dry_run,
             admit=functools.partial(node_limits.check, call.user, subresource=subresource),
         )
 
@@ -174,7 +165,7 @@ class Writing:
         *,
         namespace: str,
         name: str,
-        change: Apply,
+        change: patching.Apply,
         subresource: str = "",
         dry_run: bool = False,
         admit: Admit | None = None,
@@ -207,21 +198,6 @@ class Writing:
     async def read_body(self, call: route.Call) -> JsonObject:
         """The object in the body as JSON data; raises Fault 400, 413 and 415."""
         return bodies.decode_as(call, await bodies.read(call))
-
-    async def read_patch(self, call: route.Call, kind: kinds.Kind, *, strategic: bool) -> Apply:
-        """The patch in the body as a function; raises Fault 400, 413 and 415."""
-        media = negotiate.content_type(call.headers.get("content-type", ""))
-        known = [JSON_PATCH, MERGE_PATCH, *([STRATEGIC_PATCH] if strategic else [])]
-        if media not in known:
-            raise faults.unsupported_media_type(known)
-        body = bodies.decode(await bodies.read(call))
-        if media == JSON_PATCH:
-            return lambda current: _json_patch(kind, current, body)
-        if not isinstance(body, dict):
-            raise faults.bad_request("the patch is not a JSON object")
-        if media == MERGE_PATCH:
-            return lambda current: patch.merge(current, body)
-        return lambda current: self._strategic(kind, current, body)
 
     def check_schema(
         self,
@@ -260,12 +236,6 @@ class Writing:
         found += kind.validate(new, old)
         if found:
             raise faults.invalid(kind, new["metadata"]["name"], found, obj=new)
-
-    def _strategic(self, kind: kinds.Kind, current: JsonObject, body: JsonObject) -> JsonObject:
-        try:
-            return self._registry.schemas.strategic_merge(kind, current, body)
-        except schema.PatchError as error:
-            raise faults.bad_request(str(error)) from None
 
     def _generate_name(self, kind: kinds.Kind, obj: JsonObject, prefix: str) -> None:
         obj["metadata"]["name"] = prefix[: metadata.GENERATED_PREFIX_LIMIT] + ids.name_suffix()
@@ -327,20 +297,6 @@ async def ensure_namespaces(writing: Writing, kind: kinds.Kind) -> None:
         except faults.Fault as fault:
             if fault.reason != "AlreadyExists":
                 raise
-
-
-def _json_patch(kind: kinds.Kind, current: JsonObject, body: Any) -> Any:
-    try:
-        return patch.apply(current, body)
-    except patch.PatchError as error:
-        raise faults.bad_request(f"the JSON patch is malformed: {error}") from None
-    except patch.PathError as error:
-        raise faults.Fault(
-            422,
-            "Invalid",
-            f"the server rejected our request due to an error in our request: {error}",
-            details={"name": current["metadata"]["name"], "kind": kind.plural},
-        ) from None
 
 
 def _early_name(obj: JsonObject) -> str:
