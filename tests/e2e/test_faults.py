@@ -27,6 +27,7 @@ from boxfleet.drivers.dnsmasq import lookup
 from boxfleet.ports import runtime
 from boxfleet.testing import fleet as fleets
 from boxfleet.testing import inventory, tools
+from boxfleet.testing import journal as journals
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -34,70 +35,9 @@ BRIDGE = "bffault0"
 GATEWAY = "10.91.0.1"
 CGROUP = "/boxfleet-fault"
 ROUNDS = 5
-KILLS = 6
+KILLS = 8
 SETTLE = 150.0
-
-# Takes a lock by its name and one by its address for as long as it runs, and tells who held them already.
-INSTANCE = """
-use IO::Socket::INET;
-$SIG{TERM} = sub { exit 0 };
-sub note { open(my $log, '>>', '/locks/log') or die; syswrite $log, "@_\\n" }
-for my $what ($ENV{POD}, $ENV{IP}) {
-  open(my $lock, '>>', "/locks/$what") or die;
-  note("overlap $what") unless flock $lock, 6;
-  push @held, $lock;
-}
-note("start $ENV{POD} $ENV{IP}");
-my $server = IO::Socket::INET->new(LocalPort => 8080, Listen => 5, ReuseAddr => 1) or die;
-while (1) { my $caller = $server->accept }
-"""
-
-
-def unit(locks: pathlib.Path, step: int, *, replicas: int = 1, data: bool = False, after: str = "") -> dict[str, Any]:
-    """A Unit whose instances listen, and prove that they are alone."""
-    fields = {"POD": "metadata.name", "IP": "status.podIP"}
-    container: dict[str, Any] = {
-        "name": "main",
-        "image": tools.IMAGE,
-        "command": ["perl", "-e", INSTANCE],
-        "env": [
-            {"name": "STEP", "value": str(step)},
-            *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
-        ],
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "locks", "mountPath": "/locks"}],
-    }
-    made: dict[str, Any] = {
-        "replicas": replicas,
-        "dependsOn": [{"unit": after}] if after else [],
-        "template": {
-            "spec": {
-                "terminationGracePeriodSeconds": 2,
-                "containers": [container],
-                "volumes": [{"name": "locks", "hostPath": {"path": str(locks)}}],
-            }
-        },
-    }
-    if data:
-        container["volumeMounts"].append({"name": "data", "mountPath": "/data"})
-        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
-        made["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": claim}]
-    return made
-
-
-def shop(name: str, locks: pathlib.Path, *, step: int = 0, replicas: int = 1) -> dict[str, Any]:
-    """A Box of two Units, the second after the first."""
-    return {
-        "apiVersion": "boxfleet.dev/v1",
-        "kind": "Box",
-        "metadata": {"name": name, "namespace": "default", "annotations": {"step": str(step)}},
-        "spec": {
-            "units": {
-                "db": unit(locks, step, data=True),
-                "web": unit(locks, step, replicas=replicas, after="db"),
-            }
-        },
-    }
+ROLES = ["server", "agent", "containerd", "all", "dnsmasq", "containerd-shim"]
 
 
 def ours(fleet: fleets.Fleet) -> dict[str, Any]:
@@ -110,7 +50,7 @@ def ours(fleet: fleets.Fleet) -> dict[str, Any]:
         "rules": [line for line in whole.rules.splitlines() if "10.91." in line or BRIDGE in line],
         "processes": whole.processes,
         "folders": [str(path) for path in (fleet.state, fleet.run_directory) if path.exists()],
-        "results": [str(path) for path in pathlib.Path("/var/lib/cni/results").glob("*") if BRIDGE in path.read_text()],
+        "results": inventory.network_results(BRIDGE),
     }
 
 
@@ -188,95 +128,6 @@ async def connected(fleet: fleets.Fleet) -> AsyncIterator[clients.Client]:
         await client.close()
 
 
-class Journal:
-    """Changes Boxes, and knows each change that was acknowledged: a Box's step is the number of its last one."""
-
-    def __init__(self, client: clients.Client, locks: pathlib.Path, dice: random.Random) -> None:
-        self._client = client
-        self._locks = locks
-        self._dice = dice
-        self._step = 0
-        self.changes = 0
-        self.boxes: dict[str, int] = {}
-        self.ever: set[str] = set()
-
-    async def change_until(self, enough: asyncio.Event) -> None:
-        """Make changes, each repeated until it is acknowledged."""
-        while not enough.is_set():
-            await self._change()
-            self.changes += 1
-            await asyncio.sleep(self._dice.uniform(0.05, 0.8))
-
-    async def _change(self) -> None:
-        name = self._dice.choice(["ash", "elm", "fir", "oak"])
-        self._step += 1
-        if name not in self.boxes:
-            await self._until_acknowledged(self._create, name)
-            return
-        await self._until_acknowledged(self._check, name)
-        what = self._dice.choice([self._template, self._scale, self._scale, self._pod, self._remove])
-        await self._until_acknowledged(what, name)
-
-    async def lost(self) -> list[str]:
-        """Acknowledged writes that the API does not show."""
-        found = {one.metadata.name: one for one in (await self._client.list(box.Box)).items}
-        shown = {name: int(one.metadata.annotations["step"]) for name, one in found.items()}
-        return [] if shown == self.boxes else [f"boxes with steps {shown}, acknowledged {self.boxes}"]
-
-    async def _until_acknowledged(self, what: Any, name: str) -> None:
-        end = time.monotonic() + 60
-        # The dice must not be thrown again for a repetition.
-        luck = self._dice.random()
-        while True:
-            try:
-                await what(name, luck)
-                return
-            except errors.Unavailable:
-                assert time.monotonic() < end, "the server does not come back"
-                await asyncio.sleep(0.1)
-
-    async def _create(self, name: str, luck: float) -> None:
-        wanted = shop(name, self._locks, step=self._step, replicas=1 + int(luck * 3))
-        try:
-            await self._client.create_raw(box.Box, wanted)
-        except errors.AlreadyExists:
-            # The first try was done, but its answer lost.
-            found = await self._client.get(box.Box, name, namespace="default")
-            assert found.metadata.annotations["step"] == str(self._step)
-        self.boxes[name] = self._step
-        self.ever.add(name)
-
-    async def _check(self, name: str, _luck: float) -> None:
-        found = await self._client.get(box.Box, name, namespace="default")
-        assert int(found.metadata.annotations["step"]) == self.boxes[name]
-
-    async def _template(self, name: str, _luck: float) -> None:
-        units = {"db": unit(self._locks, self._step, data=True), "web": unit(self._locks, self._step, after="db")}
-        for each in units.values():
-            del each["replicas"]
-        await self._patch(name, units)
-
-    async def _scale(self, name: str, luck: float) -> None:
-        await self._patch(name, {"web": {"replicas": int(luck * 4)}})
-
-    async def _patch(self, name: str, units: dict[str, Any]) -> None:
-        change = {"metadata": {"annotations": {"step": str(self._step)}}, "spec": {"units": units}}
-        await self._client.patch(box.Box, name, change, namespace="default")
-        self.boxes[name] = self._step
-
-    async def _pod(self, name: str, luck: float) -> None:
-        found = await self._client.list(pod.Pod, namespace="default", labels=f"boxfleet.dev/box={name}")
-        if found.items:
-            victim = found.items[int(luck * len(found.items))]
-            with contextlib.suppress(errors.NotFound):
-                await self._client.delete(pod.Pod, victim.metadata.name, namespace="default", uid=victim.metadata.uid)
-
-    async def _remove(self, name: str, _luck: float) -> None:
-        with contextlib.suppress(errors.NotFound):
-            await self._client.delete(box.Box, name, namespace="default")
-        self.boxes.pop(name, None)
-
-
 async def settled(fleet: fleets.Fleet, client: clients.Client, *, within: float = SETTLE) -> inventory.World:
     """Wait until nothing is to be complained about; twice in a row, since a leak may show late."""
     end = time.monotonic() + within
@@ -294,11 +145,18 @@ async def settled(fleet: fleets.Fleet, client: clients.Client, *, within: float 
         await asyncio.sleep(0.5)
 
 
-def kill(fleet: fleets.Fleet, role: str) -> bool:
-    """Kill -9 a process of Boxfleet, if it is there just now."""
+def kill(fleet: fleets.Fleet, role: str, *, luck: float = 0.0) -> bool:
+    """Kill -9 a process of Boxfleet, or all but the instances at once; whether it was there just now."""
+    if role == "all":
+        return sum(kill(fleet, each) for each in ("agent", "containerd", "server")) > 0
     try:
-        os.kill(fleet.process(role), signal.SIGKILL)
-    except (AssertionError, ProcessLookupError):
+        if role in ("server", "agent", "containerd"):
+            os.kill(fleet.process(role), signal.SIGKILL)
+        else:
+            lines = fleets.processes(marks=fleet.marks)
+            found = [pid for pid, line in lines if pathlib.Path(line.split()[0]).name.startswith(role)]
+            os.kill(found[int(luck * len(found))], signal.SIGKILL)
+    except (AssertionError, IndexError, ProcessLookupError):
         return False
     return True
 
@@ -318,7 +176,7 @@ def main_process(name: str) -> int:
 async def test_killed_again_and_again(fleet: fleets.Fleet, locks: pathlib.Path, seed: str) -> None:
     await asyncio.to_thread(start, fleet)
     async with connected(fleet) as client:
-        journal = Journal(client, locks, random.Random(f"changes {seed}"))
+        journal = journals.Journal(client, locks, random.Random(f"changes {seed}"))
         dice = random.Random(f"kills {seed}")
         for number in range(ROUNDS):
             began = time.monotonic()
@@ -327,9 +185,9 @@ async def test_killed_again_and_again(fleet: fleets.Fleet, locks: pathlib.Path, 
                 group.create_task(journal.change_until(enough))
                 killed: list[str] = []
                 while len(killed) < KILLS:
-                    await asyncio.sleep(dice.uniform(0.1, 2.0))
-                    role = dice.choice(["server", "agent", "containerd"])
-                    if await asyncio.to_thread(kill, fleet, role):
+                    await asyncio.sleep(dice.uniform(0.1, 1.5))
+                    role = dice.choice(ROLES)
+                    if await asyncio.to_thread(kill, fleet, role, luck=dice.random()):
                         killed.append(role)
                 enough.set()
             middle = time.monotonic()
@@ -347,7 +205,7 @@ async def test_killed_again_and_again(fleet: fleets.Fleet, locks: pathlib.Path, 
 async def test_everything_runs_on_while_the_server_is_down(fleet: fleets.Fleet, locks: pathlib.Path) -> None:
     await asyncio.to_thread(start, fleet)
     async with connected(fleet) as client:
-        await client.create_raw(box.Box, shop("oak", locks, replicas=2))
+        await client.create_raw(box.Box, journals.shop("oak", locks, replicas=2))
         before = await settled(fleet, client)
         wanted = {one.spec.domain: [one.metadata.name] for one in before.addresses}
         service = str(fleet.run_directory / "services" / "server")
@@ -388,7 +246,7 @@ async def all_restarted(client: clients.Client) -> bool:
 async def test_commands_cut_off_are_finished_by_the_next(fleet: fleets.Fleet, locks: pathlib.Path, seed: str) -> None:
     dice = random.Random(seed)
     file = locks / "oak.yaml"
-    file.write_text(yaml.safe_dump(shop("oak", locks, replicas=2)))
+    file.write_text(yaml.safe_dump(journals.shop("oak", locks, replicas=2)))
     for _ in range(4):
         await cut_off(fleet, "up", after=dice.uniform(0.2, 2.5))
     await asyncio.to_thread(start, fleet)
@@ -428,7 +286,7 @@ async def test_a_full_disk_is_told_and_loses_nothing(locks: pathlib.Path, tmp_pa
 async def full_disk(fleet: fleets.Fleet, client: clients.Client, locks: pathlib.Path, filler: pathlib.Path) -> None:
     """Fill the disk, change things, and give the space back."""
     acknowledged = {"oak": 0}
-    await client.create_raw(box.Box, shop("oak", locks))
+    await client.create_raw(box.Box, journals.shop("oak", locks))
     await settled(fleet, client)
     fill(filler)
     refusal = None
@@ -455,7 +313,7 @@ async def full_disk(fleet: fleets.Fleet, client: clients.Client, locks: pathlib.
     await settled(fleet, client)
     found = await client.get(box.Box, "oak", namespace="default")
     assert int(found.metadata.annotations["step"]) >= acknowledged["oak"]
-    await client.create_raw(box.Box, shop("elm", locks))
+    await client.create_raw(box.Box, journals.shop("elm", locks))
     await settled(fleet, client)
 
 

@@ -1,6 +1,7 @@
 """What a machine holds of a Fleet's instances, compared with what its API says: each once, and nothing besides."""
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -169,14 +170,21 @@ def _machine(fleet: fleets.Fleet, world: World) -> Iterator[str]:
     spaces = sorted(_namespaces(fleet))
     if spaces != sorted(one.ip for one in ready):
         yield f"network namespaces have {spaces}, instances {sorted(one.ip for one in ready)}"
-    for result in _CNI_RESULTS.glob("*"):
-        try:
-            text = result.read_text()
-        except FileNotFoundError:
-            continue
+    for result in network_results(fleet.environment["BOXFLEET_BRIDGE"]):
         engine_id = _ENGINE_ID.search(result.name)
-        if fleet.environment["BOXFLEET_BRIDGE"] in text and engine_id and engine_id[0] not in known:
+        if engine_id and engine_id[0] not in known:
             yield f"leaked network result {result}"
+
+
+def network_results(bridge: str) -> list[pathlib.Path]:
+    """What the CNI library remembers of sandboxes on a bridge."""
+    found = []
+    for result in _CNI_RESULTS.glob("*"):
+        # Others' come and go.
+        with contextlib.suppress(FileNotFoundError):
+            if bridge in result.read_text():
+                found.append(result)
+    return found
 
 
 def _namespaces(fleet: fleets.Fleet) -> Iterator[str]:
