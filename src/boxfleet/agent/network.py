@@ -13,7 +13,7 @@ from boxfleet.api import address, address_pool
 from boxfleet.client import cache, client
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import durable
-from boxfleet.planning import addresses, names
+from boxfleet.planning import addresses, records
 from boxfleet.ports import network
 
 log = structlog.get_logger()
@@ -122,10 +122,10 @@ class Upkeep:
             self._listener()
         # Before the list is known the server goes on with what it remembers.
         if self._serving and self.addresses.synced.is_set():
-            records = names.records(self.addresses, suffix=self._domain)
-            if records != self._published:
-                await self._server.publish(records)
-                self._published = records
+            wanted = records.of(self.addresses, suffix=self._domain)
+            if wanted != self._published:
+                await self._server.publish(wanted)
+                self._published = wanted
 
 
 def _is_for(held: address.Address, namespace: str, instance: str) -> bool:

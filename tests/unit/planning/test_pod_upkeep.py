@@ -4,7 +4,7 @@ import pytest
 
 from boxfleet.api import address, meta
 from boxfleet.api import pod as pods
-from boxfleet.planning import image_cleanup, log_rotation, names, probing
+from boxfleet.planning import image_cleanup, log_rotation, probing, records
 from boxfleet.ports import network, runtime
 
 
@@ -58,7 +58,7 @@ def held(ip: str, *, ready: bool) -> address.Address:
 
 def test_an_instance_always_has_its_name_and_a_unit_those_of_ready_members() -> None:
     both = [held("10.0.0.1", ready=True), held("10.0.0.2", ready=False)]
-    assert names.records(both, suffix="fleet.internal") == {
+    assert records.of(both, suffix="fleet.internal") == {
         network.Record("b-u-1.u.b.n.fleet.internal", "10.0.0.1"),
         network.Record("b-u-2.u.b.n.fleet.internal", "10.0.0.2"),
         network.Record("u.b.n.fleet.internal", "10.0.0.1"),
@@ -70,7 +70,7 @@ def test_names_outside_of_the_fleet_are_nobodys() -> None:
         spec = address.AddressSpec(pool="p", namespace="n", instance="i", domain=domain, unitDomain=domain)
         status = address.AddressStatus(ready=True)
         held = address.Address(metadata=meta.ObjectMeta(name="10.0.0.1"), spec=spec, status=status)
-        assert not names.records([held], suffix="fleet.internal"), domain
+        assert not records.of([held], suffix="fleet.internal"), domain
 
 
 POLICY = image_cleanup.Policy(high=85, low=80, min_age=100, max_age=1000, keep_prefix="boxfleet.local/")

@@ -6,7 +6,7 @@ from boxfleet.api import address
 from boxfleet.ports import network
 
 
-def records(addresses: Iterable[address.Address], *, suffix: str) -> frozenset[network.Record]:
+def of(addresses: Iterable[address.Address], *, suffix: str) -> frozenset[network.Record]:
     """An instance's name always has its address; a Unit's name has those of its ready members.
 
     Only names below the fleet's own domain: an Address shall not answer for somebody else's in the world outside.
