@@ -11,6 +11,8 @@ from boxfleet.api import catalog, meta, recipe, wellknown
 from boxfleet.planning import compose
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+# Parts of a YAML document; the server takes 3 MiB of JSON for an object.
+_PARTS_LIMIT = 1_000_000
 _COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -83,6 +85,8 @@ def _read_file(path: pathlib.Path, *, namespace: str) -> tuple[list[Manifest], l
         documents = [each for each in yaml.load_all(path.read_bytes(), Loader=_Loader) if each is not None]
     except yaml.YAMLError as error:
         raise ManifestError(f"{path} is not YAML: {error}") from None
+    except RecursionError:
+        raise ManifestError(f"{path} is nested too deeply") from None
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from None
     warnings: list[str] = []
@@ -98,7 +102,18 @@ def _read_file(path: pathlib.Path, *, namespace: str) -> tuple[list[Manifest], l
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice: YAML forbids it, and one of the two would be lost without a word."""
+    """Refuses a key that is there twice: YAML forbids it, and one of the two would be lost without a word.
+
+    Also a document that is small only because its aliases repeat it (a "billion laughs").
+    """
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """As inherited, when its size with all aliases written out is bearable."""
+        if _written_out(node, {}) > _PARTS_LIMIT:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"with its aliases written out it has more than {_PARTS_LIMIT} parts", node.start_mark
+            )
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         """As inherited, with the check."""
@@ -112,6 +127,19 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key)
         return dict(super().construct_mapping(node, deep=deep))
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many parts a node has when each alias is written out; one that holds itself has no end."""
+    if id(node) not in known:
+        known[id(node)] = _PARTS_LIMIT + 1
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        elif isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _compose(path: pathlib.Path, document: dict[str, Any]) -> compose.Imported:

@@ -80,3 +80,28 @@ def test_missing_places_are_named(tmp_path: pathlib.Path) -> None:
         read(tmp_path)
     with pytest.raises(manifests.ManifestError, match="there is no"):
         read(tmp_path / "nowhere.yaml")
+
+
+def bomb(form: str) -> str:
+    """Nine lines, each ten times the one before; `form` says how a line repeats the one before."""
+    names = "bcdefghij"
+    lines = [f"{name}: &{name} {form % ', '.join(['*' + chr(ord(name) - 1)] * 10)}" for name in names]
+    return "\n".join(["a: &a {x: y}", *lines, ""])
+
+
+@pytest.mark.parametrize("bomb", [bomb("[%s]"), bomb("{<<: [%s]}"), "a: &a [*a]\n"], ids=["lists", "merges", "itself"])
+def test_small_files_that_grow_without_end_are_refused(tmp_path: pathlib.Path, bomb: str) -> None:
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\n{bomb}"
+    with pytest.raises(manifests.ManifestError, match="with its aliases written out"):
+        read(write(tmp_path, bomb=text) / "bomb.yaml")
+
+
+def test_files_nested_without_end_are_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(manifests.ManifestError, match="nested too deeply"):
+        read(write(tmp_path, deep="a: " + "[" * 20_000 + "]" * 20_000) / "deep.yaml")
+
+
+def test_ordinary_aliases_are_taken(tmp_path: pathlib.Path) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: &l {x: y}}\ndata: {<<: *l, z: w}\n"
+    (found,) = read(write(tmp_path, map=text) / "map.yaml").manifests
+    assert found.body["data"] == {"x": "y", "z": "w"}
