@@ -69,5 +69,6 @@ def from_body(code: int, body: bytes) -> ApiError:
 
 def unreachable(url: str, cause: Exception) -> Unavailable:
     """The error for a server that no answer comes from."""
-    words = str(cause) or type(cause).__name__
+    # The number in "[Errno 111] Connection refused" helps nobody.
+    words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return Unavailable(code=503, reason="ServiceUnavailable", message=f"cannot reach {url}: {words}")
