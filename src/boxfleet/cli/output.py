@@ -46,20 +46,6 @@ def data(value: Any, form: options.Format) -> None:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain)).decode() + "\n")
 
 
-def age(seconds: float) -> str:
-    """A span as kubectl writes it: 45s, 3m, 2h5m, 4d."""
-    whole = int(seconds)
-    if whole < 120:
-        return f"{whole}s"
-    if whole < 7200:
-        minutes, rest = divmod(whole, 60)
-        return f"{minutes}m{rest}s" if minutes < 10 and rest else f"{minutes}m"
-    if whole < 172800:
-        hours, rest = divmod(whole // 60, 60)
-        return f"{hours}h{rest}m" if hours < 10 and rest else f"{hours}h"
-    return f"{whole // 86400}d"
-
-
 def columns(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> list[str]:
     """Rows as aligned lines; the last column is left as it is."""
     if not rows:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from boxfleet.api import cells
 from boxfleet.cli import output, report
 from boxfleet.planning import health
 
@@ -28,7 +29,7 @@ def view(*, live: bool, say: Callable[[str], None]) -> Iterator[Show]:
                 text = rich.text.Text()
                 for line, style in report.lines(parts):
                     text.append(line + "\n", style=style or None)
-                text.append(f"{output.age(time.monotonic() - began)}", style="dim")
+                text.append(f"{cells.duration(time.monotonic() - began)}", style="dim")
                 screen.update(text)
 
             yield draw

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 
+from boxfleet.api import cells
 from boxfleet.app import access, paths, settings, supervision
 from boxfleet.app import world as worlds
 from boxfleet.cli import options, output, report
@@ -55,11 +56,11 @@ async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[
 def _service(state: supervision.ServiceState, where: paths.Paths) -> health.Part:
     """One supervised process. One that has just come up again and again is in a crash loop."""
     if state.up and state.seconds >= 2:
-        words = f"process {state.pid}, up {output.age(state.seconds)}"
+        words = f"process {state.pid}, up {cells.duration(state.seconds)}"
         return health.Part(kind=state.name, name="", level=health.Level.WELL, summary=words)
     log = where.logs / state.name / "current"
     if state.up:
-        words = f"process {state.pid}, up {output.age(state.seconds)}"
+        words = f"process {state.pid}, up {cells.duration(state.seconds)}"
         return health.Part(kind=state.name, name="", level=health.Level.WAITING, summary=words)
     last = ""
     with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from boxfleet.api import cells
 from boxfleet.cli import output
 from boxfleet.planning import family
 
@@ -37,4 +38,4 @@ def lines(trees: Iterable[family.Tree]) -> Iterator[tuple[str, str]]:
 
 
 def _cells(member: family.Member) -> tuple[str, ...]:
-    return (member.node, member.address, output.age(member.age), str(member.restarts), member.domain)
+    return (member.node, member.address, cells.duration(member.age), str(member.restarts), member.domain)

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from boxfleet.client import client, shared
 from boxfleet.client import events as recorders
+from boxfleet.client import shared
 from boxfleet.controllers import bootstrap, caches, settings
 from boxfleet.controllers.address import controller as address
 from boxfleet.controllers.box import controller as box
@@ -50,12 +50,3 @@ class Manager:
 
     async def _bootstrap(self) -> None:
         await bootstrap.make(self._api, self._settings)
-
-
-async def run(api: client.Client, clock: clock.Clock, settings: settings.Settings) -> None:
-    """Run all controllers, with caches of their own, until cancelled."""
-    caches = shared.Caches(api, clock=clock)
-    manager = Manager(caches, clock=clock, settings=settings)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(caches.run())
-        group.create_task(manager.run())

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from boxfleet.client import client, shared
 from boxfleet.client import events as recorders
+from boxfleet.client import shared
 from boxfleet.kit import clock, supervise
 from boxfleet.scheduler import binding, division, settings
 
@@ -26,12 +26,3 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             for name, run in loops.items():
                 group.create_task(supervise.keep_running(name, run, clock=self._clock), name=name)
-
-
-async def run(api: client.Client, clock: clock.Clock, settings: settings.Settings) -> None:
-    """Run both levels, with caches of their own, until cancelled."""
-    caches = shared.Caches(api, clock=clock)
-    scheduler = Scheduler(caches, clock=clock, settings=settings)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(caches.run())
-        group.create_task(scheduler.run())

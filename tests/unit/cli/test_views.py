@@ -6,7 +6,7 @@ import msgspec
 
 from boxfleet.app import doctor
 from boxfleet.cli import doctor as doctor_view
-from boxfleet.cli import output, progress, report, tree_view
+from boxfleet.cli import progress, report, tree_view
 from boxfleet.planning import family, health, sites
 from boxfleet.testing import views
 
@@ -87,9 +87,3 @@ def test_the_doctor_shows_remedies() -> None:
     bad = doctor.Finding("port", doctor.Grade.BAD, "127.0.0.1:7443: in use", "use another")
     lines = [line for line, _ in doctor_view.lines([doctor.Finding("root", doctor.Grade.GOOD, "yes"), bad])]
     assert lines == ["root  good  yes", "port  bad   127.0.0.1:7443: in use", "    -> use another"]
-
-
-def test_ages_are_written_as_kubectl_does() -> None:
-    assert [output.age(each) for each in (5, 119, 130, 700, 7300, 40000, 200000)] == [
-        "5s", "119s", "2m10s", "11m", "2h1m", "11h", "2d",
-    ]  # fmt: skip
