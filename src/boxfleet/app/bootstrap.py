@@ -56,12 +56,13 @@ def certificate_names(known: settings.Server) -> list[str]:
 
 
 def write_services(known: settings.All) -> set[str]:
-    """Write the service folders; the services whose command line or settings changed."""
+    """Write the service folders; the services whose command line, settings or credentials changed."""
     where = paths.of(known)
     commands = {name: _command(name, known) for name in SERVICES}
-    # The file's fingerprint is part of each service, so that a changed setting restarts it.
-    text = (where.state / settings.FILE).read_bytes() if (where.state / settings.FILE).exists() else b""
-    mark = credentials.digest(text.decode())[:16]
+    # The files' fingerprint is part of each service, so that a changed setting or token restarts it, also when the
+    # command that changed it was cut off: both are read at the start only.
+    files = [where.state / settings.FILE, where.token_hashes]
+    mark = credentials.digest("".join(file.read_text() for file in files if file.exists()))[:16]
     return supervision.write(where, commands, environment=_ENVIRONMENT | {"BOXFLEET_SETTINGS_MARK": mark})
 
 
