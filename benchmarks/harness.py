@@ -78,13 +78,18 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(int(memory[1]) / 2**20, 1) if memory else 0,
         "kernel": platform.release(),
         "python": platform.python_version(),
+        # What else it does: processes that wanted to run in the last minute.
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
 def table(result: dict[str, Any]) -> str:
     """The figures for people."""
     facts = result["machine"]
-    head = f"{result['name']}  ({result['date']}, {facts['cores']} cores, {facts['cpu']}, kernel {facts['kernel']})"
+    head = (
+        f"{result['name']}  ({result['date']}, {facts['cores']} cores, {facts['cpu']}, kernel {facts['kernel']}, "
+        f"load {facts['load']:g} before)"
+    )
     rows = [("", "value", "unit", "target", "peer")]
     rows += [
         (one["name"], _number(one["value"]), one["unit"], _number(one["target"]), _number(one["peer"]))
@@ -114,9 +119,9 @@ def measure(name: str, run: Callable[[Bench], Awaitable[None]]) -> dict[str, Any
     async def whole() -> None:
         await run(bench)
 
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    date, facts = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), machine()
     asyncio.run(whole())
-    return {"name": name, "date": date, "machine": machine(), "metrics": bench.metrics}
+    return {"name": name, "date": date, "machine": facts, "metrics": bench.metrics}
 
 
 def save(result: dict[str, Any], *, folder: pathlib.Path) -> pathlib.Path:
