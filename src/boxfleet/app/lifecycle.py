@@ -77,10 +77,10 @@ def start(known: settings.All, *, say: Say) -> Started:
     prepared = bootstrap.prepare(known, now=now)
     running = {state.name for state in supervision.states(where) if state.up}
     if not supervision.is_running(where):
-        for name, lock in (("server", where.server_lock), ("agent", where.agent_lock)):
-            if not supervision.is_supervised(where, name):
-                # Left by a supervisor that was killed.
-                _end(lock)
+        supervision.end_orphans(where)
+        for lock in (where.server_lock, where.agent_lock):
+            # Left by a supervisor that was killed.
+            _end(lock)
         say(f"starting boxfleet on {access.url_of(known)}")
         if systemd.is_booted():
             try:

@@ -90,5 +90,6 @@ def _supervise(known: settings.All) -> int:
     where = paths.of(known)
     bootstrap.renew(known, now=datetime.datetime.now(datetime.UTC))
     bootstrap.write_services(known)
+    supervision.end_orphans(where)
     command = supervision.command_line(where)
     os.execvp(command[0], command)  # noqa: S606  # this process becomes the supervisor

@@ -4,6 +4,7 @@ s6 (Debian's) needs no more than the folders: `run` is executed again whenever i
 Both are links to scripts in STATE, since programs on /run may not be executed on most machines (systemd's `noexec`).
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -99,6 +100,7 @@ def start(where: paths.Paths) -> None:
     if is_running(where):
         _run("s6-svscanctl", "-an", str(where.services))
         return
+    end_orphans(where)
     log = where.logs / "svscan.log"
     with log.open("ab") as sink:
         subprocess.Popen(
@@ -170,15 +172,26 @@ def stop(where: paths.Paths) -> None:
         bring_down(where, folder.name)
     if is_running(where):
         _run("s6-svscanctl", "-t", str(where.services))
-    # Supervisors outlive an s6-svscan that was killed, and those are told one by one.
+    _end_supervisors(where)
+    shutil.rmtree(where.services, ignore_errors=True)
+
+
+def end_orphans(where: paths.Paths) -> None:
+    """End supervisors that outlived a killed s6-svscan, and their services: a new one cannot take them over."""
+    if not is_running(where) and _supervisors(where):
+        _end_supervisors(where)
+
+
+def _end_supervisors(where: paths.Paths) -> None:
+    # Those without an s6-svscan are told one by one.
     for folder in [*where.services.glob("[!.]*/"), *where.services.glob("[!.]*/log/")]:
         if _run("s6-svok", str(folder)) == 0:
             _run("s6-svc", "-xd", str(folder))
     ended = _wait(lambda: not is_running(where) and not _supervisors(where), seconds=STOP_MILLISECONDS / 1000 + 5)
     if not ended:
         for pid in _supervisors(where):
-            os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(where.services, ignore_errors=True)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _supervisors(where: paths.Paths) -> list[int]:

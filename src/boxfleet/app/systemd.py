@@ -17,6 +17,7 @@ After=network.target
 
 [Service]
 ExecStart={command}
+SyslogIdentifier=boxfleet
 # Instances outlive the services that look after them.
 KillMode=process
 Delegate=yes

@@ -202,6 +202,20 @@ def test_killed_services_come_back_and_a_killed_supervisor_is_replaced(machine: 
         assert machine.process(role) == machine.service(role)
 
 
+def test_supervisors_that_outlived_theirs_are_replaced(machine: Command) -> None:
+    machine.boxfleet("up")
+    old = {name: supervisors(machine, name) for name in ("server", "agent")}
+    for pid, line in fleets.processes(marks=(str(machine.run_directory / "services"),)):
+        if "s6-svscan" in line:
+            os.kill(pid, signal.SIGKILL)
+    machine.boxfleet("up")
+    fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
+    for name, before in old.items():
+        now = supervisors(machine, name)
+        assert len(now) == 1
+        assert now != before
+
+
 def supervisors(machine: Command, name: str) -> list[int]:
     """The s6-supervise processes of a service."""
     folder = str(machine.run_directory / "services")
