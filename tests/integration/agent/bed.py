@@ -131,7 +131,7 @@ class Bed:
         """A Pod as the API shows it."""
         return await self.api.admin.get(pods.Pod, name, namespace="default")
 
-    async def until(self, test: Callable[[pods.Pod], object], *, name: str = "one", seconds: float = 20.0) -> pods.Pod:
+    async def until(self, test: Callable[[pods.Pod], object], *, name: str = "one", seconds: float = 60.0) -> pods.Pod:
         """Wait until a Pod is so; fails with its status."""
         deadline = time.monotonic() + seconds
         while True:
@@ -141,11 +141,11 @@ class Bed:
             assert time.monotonic() < deadline, f"not reached: {meta.to_dict(pod.status)}"
             await asyncio.sleep(0.01)
 
-    async def ready(self, name: str = "one", *, seconds: float = 20.0) -> pods.Pod:
+    async def ready(self, name: str = "one", *, seconds: float = 60.0) -> pods.Pod:
         """Wait until a Pod is Ready."""
         return await self.until(is_ready, name=name, seconds=seconds)
 
-    async def gone(self, name: str = "one", *, seconds: float = 20.0) -> None:
+    async def gone(self, name: str = "one", *, seconds: float = 60.0) -> None:
         """Wait until a Pod is gone from the API."""
         deadline = time.monotonic() + seconds
         while await self.api.admin.find(pods.Pod, name, namespace="default") is not None:

@@ -140,7 +140,7 @@ class Bed:
             self._agent = None
 
     async def connected(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.api.app.agents.nodes():
                 await asyncio.sleep(0.005)
 

@@ -136,7 +136,7 @@ class Bed:
         return meta.is_true(pod.status.conditions, "Ready")
 
 
-async def until(test: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(test: Callable[[], Any], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
         result = test()

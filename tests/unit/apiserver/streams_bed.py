@@ -218,7 +218,7 @@ class Bed:
 
     async def connected(self) -> None:
         """Wait for the agent."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while NODE not in self.agents.nodes():
                 await asyncio.sleep(0.005)
 

@@ -114,7 +114,7 @@ async def test_a_connection_broken_off_by_the_user_ends_in_the_instance(tmp_path
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, beds.bed(tmp_path) as bed, bed.websocket(PATH, protocol=PROTOCOL) as socket, asyncio.timeout(5):
+    async with server, beds.bed(tmp_path) as bed, bed.websocket(PATH, protocol=PROTOCOL) as socket, asyncio.timeout(30):
         user = Kubectl(socket)
         port = server.sockets[0].getsockname()[1]
         error, data = await user.connect(port)
@@ -140,7 +140,7 @@ async def test_a_user_who_vanishes_leaves_nothing_open(tmp_path: pathlib.Path) -
             await user.connect(port)
             assert (await socket.receive()).data
             socket._response.connection.transport.abort()  # type: ignore[union-attr]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(asyncio.all_tasks()) > before:
                 await asyncio.sleep(0.005)
 
@@ -148,5 +148,5 @@ async def test_a_user_who_vanishes_leaves_nothing_open(tmp_path: pathlib.Path) -
 async def test_what_is_not_spdy_ends_the_connection(tmp_path: pathlib.Path) -> None:
     async with beds.bed(tmp_path) as bed, bed.websocket(PATH, protocol=PROTOCOL) as socket:
         await socket.send_bytes(b"\x80\x02\x00\x06\x00\x00\x00\x04rest")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE

@@ -95,7 +95,7 @@ async def test_a_user_who_vanishes_ends_the_session(tmp_path: pathlib.Path) -> N
             while (await user.receive()).data != b"\x01up\n":
                 pass
             user._response.connection.transport.abort()  # type: ignore[union-attr]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not bed.engine.sessions[0].closed:
                 await asyncio.sleep(0.005)
 

@@ -81,6 +81,6 @@ async def test_a_newer_connection_takes_the_place_of_the_older(tmp_path: pathlib
         assert (await newer.receive()).data == '{"type":"pong"}'
         assert bed.agents.nodes() == ["n1"]
         await newer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while bed.agents.nodes():
                 await asyncio.sleep(0.005)

@@ -24,7 +24,7 @@ class Events:
         self._lines = lines
 
     async def next(self) -> tuple[str, dict[str, Any]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             event = msgspec.json.decode(await anext(self._lines))
         return event["type"], event["object"]
 
@@ -217,7 +217,7 @@ class _TableWatch:
         self._task = asyncio.create_task(api.app(scope, self._receive, self._send))
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             event: dict[str, Any] = msgspec.json.decode(await self._lines.get())
         return event
 
