@@ -69,7 +69,9 @@ def canonical(text: str | int | float) -> str:
     if abs(value) > _MOST:
         return str(_MOST if value > 0 else -_MOST)
     if suffix in _BINARY and abs(value) >= 1024:
-        return from_bytes(int(value.to_integral_value(rounding=decimal.ROUND_UP)))
+        written = from_bytes(int(value.to_integral_value(rounding=decimal.ROUND_UP)))
+        # What no binary suffix divides is read again as a decimal number, and must be written as one.
+        return written if written[-1] == "i" else canonical(written)
     with decimal.localcontext(prec=_DIGITS):
         billionths = int((value * 10**9).to_integral_value(rounding=decimal.ROUND_UP))
     power = -9

@@ -28,7 +28,8 @@ def test_refuses_what_is_no_quantity(text: str) -> None:
     ("text", "written"),
     [("1000m", "1"), ("1024Mi", "1Gi"), ("0.5", "500m"), ("100000", "100k"), ("1e3", "1e3"), ("1000e3", "1e6"),
      ("1.5Gi", "1536Mi"), ("512Ki", "512Ki"), ("0", "0"), ("0Gi", "0"), ("-1500m", "-1500m"), (2, "2"), (0.1, "100m"),
-     ("0.5Ki", "512"), ("1e-12", "1e-9"), ("0.0000000001", "1n"), ("1048576", "1048576"), ("2000Mi", "2000Mi")],
+     ("0.5Ki", "512"), ("1e-12", "1e-9"), ("0.0000000001", "1n"), ("1048576", "1048576"), ("2000Mi", "2000Mi"),
+     ("0.581Gi", "623844k")],
 )  # fmt: skip
 def test_canonical(text: str | int | float, written: str) -> None:
     assert quantity.canonical(text) == written
