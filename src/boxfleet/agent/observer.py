@@ -46,6 +46,13 @@ class Observer:
         """A Pod's sandboxes, also dead ones."""
         return [one for one in self.sandboxes.values() if one.uid == uid]
 
+    def holder_of(self, address: str, *, besides: str) -> str:
+        """Namespace and name of another Pod than the one of that uid whose sandbox has an address; empty if none."""
+        for one in self.sandboxes.values():
+            if one.ip == address and one.uid != besides:
+                return f"{one.namespace}/{one.name}"
+        return ""
+
     def containers_of(self, uid: str) -> list[runtime.ContainerStatus]:
         """A Pod's containers, also ended ones."""
         return [one for one in self.containers.values() if one.labels.get(marks.POD_UID) == uid]

@@ -199,6 +199,11 @@ class Starter:
             hold = pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating", message=message)
             raise CannotStart(hold, event="FailedCreatePodSandBox")
         await self._confirm(record, ip)
+        # A Pod deleted by force is gone from the ledger while it still runs.
+        holder = given.observer.holder_of(ip, besides=pod.metadata.uid)
+        if holder:
+            message = f"address {ip} is still in use on this host by {holder}, which has to end first"
+            raise CannotStart(pod_actions.Hold(until=self._later(0.5), reason="ContainerCreating", message=message))
         try:
             await given.host_network.assign(
                 namespace=pod.metadata.namespace, name=pod.metadata.name, address=ip, pool=pool

@@ -218,6 +218,8 @@ class MemoryRuntime:
         self._enter("stop_sandbox", sandbox_id)
         if sandbox_id in self.sandboxes and self.sandboxes[sandbox_id].ready:
             self.kill_sandbox(sandbox_id)
+        if sandbox_id in self.sandboxes:
+            self.sandboxes[sandbox_id].ip = ""
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """Forget it and its containers."""
