@@ -46,7 +46,9 @@ def ours(fleet: fleets.Fleet) -> dict[str, Any]:
     return {
         "bridge": BRIDGE in whole.links,
         "mounts": whole.mounts,
-        "cgroups": [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"**{CGROUP}*")],
+        "cgroups": [
+            str(path) for depth in ("", "/*") for path in pathlib.Path("/").glob(f"sys/fs/cgroup{depth}{CGROUP}*")
+        ],
         "rules": [line for line in whole.rules.splitlines() if "10.91." in line or BRIDGE in line],
         "processes": whole.processes,
         "folders": [str(path) for path in (fleet.state, fleet.run_directory) if path.exists()],

@@ -16,7 +16,7 @@ from boxfleet.testing import tools
 # Takes a lock by its name and one by its address for as long as it runs, and tells who held them already.
 INSTANCE = """
 use IO::Socket::INET;
-$SIG{TERM} = sub { exit 0 };
+$SIG{TERM} = sub { sleep 1; exit 0 };
 sub note { open(my $log, '>>', '/locks/log') or die; syswrite $log, "@_\\n" }
 for my $what ($ENV{POD}, $ENV{IP}) {
   open(my $lock, '>>', "/locks/$what") or die;
@@ -165,7 +165,14 @@ class Journal:
     async def _pod_by_force(self, name: str, luck: float) -> None:
         await self._pod(name, luck, grace=0)
 
-    async def _remove(self, name: str, _luck: float) -> None:
+    async def _remove(self, name: str, luck: float) -> None:
+        found = await self._client.list(pod.Pod, namespace="default", labels=f"boxfleet.dev/box={name}")
         with contextlib.suppress(errors.NotFound):
             await self._client.delete(box.Box, name, namespace="default")
         self.boxes.pop(name, None)
+        if luck < 0.5:
+            # By force as well: the addresses are free for the next Box while they are still in use.
+            for one in found.items:
+                with contextlib.suppress(errors.NotFound, errors.Conflict):
+                    info = one.metadata
+                    await self._client.delete(pod.Pod, info.name, namespace="default", uid=info.uid, grace_seconds=0)
