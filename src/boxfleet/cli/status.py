@@ -48,6 +48,7 @@ async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[
         url = access.url_of(known)
         return [*parts, health.Part(kind="api", name="", level=health.Level.BAD, summary=url, troubles=[trouble])], {}
     parts.append(health.Part(kind="api", name="", level=health.Level.WELL, summary=access.url_of(known)))
+    parts += health.missing(world)
     parts += health.examine(world, now=datetime.datetime.now(datetime.UTC))
     places = {str(each.key): sites.of_box(each, world.units, world.pods) for each in world.boxes}
     return parts, {name: urls for name, urls in places.items() if urls}

@@ -8,9 +8,9 @@ _BY_REASON = {
     "ImagePullBackOff": "image",
     "InvalidImageName": "correct `image` in the pod template: NAME:TAG or HOST/NAME:TAG",
     "ErrImageNeverPull": "image",
-    "CrashLoopBackOff": "read its last words: kubectl -n {namespace} logs {name} --previous",
-    "Error": "read its last words: kubectl -n {namespace} logs {name} --previous",
-    "BackOff": "read its last words: kubectl -n {namespace} logs {name} --previous",
+    "CrashLoopBackOff": "read its last words: kubectl -n {namespace} logs {name}{container} --previous",
+    "Error": "read its last words: kubectl -n {namespace} logs {name}{container} --previous",
+    "BackOff": "read its last words: kubectl -n {namespace} logs {name}{container} --previous",
     "OOMKilled": "it needs more memory: raise resources.limits.memory, or find out what it does with it",
     "CreateContainerConfigError": "make the ConfigMap or Secret that it names, or correct the name",
     "RunContainerError": "correct `command`: the program must be in the image and executable",
@@ -18,6 +18,9 @@ _BY_REASON = {
     "Unhealthy": "see whether it listens where the probe looks: kubectl -n {namespace} logs {name}; "
     "kubectl -n {namespace} describe pod {name}",
     "ReadinessProbeFailed": "see whether it listens where the probe looks: kubectl -n {namespace} logs {name}",
+    "Failed": "read its last words: kubectl -n {namespace} logs {name}; a Pod of its own stays until it is deleted",
+    "NoNode": "the agent registers this host again within seconds; else look into its log, STATE/logs/agent/current",
+    "NoAddressPool": "make one named default: `kubectl explain addresspool.spec` has its fields",
     "AddressPoolFull": "delete what is not needed, or make room: kubectl edit addresspools (cidr, start, end, exclude)",
     "FailedScheduling": "free resources, add a host, or lower what the template requests, selects or tolerates",
     "Unschedulable": "free resources, add a host, or lower what the template requests, selects or tolerates",
@@ -32,18 +35,23 @@ _IMAGE = (
     "build it (boxfleet image build DIR), import it (boxfleet image import FILE), or correct its name; "
     "boxfleet image list shows what is there"
 )
-_PORT = "find who has the port (ss -ltnp) and stop it, or choose another hostPort"
+_PORT = (
+    "find who has the port (ss -ltnp, or another instance: kubectl get pods -A) and stop it, or choose another hostPort"
+)
+_CLAIM = "make the PersistentVolumeClaim, or correct `claimName`"
 _PORT_WORDS = re.compile(r"address already in use|port is already|hostport.{0,40}(taken|in use)|bind:", re.IGNORECASE)
 _LACKS_PORT = re.compile(r"free (host )?ports?|hostPort", re.IGNORECASE)
 
 
-def of(reason: str, message: str = "", *, namespace: str = "", name: str = "") -> str:
+def of(reason: str, message: str = "", *, namespace: str = "", name: str = "", container: str = "") -> str:
     """What a person can do; empty when nothing better is known than to read the message."""
     if _PORT_WORDS.search(message) or (reason in ("FailedScheduling", "Unschedulable") and _LACKS_PORT.search(message)):
         return _PORT
+    if reason in ("FailedScheduling", "Unschedulable") and message.startswith("persistentvolumeclaim "):
+        return _CLAIM
     text = _BY_REASON.get(reason, "")
     if text == "image":
         return _IMAGE
     if text == "port":
         return _PORT
-    return text.format(namespace=namespace or "default", name=name)
+    return text.format(namespace=namespace or "default", name=name, container=f" -c {container}" if container else "")

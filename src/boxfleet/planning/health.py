@@ -93,6 +93,21 @@ def examine(world: World, *, now: datetime.datetime) -> list[Part]:
     return parts
 
 
+def missing(world: World) -> list[Part]:
+    """What no Boxfleet can do without and this one lacks: somebody deleted it, or it is not there yet."""
+    parts = []
+    if not world.nodes:
+        parts.append(_lacks("node", "NoNode", "no host has registered itself: nothing can be started"))
+    if not world.pools:
+        parts.append(_lacks("pool", "NoAddressPool", "there is no AddressPool: new instances get no address"))
+    return parts
+
+
+def _lacks(kind: str, reason: str, message: str) -> Part:
+    trouble = Trouble(subject=kind, reason=reason, message=message, advice=advice.of(reason))
+    return Part(kind=kind, name="", level=Level.BAD, summary="there is none", troubles=[trouble])
+
+
 def of_node(subject: node.Node, pods: Iterable[pod.Pod]) -> Part:
     """One host: every condition must say what it should."""
     name = subject.metadata.name
@@ -203,7 +218,15 @@ def of_pod(subject: pod.Pod, events: Iterable[event.Event], *, now: datetime.dat
         message = f"{warning.message}{times}"
     ready = meta.find_condition(subject.status.conditions, "Ready")
     level = _level(reason, since=_since(subject, ready), now=now)
-    trouble = _trouble(f"pod {name}", reason or "Starting", message or "it is on its way", subject, level=level)
+    container = problem.container if problem is not None else ""
+    trouble = _trouble(
+        f"pod {name}",
+        reason or "Starting",
+        message or "it is on its way",
+        subject,
+        level=level,
+        container=container,
+    )
     return Part(kind="pod", name=name, level=level, summary=reason or "starting", troubles=[trouble])
 
 
@@ -225,8 +248,12 @@ def worst(parts: Iterable[Part]) -> Level:
     return next((level for level in (Level.BAD, Level.WAITING) if level in levels), Level.WELL)
 
 
-def _trouble(subject: str, reason: str, message: str, about: meta.Object, *, level: Level = Level.BAD) -> Trouble:
-    remedy = advice.of(reason, message, namespace=about.metadata.namespace, name=about.metadata.name)
+def _trouble(
+    subject: str, reason: str, message: str, about: meta.Object, *, level: Level = Level.BAD, container: str = ""
+) -> Trouble:
+    remedy = advice.of(
+        reason, message, namespace=about.metadata.namespace, name=about.metadata.name, container=container
+    )
     return Trouble(subject=subject, reason=reason, message=message, advice=remedy, level=level)
 
 

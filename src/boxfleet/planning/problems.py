@@ -11,11 +11,15 @@ ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
-    """The most telling one: a word, a sentence, and `brief`, which is short enough for a list."""
+    """The most telling one: a word, a sentence, and `brief`, which is short enough for a list.
+
+    `container` is the one to look into; empty when that is plain or no container is to blame.
+    """
 
     reason: str
     message: str
     brief: str
+    container: str = ""
 
 
 def of(subject: pod.Pod) -> Problem | None:
@@ -24,7 +28,8 @@ def of(subject: pod.Pod) -> Problem | None:
     exited = _exited(status.containerStatuses)
     if status.reason or status.phase == "Failed":
         brief = status.reason or (exited.brief if exited is not None else "Failed")
-        return Problem(status.reason or "Failed", status.message, brief)
+        message = status.message or (exited.message if exited is not None else "")
+        return Problem(status.reason or "Failed", message, brief)
     for each in status.every_container:
         waiting = each.state.waiting
         if waiting is not None and waiting.reason not in ON_ITS_WAY:
@@ -32,7 +37,9 @@ def of(subject: pod.Pod) -> Problem | None:
             ended = each.lastState.terminated
             if waiting.reason == "CrashLoopBackOff" and ended is not None:
                 words = f"container {each.name} ended with {ended.reason or 'exit'} {ended.exitCode}; {words}"
-            return Problem(waiting.reason, words, waiting.reason)
+            # kubectl logs takes the first container when none is named.
+            plain = not subject.spec.containers or each.name == subject.spec.containers[0].name
+            return Problem(waiting.reason, words, waiting.reason, "" if plain else each.name)
     if exited is not None and status.phase != "Succeeded":
         return exited
     bound = meta.find_condition(status.conditions, "PodScheduled")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from boxfleet.planning import health, memories
+from boxfleet.api import pod
+from boxfleet.planning import advice, health, memories
 from boxfleet.testing import views
 
 NOT_READY = views.condition("False", "UnitsNotReady", "0 of 1 Units ready", ago=5)
@@ -129,3 +130,30 @@ def test_what_ran_before_a_stop_is_a_memory() -> None:
         )
         seen = health.examine(memories.without(world, since=stopped), now=stopped)
         assert health.worst(seen) is level
+
+
+def test_a_failed_init_container_is_named_in_the_command_that_shows_its_words() -> None:
+    sick = views.a_pod("alone", of="", initContainerStatuses=[views.waiting("CrashLoopBackOff", name="prepare")])
+    sick.spec.containers = [pod.Container(name="main")]
+    part = health.of_pod(sick, [], now=views.NOW)
+    assert part.troubles[0].advice.endswith("logs alone -c prepare --previous")
+
+
+def test_a_pod_that_ended_badly_says_how_and_is_not_on_its_way() -> None:
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+    sick = views.a_pod("alone", of="", phase="Failed", containerStatuses=[ended])
+    part = health.of_pod(sick, [], now=views.NOW)
+    assert part.level is health.Level.BAD
+    assert part.troubles[0].message == "container main ended with exit code 3"
+    assert "logs alone" in part.troubles[0].advice
+
+
+def test_a_claim_that_is_not_there_is_not_a_lack_of_room() -> None:
+    message = 'persistentvolumeclaim "data" not found'
+    assert advice.of("Unschedulable", message) == "make the PersistentVolumeClaim, or correct `claimName`"
+
+
+def test_without_a_node_or_a_pool_nothing_is_well() -> None:
+    seen = health.missing(health.World())
+    assert [(part.kind, part.level) for part in seen] == [("node", health.Level.BAD), ("pool", health.Level.BAD)]
+    assert all(part.troubles[0].advice for part in seen)
