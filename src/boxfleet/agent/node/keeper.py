@@ -118,6 +118,8 @@ class Keeper:
         )
         moment = self._clock.monotonic()
         if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
+            # Nothing new to say, but a Node that somebody deleted must be back before its Pods are removed.
+            await self._api.get(node.Node, self._settings.node)
             return
         body: dict[str, Any] = msgspec.to_builtins(status)
         body.setdefault("images", [])
