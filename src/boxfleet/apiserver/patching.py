@@ -50,5 +50,10 @@ def _json(kind: kinds.Kind, current: JsonObject, body: Any) -> Any:
             422,
             "Invalid",
             f"the server rejected our request due to an error in our request: {error}",
-            details={"name": current["metadata"]["name"], "kind": kind.plural},
+            details={
+                "name": current["metadata"]["name"],
+                "kind": kind.kind,
+                # kubectl shows of this Status nothing but its causes.
+                "causes": [{"reason": "FieldValueInvalid", "message": str(error), "field": "patch"}],
+            },
         ) from None

@@ -14,9 +14,8 @@ from boxfleet.apiserver import faults
 JsonObject = dict[str, Any]
 
 KUBERNETES_FINALIZER = "kubernetes"
-# They are there from the start; the first three can never be deleted.
+# They are there from the start and can never be deleted: without the last one no node could renew its Lease.
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-_LASTING_NAMESPACES = SYSTEM_NAMESPACES[:3]
 
 
 def is_namespace(kind: kinds.Kind) -> bool:
@@ -87,7 +86,7 @@ def on_delete(kind: kinds.Kind, obj: JsonObject) -> None:
 
 def check_delete(kind: kinds.Kind, name: str) -> None:
     """Refuse what must stay; raises Fault 403."""
-    if is_namespace(kind) and name in _LASTING_NAMESPACES:
+    if is_namespace(kind) and name in SYSTEM_NAMESPACES:
         raise faults.forbidden(kind, name, "this namespace may not be deleted")
 
 
