@@ -177,7 +177,7 @@ def test_what_does_not_become_ready_is_told_with_reason_and_advice(machine: Comm
     failed = machine.boxfleet("up", "--timeout", "5", str(file), check=False)
     assert failed.returncode == 1
     assert "not everything is Ready after 5 s" in failed.stdout
-    assert "ImagePull" in failed.stdout and "boxfleet image build" in failed.stdout
+    assert "ErrImageNeverPull" in failed.stdout and "boxfleet image build" in failed.stdout
     said = machine.boxfleet("status", check=False)
     assert said.returncode == 1 and "boxfleet image build" in said.stdout
     machine.kubectl("delete", "box/small")
