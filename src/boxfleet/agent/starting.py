@@ -56,14 +56,21 @@ class Starter:
     async def sandbox(self, record: wanted.Record, *, attempt: int) -> runtime.SandboxStatus:
         """Make the sandbox with its volumes and address; raises CannotStart."""
         given, pod = self._parts, record.pod
-        await self.volumes(record, ip=pod.metadata.annotations.get(labels.ADDRESS, ""))
+        # Read once: the record changes while this waits, and files, sandbox and check must be of one address.
+        wish = pod.metadata.annotations.get(labels.ADDRESS, "")
+        if not wish and not pod.spec.hostNetwork:
+            hold = pod_actions.Hold(
+                until=float("inf"), reason="ContainerCreating", message="waits for an address from an AddressPool"
+            )
+            raise CannotStart(hold)
+        await self.volumes(record, ip=wish)
         config = self.config(pod, attempt=attempt)
         taken = host_ports.taken(config.ports)
         if taken:
             hold = pod_actions.Hold(until=self._later(RETRY), reason="ContainerCreating", message=taken)
             raise CannotStart(hold, event="FailedCreatePodSandBox")
         if not pod.spec.hostNetwork:
-            await self._assign(record)
+            await self._assign(record, wish)
         try:
             async with given.starts:
                 sandbox_id = await given.engine.run_sandbox(config)
@@ -75,7 +82,6 @@ class Starter:
             raise CannotStart(hold, event="FailedCreatePodSandBox") from None
         if found is None:
             raise CannotStart(pod_actions.Hold(until=self._later(1.0), reason="ContainerCreating"))
-        wish = pod.metadata.annotations.get(labels.ADDRESS, "")
         if not pod.spec.hostNetwork and found.ip != wish:
             await given.engine.stop_sandbox(sandbox_id)
             await given.engine.remove_sandbox(sandbox_id)
@@ -179,15 +185,9 @@ class Starter:
             ),
         )
 
-    async def _assign(self, record: wanted.Record) -> None:
+    async def _assign(self, record: wanted.Record, ip: str) -> None:
         """Let the sandbox get the Pod's own address."""
         given, pod = self._parts, record.pod
-        ip = pod.metadata.annotations.get(labels.ADDRESS, "")
-        if not ip:
-            hold = pod_actions.Hold(
-                until=float("inf"), reason="ContainerCreating", message="waits for an address from an AddressPool"
-            )
-            raise CannotStart(hold)
         if not given.network.ready.is_set():
             hold = pod_actions.Hold(
                 until=self._later(0.2), reason="ContainerCreating", message=given.network.fault or "network not ready"
