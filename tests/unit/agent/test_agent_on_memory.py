@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from boxfleet.agent import agent as agents
-from boxfleet.agent import settings
+from boxfleet.agent import settings, starting
 from boxfleet.api import address, address_pool, config, event, meta, namespace
 from boxfleet.api import pod as pods
 from boxfleet.client import client, errors, transport
@@ -94,6 +94,7 @@ class Bed:
     network: Network
     folder: pathlib.Path
     task: asyncio.Task[None] | None = None
+    node_check: float = 10.0
 
     def start(self) -> None:
         wish = settings.Settings(
@@ -101,6 +102,7 @@ class Bed:
             state=str(self.folder / "agent"),
             logs=str(self.folder / "logs"),
             cgroup_root=str(self.folder / "cgroup"),
+            node_check=self.node_check,
         )
         made = agents.Agent(
             wish,
@@ -220,6 +222,46 @@ async def test_nobody_gets_an_address_by_writing_it_into_a_pod(bed: Bed) -> None
     await until(refused)
     assert [one.name for one in bed.engine.sandboxes.values()] == ["victim"]
     assert bed.network.assigned == {("default", "victim"): "10.88.0.5"}
+
+
+async def test_nothing_of_a_pod_is_prepared_before_it_has_its_address(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, prepared = starting.Starter.volumes, []
+
+    async def watched(self: starting.Starter, record: Any, *, ip: str) -> None:
+        prepared.append(ip)
+        await real(self, record, ip=ip)
+
+    monkeypatch.setattr(starting.Starter, "volumes", watched)
+    spec = {"nodeName": server.NODE, "containers": [{"name": "main", "image": IMAGE}]}
+    await bed.api.admin.create_raw(pods.Pod, {"metadata": {"name": "late", "namespace": "default"}, "spec": spec})
+
+    async def seen() -> bool:
+        return bool((await bed.api.admin.get(pods.Pod, "late", namespace="default")).status.containerStatuses)
+
+    await until(seen)
+    await bed.api.admin.create(given("10.88.0.5", "late"))
+    marks = {"metadata": {"annotations": {"boxfleet.dev/address": "10.88.0.5"}}}
+    await bed.api.admin.patch(pods.Pod, "late", marks, namespace="default")
+    await until(lambda: bed.ready("late"))
+    assert set(prepared) == {"10.88.0.5"}
+
+
+async def test_a_node_that_somebody_deleted_is_registered_again(bed: Bed) -> None:
+    from boxfleet.api import node
+
+    await bed.kill()
+    bed.node_check = 0.05
+    bed.start()
+
+    async def there() -> bool:
+        found = await bed.api.admin.find(node.Node, server.NODE)
+        return found is not None and bool(found.status.conditions)
+
+    await until(there)
+    await bed.api.admin.delete(node.Node, server.NODE)
+    await until(there)
 
 
 async def test_a_sandbox_that_nobody_wants_is_removed(bed: Bed) -> None:
