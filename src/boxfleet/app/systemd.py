@@ -13,7 +13,9 @@ _TEMPLATE = """\
 # Written by `boxfleet up`, removed by `boxfleet down --purge`.
 [Unit]
 Description=Boxfleet control plane and agent
-After=network.target
+# The node tells its address once, when it starts.
+Wants=network-online.target
+After=network-online.target
 
 [Service]
 ExecStart={command}

@@ -13,6 +13,7 @@ from boxfleet.api import address, box, labels, meta, pod, unit, volume_claim
 from boxfleet.client import client as clients
 from boxfleet.drivers.containerd import connection, runtime
 from boxfleet.drivers.dnsmasq import lookup
+from boxfleet.kit import cgroup
 from boxfleet.planning import marks
 from boxfleet.ports import runtime as port
 from boxfleet.testing import fleet as fleets
@@ -151,8 +152,9 @@ def _machine(fleet: fleets.Fleet, world: World) -> Iterator[str]:
     if set(shims) != {one.id for one in ready}:
         yield f"shims {sorted(one[:12] for one in shims)}, ready sandboxes {sorted(one.id[:12] for one in ready)}"
     known = world.engine_ids
-    parent = fleet.environment["BOXFLEET_CGROUP_PARENT"].strip("/")
-    for path in [*_CGROUPS.glob(f"{parent}/**/*/"), *_CGROUPS.glob(f"*/{parent}/**/*/")]:
+    parents = cgroup.places(fleet.environment["BOXFLEET_CGROUP_PARENT"])
+    # One hierarchy (v2), or one for each controller (v1).
+    for path in [found for one in parents for at in ("", "*/") for found in _CGROUPS.glob(f"{at}{one}/**/*/")]:
         engine_id = _ENGINE_ID.search(path.name)
         if engine_id[0] not in known if engine_id else not any(uid in str(path) for uid in world.uids):
             yield f"leaked cgroup {path}"
