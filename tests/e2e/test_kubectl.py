@@ -11,7 +11,7 @@ import pytest
 
 from boxfleet.testing import fleet as fleets
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 TINY = """
 apiVersion: boxfleet.dev/v1
