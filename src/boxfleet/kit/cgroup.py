@@ -4,6 +4,7 @@ Where systemd is init and cgroups are of version 2, systemd is the only one that
 (https://systemd.io/CGROUP_DELEGATION): there a parent of containers is a slice, whose name tells its place.
 """
 
+import os
 import pathlib
 
 ROOT = pathlib.Path("/sys/fs/cgroup")
@@ -37,3 +38,9 @@ def slice_folder(name: str) -> str:
 def places(path: str) -> list[str]:
     """The folders below a hierarchy's root that a path may mean: made by us, or by systemd."""
     return [path.strip("/"), slice_folder(slice_name(path))] if path.strip("/") else []
+
+
+def below(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All folders below one, parents first; groups come and go, so what vanishes meanwhile is left out."""
+    # os.walk passes over what it cannot read any more, which pathlib's globs do not.
+    return [pathlib.Path(at, name) for at, names, _ in os.walk(folder) for name in names]

@@ -39,7 +39,9 @@ class Footprint:
             links=frozenset(path.name for path in pathlib.Path("/sys/class/net").iterdir()),
             mounts=frozenset(line.split()[4] for line in mounts if any(mark in line for mark in marks)),
             namespaces=frozenset(path.name for path in spaces.iterdir()) if spaces.is_dir() else frozenset(),
-            cgroups=frozenset(str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/boxfleet*")),
+            cgroups=frozenset(
+                str(path) for path in cgroup.below(pathlib.Path("/sys/fs/cgroup")) if path.name.startswith("boxfleet")
+            ),
             rules=re.sub(r"counter packets \d+ bytes \d+", "counter", rules),
             forwarding=pathlib.Path("/proc/sys/net/ipv4/ip_forward").read_text(),
             processes=frozenset(f"{pid} {line}" for pid, line in processes(marks=marks)),

@@ -154,7 +154,13 @@ def _machine(fleet: fleets.Fleet, world: World) -> Iterator[str]:
     known = world.engine_ids
     parents = cgroup.places(fleet.environment["BOXFLEET_CGROUP_PARENT"])
     # One hierarchy (v2), or one for each controller (v1).
-    for path in [found for one in parents for at in ("", "*/") for found in _CGROUPS.glob(f"{at}{one}/**/*/")]:
+    for path in [
+        found
+        for one in parents
+        for at in ("", "*/")
+        for top in _CGROUPS.glob(f"{at}{one}")
+        for found in cgroup.below(top)
+    ]:
         engine_id = _ENGINE_ID.search(path.name)
         if engine_id[0] not in known if engine_id else not any(uid in str(path) for uid in world.uids):
             yield f"leaked cgroup {path}"

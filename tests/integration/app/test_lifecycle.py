@@ -136,7 +136,7 @@ def test_up_deliver_down_and_up_again(machine: Command, tmp_path: pathlib.Path) 
     assert "admin token" in first.stdout and f"kubeconfig: {machine.kubeconfig}" in first.stdout
     again = machine.boxfleet("up")
     assert "admin token" not in again.stdout and "restarting" not in again.stdout
-    assert set(status(machine).values()) == {"well"}
+    fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
     assert "Ready" in machine.kubectl("get", "nodes").stdout
 
     import_tools(machine, tmp_path)
@@ -167,7 +167,7 @@ def test_up_deliver_down_and_up_again(machine: Command, tmp_path: pathlib.Path) 
     assert "created" not in machine.boxfleet("up", str(file)).stdout
     assert machine.identities() == addresses
     assert machine.get("secret", "made")["data"]["password"] == password
-    assert set(status(machine).values()) == {"well"}
+    fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
 
 
 def test_what_does_not_become_ready_is_told_with_reason_and_advice(machine: Command, tmp_path: pathlib.Path) -> None:

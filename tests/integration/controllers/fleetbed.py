@@ -125,6 +125,11 @@ class FakeAgent:
         ready = reason is None
         if meta.is_true(subject.status.conditions, "Ready") == ready and subject.status.containerStatuses:
             return
+        if held_address:
+            # Like the real one, it runs nothing on an address that the ledger does not give to that very instance.
+            held = await self._api.find(address.Address, held_address)
+            if held is None or (held.spec.namespace, held.spec.instance) != (key.namespace, key.name):
+                return
         self.ran.append((key.name, held_address))
         await self._api.patch(
             pod.Pod,

@@ -74,13 +74,13 @@ def _settled(bed: fleetbed.Bed, wanted: set[str]) -> bool:
 
 
 def _shared_addresses(bed: fleetbed.Bed) -> list[tuple[str, list[str]]]:
-    """Fills with every moment at which two Pods had one address."""
+    """Fills with every moment at which two Pods ran with one address."""
     found: list[tuple[str, list[str]]] = []
 
     def look(old: pod.Pod | None, new: pod.Pod | None) -> None:
         held = new.metadata.annotations.get(labels.ADDRESS) if new is not None else None
         if held:
-            users = [p.metadata.name for p in bed.all(pod.Pod) if p.metadata.annotations.get(labels.ADDRESS) == held]
+            users = [p.metadata.name for p in bed.all(pod.Pod) if p.status.podIP == held]
             if len(users) > 1:
                 found.append((held, users))
 

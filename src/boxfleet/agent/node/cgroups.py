@@ -82,7 +82,7 @@ def remove(root: pathlib.Path, parent: str, *, booted: pathlib.Path = cgroup.BOO
         top = hierarchy / relative
         if not relative or not top.is_dir():
             continue
-        for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+        for folder in reversed(cgroup.below(top)):
             _rmdir(folder)
         _rmdir(top)
 

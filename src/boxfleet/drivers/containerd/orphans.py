@@ -14,7 +14,7 @@ import shutil
 import subprocess
 
 from boxfleet.drivers.containerd import config, traces
-from boxfleet.kit import durable
+from boxfleet.kit import cgroup, durable
 from boxfleet.ports import runtime
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +24,7 @@ def note(settings: config.Settings) -> None:
     """Write down what there is. Only while containerd does not run."""
     ids = set(_shims(settings))
     for parent in traces.cgroups(settings.cgroup_parent):
-        ids |= {found[0] for path in parent.glob("**/*/") if (found := _ID.search(path.name))}
+        ids |= {found[0] for path in cgroup.below(parent) if (found := _ID.search(path.name))}
     durable.write(settings.noted_file, json.dumps(sorted(ids)).encode())
 
 
@@ -58,7 +58,7 @@ def _end(settings: config.Settings, ids: list[str]) -> None:
     groups = [
         path
         for parent in traces.cgroups(settings.cgroup_parent)
-        for path in parent.glob("**/*/")
+        for path in cgroup.below(parent)
         if (found := _ID.search(path.name)) and found[0] in ids
     ]
     sockets = [one for engine_id, pid in _shims(settings).items() if engine_id in ids for one in traces.sockets(pid)]

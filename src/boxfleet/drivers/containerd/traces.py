@@ -56,9 +56,9 @@ def members(groups: Iterable[pathlib.Path]) -> list[int]:
     """The processes of cgroups and all below."""
     found = []
     for group in groups:
-        for file in group.rglob("cgroup.procs"):
+        for folder in (group, *cgroup.below(group)):
             try:
-                found += [int(line) for line in file.read_text().split()]
+                found += [int(line) for line in (folder / "cgroup.procs").read_text().split()]
             except OSError:
                 continue
     return found
