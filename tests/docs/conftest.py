@@ -15,7 +15,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def docs_fleet() -> Iterator[fleets.Fleet]:
     """Settings by the environment alone, so that the commands run word for word; everything is purged at the end."""
     state, run_directory = pathlib.Path("/var/lib/boxfleet-docs"), pathlib.Path("/run/boxfleet-docs")

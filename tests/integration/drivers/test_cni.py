@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -257,6 +258,37 @@ async def test_what_is_lost_by_force_is_swept_up(monkeypatch: pytest.MonkeyPatch
         left = host.leftovers()
         host.destroy()
     assert left == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+@pytest.mark.parametrize("forwarding", ["0", "1"])
+async def test_the_last_of_several_leaves_the_host_as_it_was(
+    short_dir: pathlib.Path, order: tuple[int, ...], forwarding: str
+) -> None:
+    """Several networks on one host, gone in any order: forwarding and packet rules' tables are as before."""
+    bare = test_host.Host()
+    bare.connect()
+    try:
+        bare.inside("sysctl", "-qw", f"net.ipv4.ip_forward={forwarding}")
+        bare.inside("iptables", "-I", "OUTPUT", "-j", "ACCEPT")
+        before = bare.inside("nft", "--stateless", "list", "ruleset")
+        drivers = []
+        for at in range(3):
+            driver = cni.Network(cni.Settings(folder=short_dir / str(at), space=bare.space))
+            cidr = f"198.18.{at}.0/24"
+            await driver.prepare(
+                [network.PoolNetwork(name="default", cidr=cidr, gateway=f"198.18.{at}.1", bridge=f"bfdrv{at}")]
+            )
+            drivers.append(driver)
+        for at in order:
+            assert bare.inside("sysctl", "-n", "net.ipv4.ip_forward").strip() == "1"
+            await drivers[at].remove()
+        assert bare.inside("sysctl", "-n", "net.ipv4.ip_forward").strip() == forwarding
+        assert bare.inside("nft", "--stateless", "list", "ruleset") == before
+        assert not pathlib.Path(f"/run/boxfleet-host-{bare.space.stat().st_ino}.json").exists()
+    finally:
+        bare.destroy()
 
 
 def test_the_plug_in_refuses_tricks(tmp_path: pathlib.Path) -> None:

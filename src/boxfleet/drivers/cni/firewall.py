@@ -13,6 +13,8 @@ from boxfleet.ports import network
 _UNKNOWN = ("-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED,DNAT")
 # portmap's shared chains, and the built-in chains that jump to them.
 _SHARED = ("CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-MASQ", "CNI-HOSTPORT-SETMARK")
+# Where iptables-nft keeps the rules that are made here.
+_TABLES = (("ip", "filter"), ("ip", "nat"), ("ip6", "filter"), ("ip6", "nat"))
 
 
 async def open_for(run: commands.Commands, pool: network.PoolNetwork) -> None:
@@ -42,25 +44,45 @@ async def close_for(run: commands.Commands, *, bridge: str, cni_network: str) ->
     await _drop_unused_portmap_chains(run)
 
 
-async def tables(run: commands.Commands) -> list[str]:
-    """The nftables tables that there are, as "FAMILY NAME"; empty where iptables is not built on nftables."""
+async def places(run: commands.Commands) -> list[str]:
+    """The tables and built-in chains that iptables has, as "FAMILY TABLE" and "FAMILY TABLE CHAIN".
+
+    Empty where iptables is not built on nftables: there they are part of the kernel.
+    """
+    found = []
+    for family, table in await _tables(run):
+        found += [f"{family} {table}", *(f"{family} {table} {chain}" for chain in await _chains(run, family, table))]
+    return found
+
+
+async def drop_empty(run: commands.Commands, *, keep: list[str]) -> None:
+    """Remove built-in chains without a rule, then tables without a chain, but none of `keep`."""
+    for family, table in await _tables(run):
+        left = 0
+        for chain, unused in (await _chains(run, family, table)).items():
+            if unused and f"{family} {table} {chain}" not in keep:
+                # Refused when somebody has added a rule since.
+                await run.succeeds("nft", "delete", "chain", family, table, chain)
+            else:
+                left += 1
+        if not left and f"{family} {table}" not in keep and not await _chains(run, family, table):
+            await run.run("nft", "delete", "table", family, table)
+
+
+async def _tables(run: commands.Commands) -> list[tuple[str, str]]:
     if "nf_tables" not in await run.run("iptables", "--version"):
         return []
-    listed = json.loads(await run.run("nft", "-j", "list", "tables"))
-    return [f"{one['table']['family']} {one['table']['name']}" for one in listed["nftables"] if "table" in one]
+    listed = json.loads(await run.run("nft", "-j", "list", "tables"))["nftables"]
+    known = [(one["table"]["family"], one["table"]["name"]) for one in listed if "table" in one]
+    return [one for one in known if one in _TABLES]
 
 
-async def drop_empty_tables(run: commands.Commands, *, keep: list[str]) -> None:
-    """Remove tables without a rule that iptables made on the way, but none of `keep`."""
-    for table in await tables(run):
-        family, name = table.split(" ", 1)
-        if table in keep or (family, name) not in {("ip", "filter"), ("ip", "nat"), ("ip6", "filter"), ("ip6", "nat")}:
-            continue
-        listed = json.loads(await run.run("nft", "-j", "list", "table", family, name))["nftables"]
-        chains = [one["chain"] for one in listed if "chain" in one]
-        untouched = all(chain.get("policy", "") == "accept" for chain in chains)
-        if untouched and not any("rule" in one for one in listed):
-            await run.run("nft", "delete", "table", family, name)
+async def _chains(run: commands.Commands, family: str, table: str) -> dict[str, bool]:
+    """The chains by name, and whether nothing would miss them: built in, without a rule, letting all pass."""
+    listed = json.loads(await run.run("nft", "-j", "list", "table", family, table))["nftables"]
+    used = {one["rule"]["chain"] for one in listed if "rule" in one}
+    chains = [one["chain"] for one in listed if "chain" in one]
+    return {one["name"]: one.get("policy") == "accept" and one["name"] not in used for one in chains}
 
 
 def _rules(pool: network.PoolNetwork) -> list[list[str]]:

@@ -9,14 +9,13 @@ import pathlib
 import re
 import shutil
 
-from boxfleet.drivers.cni import commands, conflist, firewall
+from boxfleet.drivers.cni import commands, conflist, firewall, shared
 from boxfleet.kit import durable
 from boxfleet.ports import network
 
 _PLUGIN_PLACES = (pathlib.Path("/usr/lib/cni"), pathlib.Path("/opt/cni/bin"), pathlib.Path("/usr/libexec/cni"))
 # libcni's own, and containerd has no setting for it.
 _CACHE = pathlib.Path("/var/lib/cni/results")
-_FORWARDING = "net/ipv4/ip_forward"
 # Interface names have 15 characters at most.
 _BRIDGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -26,7 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
 class Settings:
     """Where the network keeps its files.
 
-    `folder` must survive a restart of the machine: it holds the assignments, and what the host was like before.
+    `folder` must survive a restart of the machine: it holds the assignments.
     `space` is a network namespace's path when this "host" is not the whole machine.
     """
 
@@ -49,11 +48,6 @@ class Settings:
         """One file for each assignment; the IPAM plug-in finds it as a neighbour of `bin`."""
         return self.folder / "addresses"
 
-    @property
-    def before(self) -> pathlib.Path:
-        """What `prepare` found on the host and `remove` puts back."""
-        return self.folder / "before.json"
-
 
 class Network:
     """Implements `ports.network.HostNetwork` with the stock plug-ins bridge and portmap.
@@ -65,6 +59,7 @@ class Network:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._run = commands.Commands(settings.space)
+        self._shared = shared.SharedHost(self._run, space=settings.space)
         self._pools: dict[str, network.PoolNetwork] = {}
         # One change at a time: rules are looked for before they are made.
         self._changing = asyncio.Lock()
@@ -81,11 +76,12 @@ class Network:
                 self._check(pool)
                 self._install()
                 await self._refuse_overlap(pool)
-                await self._remember()
-                await self._make_bridge(pool)
-                await self._run.sysctl(_FORWARDING, "1")
-                await firewall.open_for(self._run, pool)
+                # First, since `remove` finds by it what there is to undo.
                 _replace(self.settings.conf / "10-boxfleet.conflist", conflist.conflist(pool))
+                async with self._shared.changing() as record:
+                    await self._shared.join(record, bridge=pool.bridge)
+                    await self._make_bridge(pool)
+                    await firewall.open_for(self._run, pool)
             self._pools = {pool.name: pool for pool in pools}
 
     async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
@@ -115,15 +111,7 @@ class Network:
         async with self._changing:
             for file in sorted(self.settings.conf.glob("*.conflist")):
                 configuration = json.loads(file.read_text())
-                bridge = configuration["plugins"][0]["bridge"]
-                await firewall.close_for(self._run, bridge=bridge, cni_network=configuration["name"])
-                if await self._run.succeeds("ip", "link", "show", "dev", bridge):
-                    await self._run.run("ip", "link", "delete", "dev", bridge)
-                _forget_results(configuration["name"])
-            if self.settings.before.exists():
-                before = json.loads(self.settings.before.read_text())
-                await self._run.sysctl(_FORWARDING, before["ip_forward"])
-                await firewall.drop_empty_tables(self._run, keep=before["tables"])
+                await self._remove_bridge(configuration["plugins"][0]["bridge"], cni_network=configuration["name"])
             shutil.rmtree(self.settings.folder, ignore_errors=True)
             for folder in (_CACHE, _CACHE.parent):
                 if folder.is_dir() and not any(folder.iterdir()):
@@ -173,11 +161,6 @@ class Network:
                         f"{link['ifname']}; choose another range for the pool"
                     )
 
-    async def _remember(self) -> None:
-        if not self.settings.before.exists():
-            before = {"ip_forward": await self._run.sysctl(_FORWARDING), "tables": await firewall.tables(self._run)}
-            durable.write(self.settings.before, json.dumps(before).encode())
-
     async def _make_bridge(self, pool: network.PoolNetwork) -> None:
         if not await self._run.succeeds("ip", "link", "show", "dev", pool.bridge):
             await self._run.run("ip", "link", "add", "name", pool.bridge, "type", "bridge")
@@ -188,6 +171,14 @@ class Network:
         await self._run.run("ip", "address", "replace", f"{pool.gateway}/{prefix}", "dev", pool.bridge)
         size = ["mtu", str(pool.mtu)] if pool.mtu else []
         await self._run.run("ip", "link", "set", "dev", pool.bridge, *size, "up")
+
+    async def _remove_bridge(self, bridge: str, *, cni_network: str) -> None:
+        async with self._shared.changing() as record:
+            await firewall.close_for(self._run, bridge=bridge, cni_network=cni_network)
+            if await self._run.succeeds("ip", "link", "show", "dev", bridge):
+                await self._run.run("ip", "link", "delete", "dev", bridge)
+            await self._shared.leave(record, bridge=bridge)
+        _forget_results(cni_network)
 
     def _file(self, namespace: str, name: str) -> pathlib.Path:
         for word in (namespace, name):
