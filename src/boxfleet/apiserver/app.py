@@ -104,7 +104,14 @@ class ApiServer:
             started = True
             await send(message)
 
-        call = _call(scope, receive, tracked)
+        answer = await self.respond(scope, receive, tracked)
+        # An answer that has begun cannot become another one: the HTTP server breaks the connection off instead.
+        if answer is not None and not started:
+            await _send(scope, send, answer)
+
+    async def respond(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Whole | None:
+        """The answer to a request or WebSocket; None when it was given by `send`, or the client left meanwhile."""
+        call = _call(scope, receive, send)
         try:
             answer = await self._handle(call)
         except faults.Fault as fault:
@@ -114,9 +121,7 @@ class ApiServer:
         except Exception:
             log.exception("request failed", method=call.method, path=call.path)
             answer = _failure(faults.internal("the request could not be handled; the server's log says why"))
-        # An answer that has begun cannot become another one: the HTTP server breaks the connection off instead.
-        if answer is not None and not started:
-            await _send(call, answer)
+        return _whole(call, answer) if answer is not None else None
 
     async def _handle(self, call: route.Call) -> route.Answer | None:
         user = await self._authenticate(call)
@@ -183,32 +188,36 @@ def _failure(fault: faults.Fault) -> route.Answer:
     return route.Answer(status=fault.code, body=msgspec.json.encode(fault.status()), headers=list(fault.headers))
 
 
-async def _send(call: route.Call, answer: route.Answer) -> None:
+def _whole(call: route.Call, answer: route.Answer) -> route.Whole:
     body = answer.body
     if answer.content_type.startswith("application/json") and body and _wants_pretty(call):
         body = msgspec.json.format(body, indent=2) + b"\n"
     headers = [
         (b"content-type", answer.content_type.encode()),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-cache, private"),
-        *((b"warning", _warning(text)) for text in dict.fromkeys(call.warnings)),
     ]
-    given = {name for name, _ in answer.headers}
-    headers = [(name, value) for name, value in headers if name.decode() not in given]
-    headers += [(name.encode(), value.encode()) for name, value in answer.headers]
+    if call.warnings:
+        headers += [(b"warning", _warning(text)) for text in dict.fromkeys(call.warnings)]
+    if answer.headers:
+        given = {name.encode() for name, _ in answer.headers}
+        headers = [header for header in headers if header[0] not in given]
+        headers += [(name.encode(), value.encode()) for name, value in answer.headers]
     if answer.status == 304:
         headers = [(name, value) for name, value in headers if name not in (b"content-type", b"content-length")]
+    return route.Whole(answer.status, headers, b"" if call.method == "HEAD" else body)
+
+
+async def _send(scope: route.Scope, send: route.Send, answer: route.Whole) -> None:
     prefix = ""
-    if call.method == route.WEBSOCKET:
+    if scope["type"] == "websocket":
         # Refuse the handshake with a whole answer (ASGI extension "WebSocket Denial Response").
-        if "websocket.http.response" not in call.scope.get("extensions", {}):
-            await call.send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
             return
         prefix = "websocket."
-    if call.method == "HEAD":
-        body = b""
-    await call.send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": headers})
-    await call.send({"type": f"{prefix}http.response.body", "body": body})
+    await send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": f"{prefix}http.response.body", "body": answer.body})
 
 
 def _wants_pretty(call: route.Call) -> bool:

@@ -72,6 +72,15 @@ class Answer:
     headers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole answer as it goes over the wire."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 Handler = Callable[[Call], Awaitable[Answer | None]]
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import uvicorn
 
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import http_bounds
+from boxfleet.apiserver import connection
 
 # Seconds that requests in progress get when the server stops.
 _STOP_GRACE = 5
@@ -31,7 +31,7 @@ class Server:
         self._server = _Quiet(
             uvicorn.Config(
                 app,
-                http=http_bounds.Protocol,
+                http=connection.Connection,
                 ws="wsproto",
                 loop="none",
                 lifespan="off",
@@ -39,6 +39,7 @@ class Server:
                 ssl_keyfile=key,
                 ssl_version=ssl.PROTOCOL_TLS_SERVER,
                 access_log=False,
+                proxy_headers=False,
                 log_config=None,
                 server_header=False,
                 date_header=True,

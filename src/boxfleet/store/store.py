@@ -90,6 +90,11 @@ class Store:
         return subscription
 
     @property
+    def watchers(self) -> int:
+        """How many watch now."""
+        return len(self._subscriptions)
+
+    @property
     def oldest(self) -> int:
         """The earliest revision from which a watch can resume."""
         return self._history.floor
