@@ -37,12 +37,12 @@ class SystemClock:
 
 def stamp(moment: datetime.datetime) -> str:
     """Write a moment as Kubernetes' ``Time``: RFC 3339, whole seconds, UTC."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def micro_stamp(moment: datetime.datetime) -> str:
     """Write a moment as Kubernetes' ``MicroTime``: RFC 3339 with six digits, UTC."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse(text: str) -> datetime.datetime:
