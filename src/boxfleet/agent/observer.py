@@ -39,7 +39,7 @@ class Observer:
         self._listener = listener
 
     def listen_fault(self, listener: Callable[[], None]) -> None:
-        """Hear when the runtime goes away or comes back."""
+        """Hear when the runtime goes away or comes back, or is away for another reason."""
         self._fault_listener = listener
 
     def sandboxes_of(self, uid: str) -> list[runtime.SandboxStatus]:
@@ -132,7 +132,7 @@ class Observer:
         return [one for one in known if one not in listed and self._touched.get(one, 0) <= began]
 
     def _set_fault(self, fault: str) -> None:
-        changed = bool(fault) != bool(self.fault)
+        changed = fault != self.fault
         self.fault = fault
         if changed:
             self._fault_listener()

@@ -6,7 +6,7 @@ import pathlib
 import socket
 import sys
 
-from boxfleet.app import access, credentials, found, paths, pki, settings, supervision
+from boxfleet.app import access, credentials, fixed, found, paths, pki, settings, supervision
 
 SERVICES = ("server", "agent")
 # Where the command is put for everybody's PATH.
@@ -38,6 +38,8 @@ def prepare(known: settings.All, *, now: datetime.datetime) -> Prepared:
     found.note(where, link=LINK)
     for folder in (where.store.parent, where.agent, where.logs, where.images):
         paths.make_private(folder)
+    # Before the settings, which stand in for it where it is missing.
+    fixed.note(known)
     settings.save(known)
     renewed = renew(known, now=now)
     issued = credentials.ensure(where, node=known.node, server=access.url_of(known))

@@ -16,7 +16,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 
-from boxfleet.app import locks, paths, settings
+from boxfleet.app import fixed, locks, paths, settings
 
 # Overlay on overlay, nftables' NAT for every family and pressure information are all there by then.
 OLDEST_KERNEL = (5, 4)
@@ -117,8 +117,13 @@ class Machine:
         return ""
 
     def serves(self) -> bool:
-        """Whether our own server runs."""
-        return locks.holder(paths.of(self.known).server_lock) != 0
+        """Whether our own server runs and has the API's port."""
+        before = fixed.saved(self.known)
+        return (
+            before is not None
+            and before.port == self.known.port
+            and locks.holder(paths.of(self.known).server_lock) != 0
+        )
 
     def routes(self) -> list[tuple[str, str]]:
         """Networks this machine reaches, each with its interface; the default route left out."""

@@ -11,25 +11,60 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 from boxfleet.api import namespace, node
-from boxfleet.app import access, bootstrap, doctor, found, locks, paths, settings, stopping, supervision, systemd
+from boxfleet.app import access, bootstrap, doctor, fixed, found, locks, paths, settings, stopping, supervision, systemd
 from boxfleet.client import client as clients
 from boxfleet.client import errors
 from boxfleet.kit import clock
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 # Seconds for the API to answer, and for this machine's node to be Ready.
 _API = 60.0
 _NODE = 90.0
+# Seconds between looks at whether the services are still wanted.
+_WANTED = 0.5
 # Seconds that an instance gets to stop when everything of it is removed afterwards.
 _PURGE_GRACE = 5
 
 
 class LifecycleError(Exception):
     """Boxfleet cannot be started or stopped; the text says why and what to do."""
+
+
+async def while_wanted(known: settings.All, work: Coroutine[Any, Any, T]) -> T:
+    """The result of what relies on a running Boxfleet. Raises LifecycleError as soon as somebody stops that."""
+    where = paths.of(known)
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_unwanted(where))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and (working.exception() is None or not await asyncio.to_thread(_not_wanted, where)):
+            return working.result()
+        raise LifecycleError(
+            "Boxfleet is being stopped, or was, by another command (boxfleet down, or s6-svc): nothing is waited for "
+            "any more. To start it again: boxfleet up"
+        )
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _unwanted(where: paths.Paths) -> None:
+    while True:
+        if await asyncio.to_thread(_not_wanted, where):
+            return
+        await asyncio.sleep(_WANTED)
+
+
+def _not_wanted(where: paths.Paths) -> bool:
+    """Whether a service is told to be down, or gone with the whole folder."""
+    return {each.name for each in supervision.states(where) if each.wanted} < set(bootstrap.SERVICES)
 
 
 @contextlib.contextmanager
@@ -72,6 +107,8 @@ class Started:
 def start(known: settings.All, *, say: Say) -> Started:
     """Have everything running. Raises LifecycleError."""
     where = paths.of(known)
+    if wrong := fixed.faults(known):
+        raise LifecycleError("this Boxfleet has been started before:\n  " + "\n  ".join(wrong))
     _refuse(known)
     now = datetime.datetime.now(datetime.UTC)
     prepared = bootstrap.prepare(known, now=now)
@@ -107,8 +144,10 @@ def _refuse(known: settings.All) -> None:
     machine = doctor.Machine(known)
     findings = doctor.check_root(machine)
     findings += doctor.check_kernel(machine) + doctor.check_cgroups(machine) + doctor.check_programs(machine)
+    # Also while it runs: the port may be a new one.
+    findings += doctor.check_ports(machine)
     if not supervision.is_running(paths.of(known)):
-        findings += doctor.check_ports(machine) + doctor.check_network(machine)
+        findings += doctor.check_network(machine)
     bad = [f"{each.name}: {each.detail}\n    -> {each.remedy}" for each in findings if each.grade is doctor.Grade.BAD]
     if bad:
         raise LifecycleError("this machine cannot run Boxfleet:\n  " + "\n  ".join(bad))

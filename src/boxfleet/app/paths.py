@@ -89,6 +89,11 @@ class Paths:
         return self.state / "found.yaml"
 
     @property
+    def fixed(self) -> pathlib.Path:
+        """The settings that the first start fixed."""
+        return self.state / "fixed.yaml"
+
+    @property
     def stopped(self) -> pathlib.Path:
         """Touched when all instances were stopped: what was said of them before is no longer so."""
         return self.state / "stopped"

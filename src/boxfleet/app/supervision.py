@@ -32,10 +32,11 @@ class SupervisionError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """One service as s6 sees it; `seconds` since it came up or went down."""
+    """One service as s6 sees it; `seconds` since it came up or went down. Not `wanted`: s6 is told to keep it down."""
 
     name: str
     up: bool
+    wanted: bool = True
     pid: int = 0
     seconds: int = 0
 
@@ -151,14 +152,13 @@ def states(where: paths.Paths) -> list[ServiceState]:
     found = []
     for folder in sorted(where.services.glob("[!.]*/")):
         answer = subprocess.run(
-            ["s6-svstat", "-o", "up,pid,updownfor", str(folder)], capture_output=True, text=True, check=False
+            ["s6-svstat", "-o", "up,wantedup,pid,updownfor", str(folder)], capture_output=True, text=True, check=False
         )
         words = answer.stdout.split()
-        if answer.returncode == 0 and len(words) == 3:
-            up = words[0] == "true"
-            found.append(
-                ServiceState(name=folder.name, up=up, pid=max(int(words[1]), 0), seconds=max(int(words[2]), 0))
-            )
+        if answer.returncode == 0 and len(words) == 4:
+            up, wanted = (word == "true" for word in words[:2])
+            pid, seconds = (max(int(word), 0) for word in words[2:])
+            found.append(ServiceState(name=folder.name, up=up, wanted=wanted, pid=pid, seconds=seconds))
         else:
             found.append(ServiceState(name=folder.name, up=False))
     return found

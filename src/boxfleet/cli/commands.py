@@ -34,12 +34,16 @@ def up(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all is Ready.")] = True,
     listen: Annotated[str | None, typer.Option(help="Where the API listens.")] = None,
     port: Annotated[int | None, typer.Option(help="The API's port.")] = None,
-    node: Annotated[str | None, typer.Option(help="Name of this machine's Node.")] = None,
-    cidr: Annotated[str | None, typer.Option(help="Network of the first AddressPool.")] = None,
-    bridge: Annotated[str | None, typer.Option(help="Bridge of that pool.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Suffix of domain names.")] = None,
+    node: Annotated[str | None, typer.Option(help="Name of this machine's Node; fixed by the first start.")] = None,
+    cidr: Annotated[
+        str | None, typer.Option(help="Network of the first AddressPool; fixed by the first start.")
+    ] = None,
+    bridge: Annotated[str | None, typer.Option(help="Bridge of that pool; fixed by the first start.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Suffix of domain names; fixed by the first start.")] = None,
     names: Annotated[str | None, typer.Option(help="More names of the server, separated by commas.")] = None,
-    cgroup_parent: Annotated[str | None, typer.Option(help="Parent cgroup of all instances.")] = None,
+    cgroup_parent: Annotated[
+        str | None, typer.Option(help="Parent cgroup of all instances; fixed by the first start.")
+    ] = None,
     image_cache: Annotated[str | None, typer.Option(help="Folder of built images.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     state: options.State = None,

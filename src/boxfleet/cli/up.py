@@ -41,7 +41,7 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
         if token:
             # Said at once: whatever fails from here on, it will not be new again.
             say(f"admin token (shown once, kept in the kubeconfig): {token}")
-        result = asyncio.run(_deliver(known, wish, bundle, started, say))
+        result = asyncio.run(lifecycle.while_wanted(known, _deliver(known, wish, bundle, started, say)))
     except (manifests.ManifestError, lifecycle.LifecycleError, delivery.Refused, images.ImageError) as error:
         raise faults.CommandFailed(str(error)) from None
     kubeconfig = paths.of(known).admin_kubeconfig

@@ -13,7 +13,7 @@ import pytest
 
 from boxfleet.agent import agent as agents
 from boxfleet.agent import settings, starting
-from boxfleet.api import address, address_pool, config, event, meta, namespace
+from boxfleet.api import address, address_pool, config, event, meta, namespace, node
 from boxfleet.api import pod as pods
 from boxfleet.client import client, errors, transport
 from boxfleet.kit import clock
@@ -31,8 +31,11 @@ class Network:
 
     def __init__(self) -> None:
         self.assigned: dict[tuple[str, str], str] = {}
+        self.fault = ""
 
-    async def prepare(self, pools: list[network.PoolNetwork]) -> None: ...
+    async def prepare(self, pools: list[network.PoolNetwork]) -> None:
+        if self.fault:
+            raise network.NetworkFault(self.fault)
 
     async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
         self.assigned[namespace, name] = address
@@ -335,3 +338,19 @@ async def test_a_runtime_that_is_down_makes_the_node_not_ready(bed: Bed) -> None
     await until(is_false)
     bed.engine.down = False
     await until(is_true)
+
+
+async def test_the_node_says_why_its_network_fails_now(bed: Bed) -> None:
+    async def says(words: str) -> bool:
+        mine = await bed.api.admin.find(node.Node, server.NODE)
+        ready = meta.find_condition(mine.status.conditions, "Ready") if mine is not None else None
+        return ready is not None and words in ready.message
+
+    await bed.kill()
+    bed.network.fault = "no bridge"
+    bed.start()
+    await until(lambda: says("no bridge"))
+    bed.network.fault = "no plug-in"
+    await until(lambda: says("no plug-in"))
+    bed.network.fault = ""
+    await until(lambda: says("ready to run"))

@@ -114,7 +114,7 @@ class Keeper:
             images=await self._image_list(),
         )
         essence = msgspec.json.encode(
-            (status.capacity, status.allocatable, [(c.type, c.status, c.reason) for c in fresh], status.images)
+            (status.capacity, status.allocatable, [_told(each) for each in fresh], status.images)
         )
         moment = self._clock.monotonic()
         if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
@@ -163,3 +163,8 @@ class Keeper:
                 ),
             )
             await self._api.create(fresh)
+
+
+def _told(one: node.NodeCondition) -> tuple[str, ...]:
+    """What of a condition is news when it changes. Messages of the others hold numbers that move all the time."""
+    return (one.type, one.status, one.reason, one.message if one.type == "Ready" else "")
