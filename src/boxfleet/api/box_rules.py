@@ -27,7 +27,9 @@ def validate(new: Json, old: Json | None) -> list[kind.FieldError]:
         errors += _never_completes(found, path, units)
     if cycle := find_cycle({name: _needs(found) for name, found in units.items()}):
         errors.append(
-            kind.FieldError("spec.units", f"dependency cycle: {' -> '.join(cycle)}: remove one of these from dependsOn")
+            fields.invalid_hidden(
+                "spec.units", f"dependency cycle: {' -> '.join(cycle)}: remove one of these from dependsOn"
+            )
         )
     return errors
 

@@ -47,12 +47,12 @@ def validate(new: Json, old: Json | None) -> Errors:
 
 
 def default(found: Json) -> None:
-    """One instance, which waits for others to be Ready; the template is kept as it was written."""
+    """One instance.
+
+    What a list holds is kept as it was written: `kubectl apply` compares whole lists of own kinds, and would find
+    them changed each time. Defaults within them stand in the types and hold when they are read.
+    """
     found.setdefault("replicas", 1)
-    for dependency in found.get("dependsOn") or ():
-        dependency.setdefault("condition", "Ready")
-    for file in found.get("files") or ():
-        file.setdefault("mode", "0644")
 
 
 def unit(found: Json, path: str, subject: Subject) -> Errors:

@@ -1,15 +1,17 @@
 """The ASGI app: who calls, what they want, whether they may, and the answer."""
 
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 import structlog
 
 import boxfleet
+from boxfleet.api import admission as rules
 from boxfleet.api import meta
 from boxfleet.apiserver import (
+    admission,
     authn,
     authz,
     deleting,
@@ -48,14 +50,16 @@ class ApiServer:
         authorizer: authz.Authorizer | None = None,
         clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
         extra_routes: Sequence[route.Route] = (),
+        admission_rules: Mapping[str, rules.Rules] | None = None,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
         self.registry = registry.Registry(store, types=types, clock=clock)
         self._authorizer = authorizer or authz.GroupAuthorizer(node_scope.InStore(self.registry))
         read = reading.Reading(self.registry)
-        self._writing = writing.Writing(self.registry)
-        delete = deleting.Deleting(self.registry)
+        admit = admission.Admission(self.registry, admission_rules or {})
+        self._writing = writing.Writing(self.registry, admit)
+        delete = deleting.Deleting(self.registry, admit)
         self._documents = documents.Documents(
             self.registry.kinds, self.registry.schemas, build=boxfleet.__version__, ready=self._readiness
         )

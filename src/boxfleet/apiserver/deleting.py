@@ -6,6 +6,7 @@ import msgspec
 
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import (
+    admission,
     bodies,
     faults,
     objects,
@@ -26,8 +27,9 @@ _CONFLICT_TRIES = 20
 class Deleting:
     """The deleting verbs of all kinds."""
 
-    def __init__(self, registry: registry.Registry) -> None:
+    def __init__(self, registry: registry.Registry, admission: admission.Admission) -> None:
         self._registry = registry
+        self._admission = admission
 
     async def delete(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Delete the named object: answers a Status when it is gone, the object while something holds it."""
@@ -63,6 +65,7 @@ class Deleting:
             old = registry.decode(row.value)
             self._check_preconditions(kind, old, wanted.preconditions)
             standard.check_delete(kind, name)
+            self._admission.check_delete(kind, old)
             outcome = objects.delete(
                 kind,
                 old,

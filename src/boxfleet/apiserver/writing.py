@@ -9,6 +9,7 @@ import msgspec
 
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import (
+    admission,
     bodies,
     faults,
     metadata,
@@ -37,8 +38,9 @@ _CONFLICT_TRIES = 20
 class Writing:
     """The writing verbs of all kinds."""
 
-    def __init__(self, registry: registry.Registry) -> None:
+    def __init__(self, registry: registry.Registry, admission: admission.Admission) -> None:
         self._registry = registry
+        self._admission = admission
 
     async def create(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Create the object in the body; returns it as stored."""
@@ -234,6 +236,8 @@ class Writing:
             found += objects.finalizer_errors(new, old)
             found += standard.update_errors(kind, new, old, subresource=subresource)
         found += kind.validate(new, old)
+        if not found and subresource != "status":
+            found = self._admission.write_errors(kind, new, old)
         if found:
             raise faults.invalid(kind, new["metadata"]["name"], found, obj=new)
 

@@ -15,7 +15,20 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from boxfleet.api import namespace, node
-from boxfleet.app import access, bootstrap, doctor, fixed, found, locks, paths, settings, stopping, supervision, systemd
+from boxfleet.app import (
+    access,
+    bootstrap,
+    control,
+    doctor,
+    fixed,
+    found,
+    locks,
+    paths,
+    settings,
+    stopping,
+    supervision,
+    systemd,
+)
 from boxfleet.client import client as clients
 from boxfleet.client import errors
 from boxfleet.kit import clock
@@ -172,6 +185,7 @@ async def wait_ready(known: settings.All, api: clients.Client, *, since: datetim
     while True:
         try:
             await api.get(namespace.Namespace, "default")
+            await control.complete(known, api)
             break
         except errors.ApiError as error:
             if time.monotonic() > end:

@@ -10,12 +10,12 @@ import structlog
 from boxfleet.api import catalog
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, serve
-from boxfleet.app import credentials, paths, services, settings
+from boxfleet.app import control, credentials, paths, services, settings
 from boxfleet.client import client, inprocess, shared
 from boxfleet.controllers import manager
-from boxfleet.controllers import settings as controller_settings
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import ids, supervise
+from boxfleet.planning import admission
 from boxfleet.scheduler import scheduler
 from boxfleet.scheduler import settings as scheduler_settings
 from boxfleet.store import compactor
@@ -40,7 +40,11 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
         store = await stores.Store.open(where.store)
         stack.push_async_callback(store.close)
         app = apps.ApiServer(
-            store, types=catalog.TYPES, authenticator=_authenticator(where, own_token=token), clock=clock
+            store,
+            types=catalog.TYPES,
+            authenticator=_authenticator(where, own_token=token),
+            clock=clock,
+            admission_rules=admission.RULES,
         )
         await app.start()
         served = await stack.enter_async_context(
@@ -56,7 +60,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
         api = client.Client(inprocess.InProcess(app, token=token))
         caches = shared.Caches(api, clock=clock)
         loops = {
-            "controllers": manager.Manager(caches, clock=clock, settings=_controllers(known)).run,
+            "controllers": manager.Manager(caches, clock=clock, settings=control.settings_of(known)).run,
             "scheduler": scheduler.Scheduler(caches, clock=clock, settings=scheduler_settings.Settings()).run,
             # After those that ask for caches.
             "caches": caches.run,
@@ -88,10 +92,6 @@ def _authenticator(where: paths.Paths, *, own_token: str) -> authn.TokenAuthenti
     known = [(each.sha256, authn.User(name=each.user, groups=tuple(each.groups))) for each in credentials.load(where)]
     known.append((credentials.digest(own_token), authn.User(name=CONTROL_USER, groups=(authz.MASTERS,))))
     return authn.TokenAuthenticator(known)
-
-
-def _controllers(known: settings.Server) -> controller_settings.Settings:
-    return controller_settings.Settings(pool_cidr=known.cidr, pool_bridge=known.bridge, domain=known.domain)
 
 
 async def _renew(known: settings.Server, *, clock: clocks.Clock, stop: asyncio.Event) -> None:

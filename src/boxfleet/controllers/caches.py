@@ -42,9 +42,14 @@ def owner_key(subject: meta.Object | None, kind: type[meta.Object]) -> meta.Key 
 
 
 def preferred(one: address.Address, other: address.Address, pods: cache.Cache[pod.Pod]) -> address.Address:
-    """Which of two addresses of one instance counts: the one in use, else the lower; the other is released."""
+    """Which of two addresses of one instance counts: the one in use, else the first in order; the other goes."""
     current = pods.find(one.spec.instance, namespace=one.spec.namespace)
     used = current.metadata.annotations.get(labels.ADDRESS) if current is not None else None
     if used in (one.metadata.name, other.metadata.name):
         return one if one.metadata.name == used else other
-    return min(one, other, key=lambda each: addresses.number_of(each.metadata.name) or 0)
+    return min(one, other, key=order)
+
+
+def order(held: address.Address) -> tuple[bool, int]:
+    """Which address of an instance comes first: one that was reserved for it, then the lower."""
+    return (not held.spec.reserved, addresses.number_of(held.metadata.name) or 0)

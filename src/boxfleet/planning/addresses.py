@@ -50,6 +50,47 @@ def range_of(spec: address_pool.AddressPoolSpec) -> Range:
     return Range(first, last, frozenset(never))
 
 
+def refusal(spec: address_pool.AddressPoolSpec, number: int) -> str:
+    """Why a pool does not hand out an address; empty when it does. Raises PoolError."""
+    found = range_of(spec)
+    network = _network(spec)
+    if number == _number(gateway(spec), "gateway"):
+        return f"has it as its gateway: take one of {_span(found)}"
+    if number in (int(network.network_address), int(network.broadcast_address)):
+        return f"cannot hand it out: it is the network or the broadcast address of {network}"
+    if not found.first <= number <= found.last:
+        return f"does not have it: it hands out {_span(found)}"
+    if number in found.excluded:
+        return "never hands it out: it stands in spec.exclude"
+    return ""
+
+
+def overlap(one: address_pool.AddressPoolSpec, other: address_pool.AddressPoolSpec) -> str:
+    """Why the second pool stands in the way of the first, and what to do; empty when it does not.
+
+    Two pools may share a network, with the same gateway and bridge and different parts of it to hand out.
+    """
+    try:
+        mine, theirs = _network(one), _network(other)
+        if not mine.overlaps(theirs):
+            return ""
+        if mine != theirs:
+            return "is of an overlapping network: use one that no other pool has"
+        if (gateway(one), one.bridge) != (gateway(other), other.bridge):
+            return f"is of the same network, so gateway and bridge must be the same: {gateway(other)}, {other.bridge}"
+        first, second = range_of(one), range_of(other)
+    except PoolError:
+        # Said of the pool itself.
+        return ""
+    if first.first > second.last or second.first > first.last:
+        return ""
+    return f"hands out {_span(second)}: use another network, or start and end that leave these out"
+
+
+def _span(found: Range) -> str:
+    return f"{text_of(found.first)} to {text_of(found.last)}"
+
+
 def lowest_free(pool: Range, taken: Collection[int]) -> Iterator[int]:
     """Free numbers in rising order; ends when the pool is full."""
     for number in range(pool.first, pool.last + 1):

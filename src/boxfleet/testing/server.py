@@ -21,6 +21,7 @@ from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.client import client, inprocess
 from boxfleet.kit import clock as clocks
+from boxfleet.planning import admission
 from boxfleet.store import settings as settings_
 from boxfleet.store import store as stores
 
@@ -132,7 +133,14 @@ async def running(
     """An API in this process, with its store in a folder; again on the same folder, it is a restart."""
     store = await stores.Store.open(folder / "boxfleet.db", settings)
     try:
-        app = apps.ApiServer(store, types=types, authenticator=authenticator(), clock=clock, extra_routes=extra_routes)
+        app = apps.ApiServer(
+            store,
+            types=types,
+            authenticator=authenticator(),
+            clock=clock,
+            extra_routes=extra_routes,
+            admission_rules=admission.RULES,
+        )
         await app.start()
         try:
             yield Api(

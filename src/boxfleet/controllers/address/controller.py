@@ -11,7 +11,7 @@ from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, settings
 from boxfleet.controllers.address import claim, keep, ledger, pool
 from boxfleet.kit import clock
-from boxfleet.planning import instances
+from boxfleet.planning import addresses, instances
 
 log = structlog.get_logger()
 
@@ -95,8 +95,16 @@ class AddressController:
 
     def _in_order(self) -> list[address_pool.AddressPool]:
         """The pools to claim from: the ordinary one first, then by name."""
-        alive = [each for each in self._pools if not each.metadata.deletionTimestamp]
+        alive = [each for each in self._pools if not (each.metadata.deletionTimestamp or self._shadow(each))]
         return sorted(alive, key=lambda each: (each.metadata.name != self._settings.pool, each.metadata.name))
+
+    def _shadow(self, subject: address_pool.AddressPool) -> str:
+        """The older pool that a pool gets in the way of: two that were made at once do not see each other."""
+        older = [each for each in self._pools if each is not subject and pool.is_older(each, subject)]
+        faults = ((each, addresses.overlap(subject.spec, each.spec)) for each in older)
+        return next(
+            (f"AddressPool {each.metadata.name} ({each.spec.cidr}) {fault}" for each, fault in faults if fault), ""
+        )
 
     def _wanting(self, want: _Want) -> unit.Unit | pod.Pod | None:
         """The object behind a key, if it wants an address at all."""
@@ -116,6 +124,8 @@ class AddressController:
             if used and not self._ledger.holds(each.instance):
                 # Its Address was deleted while it runs: the same one again, if nobody was faster.
                 await self._ledger.claim_exactly(pools, each, used)
+            if (reserved := self._ledger.reserved(each.instance)) is not None:
+                await keep.adopt(self._api, reserved, each.spec)
         selector = f"spec.namespace={subject.metadata.namespace},spec.unit={subject.metadata.name}"
         await self._ledger.claim(pools, claims, selector=selector)
 
@@ -136,6 +146,8 @@ class AddressController:
         if said:
             return
         selector = f"spec.namespace={metadata.namespace},spec.instance={metadata.name}"
+        if (reserved := self._ledger.reserved(one.instance)) is not None:
+            await keep.adopt(self._api, reserved, one.spec)
         await self._ledger.claim(pools, [one], selector=selector)
         found = self._ledger.holds(one.instance)
         if found:
@@ -182,7 +194,7 @@ class AddressController:
         best = held
         for each in many:
             best = caches.preferred(best, each, self._indexed.pods) if each is not held else best
-        if best is held:
+        if best is held or held.spec.reserved:
             self._doubles.pop(held.key, None)
             return None
         now = self._clock.monotonic()
@@ -192,6 +204,9 @@ class AddressController:
         current = await self._api.find(pod.Pod, held.spec.instance, namespace=held.spec.namespace)
         if current is None or current.metadata.annotations.get(labels.ADDRESS) != held.metadata.name:
             log.warning("instance had two addresses", instance=instance, kept=best.metadata.name)
+            self._events.warning(
+                held, "Released", f"{instance} has the address {best.metadata.name}; an instance has one in all"
+            )
             await keep.drop(self._api, held)
         return None
 
@@ -200,7 +215,7 @@ class AddressController:
         if subject is None:
             return None
         used = sum(1 for each in self._indexed.addresses if each.spec.pool == key.name)
-        wanted = pool.status(subject, used=used, now=clock.stamp(self._clock.now()))
+        wanted = pool.status(subject, used=used, shadow=self._shadow(subject), now=clock.stamp(self._clock.now()))
         if wanted != subject.status:
             await self._api.replace(msgspec.structs.replace(subject, status=wanted), subresource="status")
         return None
@@ -241,6 +256,10 @@ class AddressController:
         self._held.add_after(subject.key, _STATUS_PAUSE)
         if old is None or new is None:
             self._status.add_after(meta.Key("", subject.spec.pool), _POOL_PAUSE)
+            if new is not None and subject.spec.reserved and not subject.spec.unit:
+                # It may be meant for a Unit's instance.
+                unit_name = subject.spec.instance.rpartition("-")[0]
+                self._claims.add(_Want(is_unit=True, key=meta.Key(subject.spec.namespace, unit_name)))
             # A Pod of its own gets its annotation now; an Address that was deleted while wanted is claimed anew.
             if new is None or not subject.spec.unit:
                 key = meta.Key(subject.spec.namespace, subject.spec.unit or subject.spec.instance)
@@ -256,6 +275,9 @@ class AddressController:
             self._status.add(new.key)
         if old is None or new is None or old.spec != new.spec:
             self._wake_waiting()
+            # One pool decides whether another may hand out.
+            for each in self._pools:
+                self._status.add(each.key)
 
     def _wake_waiting(self) -> None:
         for want in list(self._waiting):

@@ -8,7 +8,9 @@ from boxfleet.planning import instances
 
 
 def is_wanted(held: address.Address, *, owner: unit.Unit | None) -> bool:
-    """Whether the Unit still wants the instance that holds the address."""
+    """Whether somebody still wants the address: its Unit for its instance, or whoever reserved it."""
+    if held.spec.reserved:
+        return True
     if owner is None or owner.metadata.deletionTimestamp:
         return False
     ordinal = held.spec.instance.removeprefix(f"{owner.metadata.name}-")
@@ -18,8 +20,22 @@ def is_wanted(held: address.Address, *, owner: unit.Unit | None) -> bool:
 def status(held: address.Address, current: pod.Pod | None) -> address.AddressStatus:
     """What is so of the address, from its instance."""
     if current is None or current.metadata.annotations.get(labels.ADDRESS) != held.metadata.name:
-        return address.AddressStatus(phase="Held")
+        return address.AddressStatus(phase="Reserved" if held.spec.reserved else "Held")
     return address.AddressStatus(phase="Bound", ready=instances.is_ready(current), node=current.spec.nodeName)
+
+
+async def adopt(api: client.Client, held: address.Address, wanted: address.AddressSpec) -> None:
+    """Give an address that was reserved by hand the Unit and the names that its instance answers to."""
+    said = {key: getattr(wanted, key) for key in ("unit", "domain", "unitDomain")}
+    changed = {key: value for key, value in said.items() if getattr(held.spec, key) != value}
+    # One that was reserved for another Unit of such a name stays what it is.
+    if held.spec.reserved and changed and held.spec.unit in ("", wanted.unit):
+        try:
+            await api.patch(
+                address.Address, held.metadata.name, {"metadata": {"uid": held.metadata.uid}, "spec": changed}
+            )
+        except errors.NotFound:
+            return
 
 
 async def report(api: client.Client, held: address.Address, wanted: address.AddressStatus) -> None:

@@ -57,7 +57,7 @@ class Ledger:
         """The address that an instance has, or nothing."""
         found = self._known.by_index(caches.INSTANCE, instance)
         if found:
-            return min(found, key=lambda each: addresses.number_of(each.metadata.name) or 0).metadata.name
+            return min(found, key=caches.order).metadata.name
         fresh = self._fresh.get(instance)
         if fresh is None:
             return ""
@@ -71,6 +71,10 @@ class Ledger:
         """Whether that very address is the instance's."""
         held = self._known.by_index(caches.INSTANCE, instance)
         return self.holds(instance) == name or any(each.metadata.name == name for each in held)
+
+    def reserved(self, instance: str) -> address.Address | None:
+        """The address that somebody reserved for an instance by hand."""
+        return next((each for each in self._known.by_index(caches.INSTANCE, instance) if each.spec.reserved), None)
 
     async def claim(self, pools: Sequence[address_pool.AddressPool], claims: Sequence[Claim], *, selector: str) -> None:
         """Give every claim an address unless it has one, from the first pool that has any.

@@ -6,8 +6,8 @@ from boxfleet.api import address_pool
 from boxfleet.planning import addresses, conditions
 
 
-def status(subject: address_pool.AddressPool, *, used: int, now: str) -> address_pool.AddressPoolStatus:
-    """The pool's status for that many addresses in use."""
+def status(subject: address_pool.AddressPool, *, used: int, shadow: str, now: str) -> address_pool.AddressPoolStatus:
+    """The pool's status for that many addresses in use; `shadow` says which older pool it gets in the way of."""
     said = conditions.Conditions(subject.status.conditions, now=now)
     try:
         capacity = addresses.range_of(subject.spec).capacity
@@ -15,7 +15,9 @@ def status(subject: address_pool.AddressPool, *, used: int, now: str) -> address
         said.put("Available", "False", "InvalidPool", str(error))
         capacity = 0
     else:
-        if used < capacity:
+        if shadow:
+            said.put("Available", "False", "Overlaps", f"nothing is handed out: {shadow}, or delete this one")
+        elif used < capacity:
             said.put("Available", "True", "HasFreeAddresses", "addresses are free")
         else:
             said.put(
@@ -31,6 +33,12 @@ def status(subject: address_pool.AddressPool, *, used: int, now: str) -> address
         free=max(0, capacity - used),
         conditions=said.items,
     )
+
+
+def is_older(one: address_pool.AddressPool, other: address_pool.AddressPool) -> bool:
+    """Whether a pool was made before another; of two within a second, the names decide."""
+    first, second = one.metadata, other.metadata
+    return (first.creationTimestamp, first.name) < (second.creationTimestamp, second.name)
 
 
 def advice(pools: Sequence[address_pool.AddressPool]) -> str:

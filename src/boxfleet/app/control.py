@@ -1,0 +1,16 @@
+"""What the controllers are told by this installation's settings, and the objects that they begin with."""
+
+from boxfleet.app import settings
+from boxfleet.client import client as clients
+from boxfleet.controllers import bootstrap
+from boxfleet.controllers import settings as controller_settings
+
+
+def settings_of(known: settings.Server) -> controller_settings.Settings:
+    """The controllers' settings."""
+    return controller_settings.Settings(pool_cidr=known.cidr, pool_bridge=known.bridge, domain=known.domain)
+
+
+async def complete(known: settings.Server, api: clients.Client) -> None:
+    """Make again what somebody deleted and nothing can run without. Raises ApiError."""
+    await bootstrap.make(api, settings_of(known))
