@@ -26,7 +26,9 @@ class AddressPoolStatus(meta.Model, omit_defaults=False):
     capacity: Annotated[int, msgspec.Meta(description="How many addresses it can hand out.")] = 0
     used: Annotated[int, msgspec.Meta(description="How many are handed out.")] = 0
     free: Annotated[int, msgspec.Meta(description="How many are left.")] = 0
-    conditions: Annotated[list[meta.Condition], msgspec.Meta(description="Ready, and why not.")] = []
+    conditions: Annotated[
+        list[meta.Condition], msgspec.Meta(description="Ready, and why not.", extra=meta.keyed_by("type"))
+    ] = []
 
 
 class AddressPool(meta.Object, kw_only=True):

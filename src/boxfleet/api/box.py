@@ -29,8 +29,12 @@ class BoxStatus(meta.Model):
     """What became of it."""
 
     observedGeneration: Annotated[int, msgspec.Meta(description="The generation that this status is about.")] = 0
-    conditions: Annotated[list[meta.Condition], msgspec.Meta(description="Ready, Progressing, and why not.")] = []
-    units: Annotated[list[UnitSummary], msgspec.Meta(description="Each Unit at a glance.")] = []
+    conditions: Annotated[
+        list[meta.Condition], msgspec.Meta(description="Ready, Progressing, and why not.", extra=meta.keyed_by("type"))
+    ] = []
+    units: Annotated[
+        list[UnitSummary], msgspec.Meta(description="Each Unit at a glance.", extra=meta.keyed_by("name"))
+    ] = []
     ready: Annotated[str, msgspec.Meta(description="Units that are ready, of all: 2/3.")] = ""
 
 

@@ -35,7 +35,9 @@ class ClusterStatus(meta.Model):
     requested: Annotated[
         dict[str, str], msgspec.Meta(description="Sum of the requests of the instances that are bound there.")
     ] = {}
-    conditions: Annotated[list[meta.Condition], msgspec.Meta(description="Ready, and why not.")] = []
+    conditions: Annotated[
+        list[meta.Condition], msgspec.Meta(description="Ready, and why not.", extra=meta.keyed_by("type"))
+    ] = []
 
 
 def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:

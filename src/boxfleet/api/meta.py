@@ -44,6 +44,14 @@ class ObjectMeta(Model):
     ownerReferences: list[OwnerReference] = []
 
 
+def keyed_by(*keys: str) -> dict[str, Any]:
+    """The `extra` of a list's Meta: server-side apply knows its items by these fields.
+
+    Lists without are replaced and owned as a whole (`x-kubernetes-list-type`: atomic).
+    """
+    return {"map_keys": keys}
+
+
 class Condition(Model, omit_defaults=False):
     """One thing that is or is not so: a type, a status, and why, in a word and in a sentence.
 

@@ -22,7 +22,9 @@ class PlacementStatus(meta.Model):
     observedGeneration: Annotated[int, msgspec.Meta(description="The generation that this status is about.")] = 0
     replicas: Annotated[int, msgspec.Meta(description="How many instances there are.")] = 0
     readyReplicas: Annotated[int, msgspec.Meta(description="How many of them are ready.")] = 0
-    conditions: Annotated[list[meta.Condition], msgspec.Meta(description="Ready, and why not.")] = []
+    conditions: Annotated[
+        list[meta.Condition], msgspec.Meta(description="Ready, and why not.", extra=meta.keyed_by("type"))
+    ] = []
 
 
 def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:

@@ -60,7 +60,10 @@ class UnitTemplate(meta.Model):
     ]
     replicas: Annotated[int, msgspec.Meta(description="How many instances.", ge=0, le=10000)] = 1
     dependsOn: Annotated[
-        list[Dependency], msgspec.Meta(description="Units that come first; instances are made when all hold.")
+        list[Dependency],
+        msgspec.Meta(
+            description="Units that come first; instances are made when all hold.", extra=meta.keyed_by("unit")
+        ),
     ] = []
     env: Annotated[
         dict[str, str],
@@ -69,7 +72,9 @@ class UnitTemplate(meta.Model):
             "over the same facts as files."
         ),
     ] = {}
-    files: Annotated[list[File], msgspec.Meta(description="Files rendered from the Box's facts.")] = []
+    files: Annotated[
+        list[File], msgspec.Meta(description="Files rendered from the Box's facts.", extra=meta.keyed_by("path"))
+    ] = []
     volumeClaimTemplates: Annotated[
         list[dict[str, Any]],
         msgspec.Meta(
@@ -101,7 +106,8 @@ class UnitStatus(meta.Model):
     domain: Annotated[str, msgspec.Meta(description="Domain name, which leads to all ready instances.")] = ""
     revision: Annotated[str, msgspec.Meta(description="Fingerprint of the newest instance template.")] = ""
     conditions: Annotated[
-        list[meta.Condition], msgspec.Meta(description="Started, Ready, Completed, Progressing.")
+        list[meta.Condition],
+        msgspec.Meta(description="Started, Ready, Completed, Progressing.", extra=meta.keyed_by("type")),
     ] = []
 
 

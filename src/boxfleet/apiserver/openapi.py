@@ -131,6 +131,8 @@ class Documents:
         components[name] = entry
         if record.description:
             entry["description"] = record.description
+        if record.map_type:
+            entry["x-kubernetes-map-type"] = record.map_type
         properties: dict[str, Any] = {}
         below: set[str] = set()
         for key, field in record.fields.items():
@@ -191,9 +193,14 @@ def _schema(node: nodes.Node, below: set[str]) -> dict[str, Any]:
             return {"$ref": _REF + _INT_OR_STRING}
         case nodes.Array():
             sizes = {"minItems": node.min_items, "maxItems": node.max_items}
-            return {"type": "array", "items": _schema(node.items, below)} | _set(sizes)
+            typed = {
+                "x-kubernetes-list-type": node.list_type or None,
+                "x-kubernetes-list-map-keys": list(node.map_keys) or None,
+            }
+            return {"type": "array", "items": _schema(node.items, below)} | _set(sizes) | _set(typed)
         case nodes.Mapping():
-            return {"type": "object", "additionalProperties": _schema(node.values, below)}
+            atomic = _set({"x-kubernetes-map-type": node.map_type or None})
+            return {"type": "object", "additionalProperties": _schema(node.values, below)} | atomic
         case nodes.Anything():
             entry: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
             return ({"type": "object"} if node.object_only else {}) | entry

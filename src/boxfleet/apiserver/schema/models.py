@@ -4,6 +4,7 @@ The models are read, not imported: importing them costs 14 MiB and a third of a 
 makes instances of, and the field descriptions are in their docstrings anyway.
 """
 
+import dataclasses
 import importlib.util
 import pathlib
 import re
@@ -79,14 +80,17 @@ class Library:
             renamed = _JSON_NAME.search(default or "")
             key = renamed.group(1) if renamed else attribute
             strategy, merge_key = standard.MERGE_KEYS.get((name, key), ("", ""))
+            node = _node(text, module=module, owner=name, field=key)
             fields[key] = nodes.Field(
-                node=_node(text, module=module, owner=name, field=key),
+                node=_typed(node, owner=name, field=key, strategy=strategy, merge_key=merge_key),
                 required=not text.startswith("Optional["),
                 description=descriptions.get(attribute, ""),
+                default=standard.DEFAULTS.get((name, key)),
                 strategy=strategy,
                 merge_key=merge_key,
             )
-        return nodes.Record(name=component(model), description=summary, fields=fields)
+        map_type = nodes.ATOMIC if (name, "") in standard.ATOMIC_MAPS else ""
+        return nodes.Record(name=component(model), description=summary, fields=fields, map_type=map_type)
 
     def _module(self, module: str) -> dict[str, str]:
         """The bodies of a module's classes by name."""
@@ -125,6 +129,20 @@ def _node(text: str, *, module: str, owner: str, field: str) -> nodes.Node:
         return nodes.Scalar(type="string", enum=enum, advisory=True) if enum else _PLAIN[text]
     full = text if "." in text else f"{module}.{text}"
     return _ALIASES.get(full) or nodes.Ref(component(full))
+
+
+def _typed(node: nodes.Node, *, owner: str, field: str, strategy: str, merge_key: str) -> nodes.Node:
+    """A list or map with what server-side apply must know of it."""
+    if isinstance(node, nodes.Array):
+        said = standard.LIST_TYPES.get((owner, field))
+        if said is None and strategy.startswith(nodes.MERGE):
+            said = (merge_key,) if merge_key else nodes.SET
+        if isinstance(said, tuple):
+            return dataclasses.replace(node, list_type=nodes.MAP, map_keys=said)
+        return dataclasses.replace(node, list_type=said or nodes.ATOMIC)
+    if isinstance(node, nodes.Mapping) and (owner, field) in standard.ATOMIC_MAPS:
+        return dataclasses.replace(node, map_type=nodes.ATOMIC)
+    return node
 
 
 def _describe(doc: str) -> tuple[str, dict[str, str]]:

@@ -5,6 +5,11 @@ from typing import Any
 
 # The patch strategy of lists that are merged item by item, in the words of Kubernetes' `x-kubernetes-patch-strategy`.
 MERGE = "merge"
+# How lists and maps are merged and owned by server-side apply, in the words of Kubernetes' `x-kubernetes-list-type`
+# and `x-kubernetes-map-type`.
+ATOMIC = "atomic"
+SET = "set"
+MAP = "map"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +49,25 @@ class IntOrString:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """A list."""
+    """A list.
+
+    `list_type` is ``atomic`` (also when empty), ``set`` or ``map``; the items of a map are known by the values of
+    their fields `map_keys` (`x-kubernetes-list-map-keys`), where a missing one counts as its field's default.
+    """
 
     items: "Node"
     min_items: int | None = None
     max_items: int | None = None
+    list_type: str = ""
+    map_keys: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """An object with free keys."""
+    """An object with free keys; an ``atomic`` one is owned as a whole."""
 
     values: "Node"
+    map_type: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,11 +95,15 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """An object with known members, named as an OpenAPI component: ``io.k8s.api.core.v1.Pod``."""
+    """An object with known members, named as an OpenAPI component: ``io.k8s.api.core.v1.Pod``.
+
+    One whose `map_type` is ``atomic`` is owned and replaced as a whole by server-side apply.
+    """
 
     name: str
     description: str
     fields: dict[str, Field]
+    map_type: str = ""
 
 
 Node = Scalar | Anything | Quantity | IntOrString | Array | Mapping | Ref

@@ -3,6 +3,8 @@
 Source: the Kubernetes API reference, v1.32, and the API conventions (strategic merge patch).
 """
 
+from boxfleet.apiserver.schema import nodes
+
 # Fields of 64 bits; all other integers of the standard kinds have 32.
 INT64 = frozenset({
     "activeDeadlineSeconds", "defaultUser", "deletionGracePeriodSeconds", "expirationSeconds", "fsGroup", "generation",
@@ -46,6 +48,36 @@ ENUMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("Toleration", "operator"): ("Exists", "Equal"),
     ("TopologySpreadConstraint", "whenUnsatisfiable"): ("DoNotSchedule", "ScheduleAnyway"),
 }  # fmt: skip
+
+# What a missing field counts as; only where it is part of an item's key.
+DEFAULTS: dict[tuple[str, str], str] = {("ContainerPort", "protocol"): "TCP", ("ServicePort", "protocol"): "TCP"}
+
+# Lists whose type for server-side apply is not what their merge key below says: the keys of a map, or ATOMIC or SET.
+# All other lists without a merge key are atomic.
+LIST_TYPES: dict[tuple[str, str], tuple[str, ...] | str] = {
+    ("Container", "ports"): ("containerPort", "protocol"),
+    ("EphemeralContainer", "ports"): ("containerPort", "protocol"),
+    ("HorizontalPodAutoscalerStatus", "conditions"): ("type",),
+    ("PodDisruptionBudgetStatus", "conditions"): ("type",),
+    ("PodSpec", "topologySpreadConstraints"): ("topologyKey", "whenUnsatisfiable"),
+    ("PodStatus", "hostIPs"): nodes.ATOMIC,
+    ("ResourceRequirements", "claims"): ("name",),
+    ("ServiceSpec", "ports"): ("port", "protocol"),
+    ("ServiceStatus", "conditions"): ("type",),
+    ("CertificateSigningRequestStatus", "conditions"): ("type",),
+    ("CustomResourceDefinitionStatus", "conditions"): ("type",),
+}
+
+# Objects and maps that are owned as a whole: (record, "") for a record wherever it stands, else one field.
+ATOMIC_MAPS = frozenset({
+    ("AggregationRule", ""), ("ConfigMapKeySelector", ""), ("ConfigMapNodeConfigSource", ""),
+    ("CrossVersionObjectReference", ""), ("LabelSelector", ""), ("LocalObjectReference", ""), ("NodeSelector", ""),
+    ("NodeSelectorTerm", ""), ("ObjectFieldSelector", ""), ("ObjectReference", ""), ("OwnerReference", ""),
+    ("PodSpec", "nodeSelector"), ("ResourceFieldSelector", ""),
+    ("RoleRef", ""), ("ScopeSelector", ""), ("ScopedResourceSelectorRequirement", ""), ("SecretKeySelector", ""),
+    ("SecretReference", ""), ("ServiceSpec", "selector"), ("Subject", ""), ("TopologySelectorTerm", ""),
+    ("TypedLocalObjectReference", ""),
+})  # fmt: skip
 
 # Lists that strategic merge patch merges: (strategy, key). An empty key is a list of plain values.
 MERGE_KEYS: dict[tuple[str, str], tuple[str, str]] = {

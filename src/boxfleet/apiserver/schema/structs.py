@@ -1,5 +1,6 @@
 """Records of our own kinds, read from their Structs."""
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -56,6 +57,9 @@ def _node(info: msgspec.inspect.Type, found: dict[str, nodes.Record]) -> tuple[n
             many = isinstance(info.type, msgspec.inspect.ListType)
             return (nodes.Array(items=ref) if many else ref), described
         node, inner = _node(info.type, found)
+        keys = (info.extra or {}).get("map_keys", ())
+        if keys and isinstance(node, nodes.Array):
+            node = dataclasses.replace(node, list_type=nodes.MAP, map_keys=keys)
         return node, described or inner
     return _plain(info, found), ""
 
