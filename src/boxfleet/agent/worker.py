@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import pathlib
 import shutil
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 
 import msgspec
 import structlog
@@ -163,7 +163,18 @@ class PodWorker:
             stopping=dict(self._hooks.stopping),
             holds=dict(self._holds),
             stop=self._stop,
+            logged=self._logged({one.name for one in containers}),
         )
+
+    def _logged(self, there: Collection[str]) -> dict[str, int]:
+        """The newest attempt by its log, for containers that the runtime does not have."""
+        folder = pathlib.Path(self._parts.settings.logs) / pod_runtime.log_folder(self.pod)
+        found = {}
+        for name in (one.name for one in self.pod.spec.every_container if one.name not in there):
+            attempts = [int(path.stem) for path in (folder / name).glob("*.log") if path.stem.isdecimal()]
+            if attempts:
+                found[name] = max(attempts)
+        return found
 
     def _checks(self, containers: list[runtime.ContainerStatus]) -> dict[str, probing.Check]:
         running = [one for one in containers if one.state is runtime.State.RUNNING]

@@ -52,6 +52,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     # By container name, or SANDBOX.
     holds: Mapping[str, Hold] = {}
     stop: Stop | None = None
+    # The newest attempt of which a log is there, by container name, for those that the runtime does not have.
+    logged: Mapping[str, int] = {}
 
 
 class StartSandbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,7 +300,7 @@ def _run(
     name = container.name
     last = latest(facts, name)
     if last is None:
-        _start(facts, plan, name, attempt=_first_attempt(facts.pod, name), failures=0)
+        _start(facts, plan, name, attempt=_first_attempt(facts, name), failures=0)
     elif last.sandbox_id != sandbox.id:
         ended = last.state is runtime.State.EXITED
         if again or not ended or restart.wanted(policy=policy, exit_code=last.exit_code):
@@ -380,10 +382,16 @@ def _replaced(last: runtime.ContainerStatus, container: pods.Container) -> bool:
     return bool(made_from) and made_from != marks.container_hash(container)
 
 
-def _first_attempt(pod: pods.Pod, name: str) -> int:
-    """Nought, or one more than was reported: the runtime may have lost its containers, the API has not."""
-    status = pod.status.find_container(name)
-    return status.restartCount + 1 if status is not None and status.containerID else 0
+def _first_attempt(facts: Facts, name: str) -> int:
+    """Nought, or one more than before: when the runtime has lost its containers, logs and the API know of them.
+
+    The logs count as in Kubernetes, since what was reported may be of an earlier time.
+    """
+    status = facts.pod.status.find_container(name)
+    known = [facts.logged[name]] if name in facts.logged else []
+    if status is not None and (status.containerID or status.lastState.terminated is not None):
+        known.append(status.restartCount)
+    return max(known) + 1 if known else 0
 
 
 def _tidy(facts: Facts, plan: Plan, sandbox: runtime.SandboxStatus) -> None:

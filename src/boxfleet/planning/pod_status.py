@@ -98,6 +98,10 @@ def _status(context: _Context, container: pods.Container) -> pods.ContainerStatu
             status = msgspec.structs.replace(old, ready=False, started=False)
             if old.state.terminated is not None or facts.stop is not None:
                 return status
+        elif old is not None and old.state.running is not None:
+            # It ran, and the runtime has no trace of it: stopped with the whole host, or taken away by hand.
+            status.restartCount = old.restartCount
+            status.lastState = pods.ContainerState(terminated=_lost(old))
         status.state = pods.ContainerState(waiting=_waiting(context, container, hold))
         return status
     last = own[-1]
@@ -111,6 +115,8 @@ def _status(context: _Context, container: pods.Container) -> pods.ContainerStatu
         status.lastState = old.lastState
     elif old is not None and old.state.terminated is not None and old.restartCount < last.attempt:
         status.lastState = pods.ContainerState(terminated=old.state.terminated)
+    elif old is not None and old.restartCount < last.attempt:
+        status.lastState = pods.ContainerState(terminated=old.lastState.terminated or _lost(old))
     if last.state is runtime.State.RUNNING:
         check = facts.checks.get(last.id)
         started = last.started_at or last.created_at
@@ -143,6 +149,19 @@ def terminated(one: runtime.ContainerStatus, extras: Extras) -> pods.ContainerSt
         startedAt=_moment(one.started_at),
         finishedAt=_moment(one.finished_at),
         containerID=f"containerd://{one.id}",
+    )
+
+
+def _lost(old: pods.ContainerStatus) -> pods.ContainerStateTerminated | None:
+    """How a container ended that ran when it was last seen; Kubernetes' words for it."""
+    if old.state.running is None:
+        return None
+    return pods.ContainerStateTerminated(
+        exitCode=137,
+        reason="ContainerStatusUnknown",
+        message="The container was not there any more when it was looked for",
+        startedAt=old.state.running.startedAt,
+        containerID=old.containerID,
     )
 
 

@@ -111,7 +111,7 @@ class Bed:
         """Create a Pod that is bound to the node and has an address."""
         address = ip or f"{PREFIX}.{next(_numbers)}"
         # As the ledger would: nobody's address is taken on his own word.
-        held = addresses.AddressSpec(pool="default", namespace="default", instance=name)
+        held = addresses.AddressSpec(pool="default", namespace="default", instance=name, reserved=True)
         with contextlib.suppress(errors.AlreadyExists):
             await self.api.admin.create(addresses.Address(metadata=meta.ObjectMeta(name=address), spec=held))
         spec = {"terminationGracePeriodSeconds": 5, "nodeName": server.NODE if bound else "", **spec}

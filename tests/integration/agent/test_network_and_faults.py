@@ -19,7 +19,9 @@ POLITE = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
 
 async def test_a_short_name_resolves_inside_an_instance(bed: beds.Bed) -> None:
-    spec = address.AddressSpec(pool="default", namespace="default", instance="db", domain="db.default.fleet.internal")
+    spec = address.AddressSpec(
+        pool="default", namespace="default", instance="db", reserved=True, domain="db.default.fleet.internal"
+    )
     await bed.api.admin.create(address.Address(metadata=meta.ObjectMeta(name="10.213.77.250"), spec=spec))
     await bed.pod({"containers": [{"name": "main", "command": POLITE}]})
     pod = await bed.ready()

@@ -84,7 +84,7 @@ class Cuttable:
 
 
 def given(ip: str, instance: str) -> address.Address:
-    spec = address.AddressSpec(pool="default", namespace="default", instance=instance)
+    spec = address.AddressSpec(pool="default", namespace="default", instance=instance, reserved=True)
     return address.Address(metadata=meta.ObjectMeta(name=ip), spec=spec)
 
 

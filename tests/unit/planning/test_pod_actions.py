@@ -212,6 +212,9 @@ def test_attempts_go_on_when_the_runtime_lost_its_containers() -> None:
     wanted = pod()
     wanted.status.containerStatuses = [pods.ContainerStatus(name="main", restartCount=4, containerID="containerd://x")]
     assert decide(wanted).actions == [pod_actions.StartContainer(name="main", attempt=5)]
+    # What was reported may be of an earlier time than the newest log.
+    assert decide(wanted, logged={"main": 6}).actions == [pod_actions.StartContainer(name="main", attempt=7)]
+    assert decide(pod(), logged={"main": 0}).actions == [pod_actions.StartContainer(name="main", attempt=1)]
 
 
 def test_only_the_newest_ended_container_is_kept() -> None:

@@ -65,6 +65,20 @@ def test_back_off_shows_how_it_ended_last() -> None:
     assert (found.lastState.terminated.exitCode, found.restartCount) == (3, 1)
 
 
+def test_a_container_that_was_stopped_with_its_host_counts_as_restarted() -> None:
+    wanted = given.pod()
+    wanted.status = status(given.pod(), containers=[given.container(attempt=2)], checks={"main2": given.WELL})
+    wanted.status = status(wanted, containers=[])
+    waiting = wanted.status.containerStatuses[0]
+    assert waiting.state.waiting is not None and waiting.lastState.terminated is not None
+    assert (waiting.restartCount, waiting.lastState.terminated.reason) == (2, "ContainerStatusUnknown")
+    # Told again before it starts, it says the same.
+    wanted.status = status(wanted, containers=[])
+    assert wanted.status.containerStatuses[0] == waiting
+    later = status(wanted, containers=[given.container(attempt=3)], checks={"main3": given.WELL}).containerStatuses[0]
+    assert (later.restartCount, later.lastState) == (3, waiting.lastState)
+
+
 def test_a_restarted_container_remembers_the_one_before() -> None:
     before = given.container(state=runtime.State.EXITED, exit_code=137)
     before.reason = "OOMKilled"
