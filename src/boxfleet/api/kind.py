@@ -12,6 +12,9 @@ JsonObject = dict[str, Any]
 GROUP = "boxfleet.dev"
 VERSION = "v1"
 
+# What can be done with the objects of a kind.
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
 
 class Reason(enum.StrEnum):
     """Kubernetes' StatusReason for one field error (API type CauseType)."""
@@ -95,6 +98,10 @@ class Kind:
     selectable: tuple[str, ...] = ()
     # Longest name: 253 for subdomains, 63 for labels.
     name_limit: int = 253
+    # What is wrong with a name of that length, for kinds whose names are no DNS names.
+    name_fault: Callable[[str], str | None] | None = None
+    # Kinds that are questions take `create` alone: they are answered, not stored.
+    verbs: tuple[str, ...] = VERBS
     default: Callable[[JsonObject], None] = _no_default
     validate: Callable[[JsonObject, JsonObject | None], list[FieldError]] = _no_errors
     # Deletion may wait for the holder (Pods): seconds of grace when the client names none; None: no grace.

@@ -11,7 +11,6 @@ from typing import Any
 
 from boxfleet.api import kind as kinds
 
-VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _READ_WRITE = ("get", "patch", "update")
 _STREAM = ("create", "get")
 
@@ -80,7 +79,7 @@ def resource_list(served: Sequence[kinds.Kind], *, group: str, version: str) -> 
             "singularName": kind.singular,
             "namespaced": kind.namespaced,
             "kind": kind.kind,
-            "verbs": list(VERBS),
+            "verbs": list(kind.verbs),
         }
         if kind.short_names:
             entry["shortNames"] = list(kind.short_names)
@@ -179,7 +178,7 @@ def _aggregated_resource(kind: kinds.Kind) -> dict[str, Any]:
         "responseKind": {"group": "", "version": "", "kind": kind.kind},
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": list(VERBS),
+        "verbs": list(kind.verbs),
     }
     if kind.short_names:
         entry["shortNames"] = list(kind.short_names)

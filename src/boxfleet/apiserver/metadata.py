@@ -52,10 +52,7 @@ SYSTEM_FIELDS = (
 def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
     """Everything wrong with the metadata of a schema-valid object that has its name."""
     metadata = obj["metadata"]
-    errors = [
-        _invalid("metadata.name", metadata["name"], text)
-        for text in name_faults(metadata["name"], limit=kind.name_limit)
-    ]
+    errors = [_invalid("metadata.name", metadata["name"], text) for text in name_faults(kind, metadata["name"])]
     errors += _labels(metadata.get("labels") or {})
     errors += _annotations(metadata.get("annotations") or {})
     for finalizer in metadata.get("finalizers") or []:
@@ -64,11 +61,15 @@ def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
     return errors
 
 
-def name_faults(name: str, *, limit: int) -> list[str]:
+def name_faults(kind: kinds.Kind, name: str) -> list[str]:
     """What is wrong with a name; kinds with the limit of a DNS label take no dots."""
+    limit = kind.name_limit
     if len(name) > limit:
         # Not looked at further: the patterns below take time by the length.
         return [f"must be no more than {limit} characters"]
+    if kind.name_fault is not None:
+        fault = kind.name_fault(name)
+        return [fault] if fault else []
     found = []
     pattern, text = (_LABEL, _LABEL_TEXT) if limit <= 63 else (_SUBDOMAIN, _SUBDOMAIN_TEXT)
     if re.fullmatch(pattern, name) is None:

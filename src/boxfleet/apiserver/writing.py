@@ -243,7 +243,7 @@ class Writing:
 
     def _generate_name(self, kind: kinds.Kind, obj: JsonObject, prefix: str) -> None:
         obj["metadata"]["name"] = prefix[: metadata.GENERATED_PREFIX_LIMIT] + ids.name_suffix()
-        name_faults = metadata.name_faults(obj["metadata"]["name"], limit=kind.name_limit)
+        name_faults = metadata.name_faults(kind, obj["metadata"]["name"])
         if name_faults:
             errors_ = [
                 kinds.FieldError("metadata.generateName", f"Invalid value: {faults.shown(prefix)}: {text}")

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from boxfleet.api import catalog, pod
+from boxfleet.api import catalog, kind, pod
 from boxfleet.apiserver import discovery
 
 KINDS = [type_.KIND for type_ in catalog.TYPES]
@@ -10,7 +10,8 @@ KINDS = [type_.KIND for type_ in catalog.TYPES]
 def test_groups() -> None:
     assert discovery.api_versions()["versions"] == ["v1"]
     listed = discovery.group_list(KINDS)
-    assert [group["name"] for group in listed["groups"]] == ["coordination.k8s.io", "boxfleet.dev"]
+    groups = [group["name"] for group in listed["groups"]]
+    assert groups == ["coordination.k8s.io", "rbac.authorization.k8s.io", "boxfleet.dev"]
     found = discovery.group(KINDS, "boxfleet.dev")
     assert found is not None
     assert found["preferredVersion"] == {"groupVersion": "boxfleet.dev/v1", "version": "v1"}
@@ -24,7 +25,7 @@ def test_resources_of_a_group() -> None:
     by_name = {entry["name"]: entry for entry in listed["resources"]}
     assert by_name["boxes"]["shortNames"] == ["bx"]
     assert by_name["boxes"]["categories"] == ["all", "boxfleet"]
-    assert set(by_name["boxes"]["verbs"]) == set(discovery.VERBS)
+    assert set(by_name["boxes"]["verbs"]) == set(kind.VERBS)
     assert by_name["units/scale"] == {
         "name": "units/scale", "singularName": "", "namespaced": True, "group": "autoscaling", "version": "v1",
         "kind": "Scale", "verbs": ["get", "patch", "update"],
@@ -50,7 +51,11 @@ def test_aggregated(version: str) -> None:
     assert parts["eviction"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
     assert parts["log"] == {"group": "", "version": "", "kind": "Pod"}
     rest = discovery.aggregated(KINDS, core=False, version=version)
-    assert [item["metadata"]["name"] for item in rest["items"]] == ["coordination.k8s.io", "boxfleet.dev"]
+    assert [item["metadata"]["name"] for item in rest["items"]] == [
+        "coordination.k8s.io",
+        "rbac.authorization.k8s.io",
+        "boxfleet.dev",
+    ]
     msgspec.json.encode([core, rest])
 
 

@@ -75,7 +75,7 @@ class Compiler:
         if check is None:
             fields: dict[str, Test] = {}
             record = self._record(name)
-            required = tuple(key for key, field in record.fields.items() if field.required)
+            required = tuple(key for key, field in record.fields.items() if field.required and not field.lenient)
             check = self._compiled[name] = _fields_check(fields, required)
             # Filled afterwards, so that a record may contain itself.
             fields.update((key, self.test(field.node)) for key, field in record.fields.items())

@@ -84,6 +84,7 @@ class Library:
             fields[key] = nodes.Field(
                 node=_typed(node, owner=name, field=key, strategy=strategy, merge_key=merge_key),
                 required=not text.startswith("Optional["),
+                lenient=name in standard.LENIENT,
                 description=descriptions.get(attribute, ""),
                 default=standard.DEFAULTS.get((name, key)),
                 strategy=strategy,

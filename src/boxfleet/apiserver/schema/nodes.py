@@ -87,6 +87,8 @@ class Field:
 
     node: "Node"
     required: bool = False
+    # Required, but its absence is found by the kind's own validation, which words it.
+    lenient: bool = False
     description: str = ""
     default: Any = None
     strategy: str = ""

@@ -22,6 +22,9 @@ BYTE_MAPS = frozenset({("ConfigMap", "binaryData"), ("Secret", "data")})
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
+# Records whose required fields the kinds' own validation looks at, after defaults.
+LENIENT = frozenset({"PolicyRule", "RoleRef", "Subject", "ClusterRoleBinding", "RoleBinding"})
+
 # Shown by `kubectl explain`; enforced by the kinds' own validation, as in Kubernetes.
 ENUMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("Container", "imagePullPolicy"): ("Always", "IfNotPresent", "Never"),
