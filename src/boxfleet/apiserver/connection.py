@@ -28,6 +28,30 @@ _ARRIVAL_SECONDS = 120.0
 class Connection(asyncio.Protocol):
     """One connection, as uvicorn makes it."""
 
+    __slots__ = (
+        "_app_state",
+        "_arriving",
+        "_beside_body",
+        "_client",
+        "_closing",
+        "_config",
+        "_drained",
+        "_headers",
+        "_heard",
+        "_loop",
+        "_mid_request",
+        "_parser",
+        "_paused",
+        "_piece",
+        "_present",
+        "_respond",
+        "_state",
+        "_timer",
+        "_transport",
+        "_url",
+        "_waiting",
+    )
+
     def __init__(
         self,
         config: uvicorn.Config,

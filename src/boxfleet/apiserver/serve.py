@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import functools
 import pathlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
 
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import connection
+from boxfleet.apiserver import connection, tls
 
 # Seconds that requests in progress get when the server stops.
 _STOP_GRACE = 5
@@ -28,16 +30,15 @@ class Server:
         self.address = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._app = app
         self._listener = listener
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
         self._server = _Quiet(
             uvicorn.Config(
                 app,
-                http=connection.Connection,
+                http=functools.partial(_secured, context),  # type: ignore[arg-type]
                 ws="wsproto",
                 loop="none",
                 lifespan="off",
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
-                ssl_version=ssl.PROTOCOL_TLS_SERVER,
                 access_log=False,
                 proxy_headers=False,
                 log_config=None,
@@ -81,6 +82,10 @@ class _Quiet(uvicorn.Server):
     def capture_signals(self):  # type: ignore[no-untyped-def]
         """Take none."""
         yield
+
+
+def _secured(context: ssl.SSLContext, **of_uvicorn: Any) -> asyncio.Protocol:
+    return tls.Tls(context, connection.Connection(**of_uvicorn))
 
 
 def listen(*, host: str, port: int) -> socket.socket:

@@ -158,7 +158,7 @@ async def running(
 @contextlib.asynccontextmanager
 async def on_socket(api: Api, folder: pathlib.Path) -> AsyncIterator[Socket]:
     """Serve an API over TLS on a free port of the loopback address."""
-    certificate, key = _self_signed(folder)
+    certificate, key = self_signed(folder)
     async with serve.serving(api.app, host="127.0.0.1", port=0, certificate=certificate, key=key) as server:
         yield Socket(
             url=server.address,
@@ -168,7 +168,8 @@ async def on_socket(api: Api, folder: pathlib.Path) -> AsyncIterator[Socket]:
         )
 
 
-def _self_signed(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+def self_signed(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """A certificate of 127.0.0.1 that is its own authority, and its key, as files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "boxfleet test")])
     now = datetime.datetime.now(datetime.UTC)
