@@ -1,11 +1,11 @@
-"""The ConfigMaps and Secrets of the namespaces that have Pods here."""
+"""The ConfigMaps, Secrets and ServiceAccounts of the namespaces that have Pods here."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from boxfleet.api import config, meta
+from boxfleet.api import config, meta, service_account
 from boxfleet.client import cache, client, errors
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import supervise
@@ -47,6 +47,7 @@ class Sources:
                 self._tasks[namespace] = [
                     self._begin(config.ConfigMap, namespace, self._group),
                     self._begin(config.Secret, namespace, self._group),
+                    self._begin(service_account.ServiceAccount, namespace, self._group),
                 ]
 
     async def find(self, kind: type[meta.T], namespace: str, name: str) -> meta.T | None:

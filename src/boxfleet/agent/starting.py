@@ -7,7 +7,7 @@ from boxfleet.agent import host_ports, parts, pulls, wanted
 from boxfleet.api import labels
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
-from boxfleet.planning import environment, pod_actions, pod_resources, pod_runtime, pod_volumes
+from boxfleet.planning import environment, pod_actions, pod_resources, pod_runtime, pod_volumes, pull_secrets
 from boxfleet.ports import network, runtime
 
 # Seconds before a start is tried again whose cause may have gone meanwhile; what we watch wakes us sooner.
@@ -115,7 +115,8 @@ class Starter:
         given, pod = self._parts, record.pod
         spec = container_of(pod, order.name)
         start = f"{pod.metadata.uid}/{order.name}/{order.attempt}"
-        found = await given.pulls.ensure(spec, start=start, done=again)
+        keys = pull_secrets.look_up(spec.image, pull_secrets.names(pod.spec, record.account), record.secrets)
+        found = await given.pulls.ensure(spec, start=start, keys=keys, done=again)
         if isinstance(found, pod_actions.Hold):
             if found.reason == "ContainerCreating":
                 raise CannotStart(found, event="Pulling")

@@ -5,7 +5,7 @@ import pathlib
 import msgspec
 import structlog
 
-from boxfleet.api import config, volume_claim
+from boxfleet.api import config, service_account, volume_claim
 from boxfleet.api import pod as pods
 from boxfleet.kit import durable
 
@@ -19,6 +19,8 @@ class Record(msgspec.Struct, kw_only=True):
     # What the ledger was seen to give it: good for as long as the server cannot be asked.
     address: str = ""
     config_maps: dict[str, config.ConfigMap] = {}
+    # Whom registries are told of, when the Pod names no secret for them itself.
+    account: service_account.ServiceAccount | None = None
     secrets: dict[str, config.Secret] = {}
     claims: dict[str, volume_claim.PersistentVolumeClaim] = {}
 
@@ -78,5 +80,8 @@ def _essence(record: Record) -> bytes:
         for kind, table in (("c", record.config_maps), ("s", record.secrets), ("v", record.claims))
         for name, item in sorted(table.items())
     ]
+    if record.account is not None:
+        known = record.account.metadata
+        objects.append(("a", known.name, known.uid, known.resourceVersion))
     ended = pod.status.phase if pod.status.has_ended else ""
     return msgspec.json.encode((identity, meta.deletionGracePeriodSeconds, pod.spec, ended, objects, record.address))

@@ -11,10 +11,10 @@ import structlog
 
 from boxfleet.agent import hooks, parts, sources, starting, wanted
 from boxfleet.agent.probes import prober
-from boxfleet.api import config, labels, meta, volume_claim
+from boxfleet.api import config, labels, meta, service_account, volume_claim
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
-from boxfleet.planning import pod_actions, pod_runtime, pod_status, pod_volumes, probing
+from boxfleet.planning import pod_actions, pod_runtime, pod_status, pod_volumes, probing, pull_secrets
 from boxfleet.ports import network, runtime
 
 log = structlog.get_logger()
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 _ROUNDS = 50
 # After a fault of the runtime: look again after this many seconds, an event comes sooner.
 _FAULT_PAUSE = 1.0
+# Holds that other image pull secrets may end.
+_PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 
 class PodWorker:
@@ -91,10 +93,13 @@ class PodWorker:
     def sources_changed(self) -> None:
         """A ConfigMap, Secret or claim of the namespace changed."""
         self._sources_changed = True
-        for name, hold in list(self._holds.items()):
-            if hold.reason in ("CreateContainerConfigError", "ContainerCreating"):
-                del self._holds[name]
+        self._release(frozenset({"CreateContainerConfigError", "ContainerCreating"}))
         self._wake.set()
+
+    def _release(self, reasons: frozenset[str]) -> None:
+        for name, hold in list(self._holds.items()):
+            if hold.reason in reasons:
+                del self._holds[name]
 
     def deleted(self) -> None:
         """The API does not have the Pod any more: stop it, and tell nobody."""
@@ -299,7 +304,12 @@ class PodWorker:
             record.config_maps = await sources.refresh(
                 record.config_maps, needs.config_maps, find, config.ConfigMap, namespace
             )
-            record.secrets = await sources.refresh(record.secrets, needs.secrets, find, config.Secret, namespace)
+            before = self._pull_secrets()
+            record.account = await self._account()
+            wanted_secrets = needs.secrets.union(pull_secrets.names(self.pod.spec, record.account))
+            record.secrets = await sources.refresh(record.secrets, wanted_secrets, find, config.Secret, namespace)
+            if self._pull_secrets() != before:
+                self._release(_PULLING)
             for name in needs.claims:
                 await self._bind(name)
             if pod_actions.current_sandbox(self._plain_facts()) is not None:
@@ -307,6 +317,20 @@ class PodWorker:
         if self._unsaved:
             await asyncio.to_thread(self._parts.wanted.save, self._record)
             self._unsaved = False
+
+    async def _account(self) -> service_account.ServiceAccount | None:
+        """The ServiceAccount, when its image pull secrets count."""
+        if self.pod.spec.imagePullSecrets:
+            return None
+        name = self.pod.spec.serviceAccountName or "default"
+        known = {} if self._record.account is None else {name: self._record.account}
+        kind, namespace = service_account.ServiceAccount, self.pod.metadata.namespace
+        return (await sources.refresh(known, frozenset({name}), self._parts.sources, kind, namespace)).get(name)
+
+    def _pull_secrets(self) -> dict[str, config.Secret | None]:
+        """What registries may be shown for this Pod."""
+        named = pull_secrets.names(self.pod.spec, self._record.account)
+        return {name: self._record.secrets.get(name) for name in named}
 
     def _plain_facts(self) -> pod_actions.Facts:
         return pod_actions.Facts(pod=self.pod, now=self._now(), sandboxes=self._parts.observer.sandboxes_of(self.uid))

@@ -373,6 +373,12 @@ class ReadinessGate(meta.Model):
     conditionType: str
 
 
+class LocalObjectReference(meta.Model):
+    """Something in the same namespace."""
+
+    name: str = ""
+
+
 class PodSpec(meta.Model):
     """The wanted instance."""
 
@@ -396,6 +402,7 @@ class PodSpec(meta.Model):
     dnsConfig: DNSConfig | None = None
     securityContext: PodSecurityContext | None = None
     serviceAccountName: str = ""
+    imagePullSecrets: list[LocalObjectReference] = []
     readinessGates: list[ReadinessGate] = []
 
     @property

@@ -4,6 +4,7 @@ import datetime
 from typing import ClassVar
 
 from boxfleet.api import cells, kind, meta
+from boxfleet.api import pod as pods
 
 
 def _secrets(obj: kind.JsonObject, now: datetime.datetime) -> int:
@@ -29,3 +30,6 @@ class ServiceAccount(meta.Object, kw_only=True):
         ),
         strategic=True,
     )
+
+    # For Pods that name none of their own.
+    imagePullSecrets: list[pods.LocalObjectReference] = []

@@ -68,7 +68,7 @@ NODE_RULES: tuple[Rule, ...] = (
         verbs=_READ,
         resources=frozenset({"/persistentvolumeclaims/", "boxfleet.dev/addresses/", "boxfleet.dev/addresspools/"}),
     ),
-    Rule(verbs=_READ, resources=frozenset({"/configmaps/", "/secrets/"}), concern=Concern.BESIDE),
+    Rule(verbs=_READ, resources=frozenset({"/configmaps/", "/secrets/", "/serviceaccounts/"}), concern=Concern.BESIDE),
     Rule(verbs=_READ | {"delete"}, resources=frozenset({"/pods/"}), concern=Concern.BOUND),
     Rule(verbs=_CHANGE, resources=frozenset({"/pods/status"}), concern=Concern.BOUND),
     Rule(verbs=frozenset({"get"}), resources=frozenset({"/nodes/", _LEASES}), concern=Concern.OWN),

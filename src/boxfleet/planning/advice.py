@@ -40,6 +40,8 @@ _PORT = (
 )
 _CLAIM = "make the PersistentVolumeClaim, or correct `claimName`"
 _PORT_WORDS = re.compile(r"address already in use|port is already|hostport.{0,40}(taken|in use)|bind:", re.IGNORECASE)
+# Where a message of `pull_words` has a remedy that fits better than another way to bring the image.
+_REGISTRY_WORDS = re.compile(r"wants a password|refuses the name and password|hosts\.toml|see whether the registry")
 _LACKS_PORT = re.compile(r"free (host )?ports?|hostPort", re.IGNORECASE)
 
 
@@ -51,7 +53,7 @@ def of(reason: str, message: str = "", *, namespace: str = "", name: str = "", c
         return _CLAIM
     text = _BY_REASON.get(reason, "")
     if text == "image":
-        return _IMAGE
+        return "" if _REGISTRY_WORDS.search(message) else _IMAGE
     if text == "port":
         return _PORT
     return text.format(namespace=namespace or "default", name=name, container=f" -c {container}" if container else "")

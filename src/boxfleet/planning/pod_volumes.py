@@ -33,8 +33,9 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def references(spec: pods.PodSpec) -> References:
-    """Every ConfigMap, Secret and claim that a Pod names, in volumes and environments."""
-    config_maps, secrets, claims = set(), set(), set()
+    """Every ConfigMap, Secret and claim that a Pod names: in volumes, in environments, for registries."""
+    config_maps, claims = set(), set()
+    secrets = {one.name for one in spec.imagePullSecrets}
     for volume in spec.volumes:
         if volume.configMap is not None:
             config_maps.add(volume.configMap.name)
