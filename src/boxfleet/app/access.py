@@ -1,10 +1,19 @@
 """The way into the API for whoever holds the admin's kubeconfig."""
 
+import base64
 import contextlib
+import dataclasses
+import pathlib
 from collections.abc import AsyncIterator
+from typing import Any
+
+import yaml
 
 from boxfleet.app import credentials, paths, settings
 from boxfleet.client import client, plain
+
+# What somebody does who may not look into the folders of Boxfleet.
+REMEDY = "run it again with sudo, or with --kubeconfig FILE of somebody who may use the API"
 
 
 class NoAccess(Exception):
@@ -28,7 +37,7 @@ async def admin(known: settings.Instance, *, patience: float = 30.0) -> AsyncIte
     try:
         token = credentials.token_of(where.admin_kubeconfig)
     except PermissionError:
-        raise NoAccess(f"{where.admin_kubeconfig} is for root only: run it again with sudo") from None
+        raise NoAccess(f"{where.admin_kubeconfig} is for root only: {REMEDY}") from None
     if not token:
         raise NoAccess(f"there is no {where.admin_kubeconfig}: Boxfleet was not started here, try boxfleet up")
     api = client.Client(plain.Plain(url_of(known), authority=where.ca_certificate, token=token, patience=patience))
@@ -36,3 +45,69 @@ async def admin(known: settings.Instance, *, patience: float = 30.0) -> AsyncIte
         yield api
     finally:
         await api.close()
+
+
+@contextlib.asynccontextmanager
+async def by_kubeconfig(path: pathlib.Path, *, patience: float = 30.0) -> AsyncIterator[client.Client]:
+    """A client with the rights of whoever the kubeconfig's current context names. Raises NoAccess."""
+    given = read_kubeconfig(path)
+    api = client.Client(plain.Plain(given.server, authority_data=given.authority, token=given.token, patience=patience))
+    try:
+        yield api
+    finally:
+        await api.close()
+
+
+def way(
+    known: settings.Instance, kubeconfig: str | None, *, patience: float = 30.0
+) -> contextlib.AbstractAsyncContextManager[client.Client]:
+    """By the kubeconfig that is given, else as the admin."""
+    if kubeconfig is not None:
+        return by_kubeconfig(pathlib.Path(kubeconfig), patience=patience)
+    return admin(known, patience=patience)
+
+
+def require_sight(known: settings.Instance) -> None:
+    """Raises NoAccess when this user may not see whether Boxfleet runs here: what it hides would look like down."""
+    where = paths.of(known)
+    for folder in (where.services, where.credentials):
+        try:
+            next(folder.iterdir(), None)
+        except PermissionError:
+            raise NoAccess(f"this user may not look into {folder}: {REMEDY}") from None
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What a kubeconfig's current context says: URL, token, and the authority's certificates (PEM)."""
+
+    server: str
+    token: str
+    authority: str
+
+
+def read_kubeconfig(path: pathlib.Path) -> Way:
+    """The way that a kubeconfig gives, by its token. Raises NoAccess when there is none."""
+    try:
+        said = yaml.safe_load(path.read_text())
+        context = _named(said, "context", said["current-context"])
+        cluster, user = _named(said, "cluster", context["cluster"]), _named(said, "user", context["user"])
+        token = user.get("token") or ""
+        if "tokenFile" in user:
+            token = (path.parent / user["tokenFile"]).read_text().strip()
+        authority = base64.b64decode(cluster.get("certificate-authority-data") or "").decode()
+        if "certificate-authority" in cluster:
+            authority = (path.parent / cluster["certificate-authority"]).read_text()
+        if not token:
+            raise NoAccess(f"{path}: its current context has no token, and Boxfleet knows no other way in")
+        return Way(server=cluster["server"], token=token, authority=authority)
+    except OSError as error:
+        raise NoAccess(f"cannot read {error.filename}: {error.strerror}") from None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
+        raise NoAccess(f"{path} is not a kubeconfig with a current context, its cluster and its user") from None
+
+
+def _named(said: Any, kind: str, name: str) -> Any:
+    return next((each[kind] for each in said[f"{kind}s"] if each["name"] == name), {})

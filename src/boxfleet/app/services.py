@@ -23,12 +23,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run")
     given = parser.parse_args(arguments)
     flags = {"state": given.state, "run": given.run}
+    # `up` wrote down what counts. The environment may be that of an earlier `up`: the supervisor handed it on.
+    nothing: dict[str, str] = {}
     try:
         if given.service == "server":
-            return _server(settings.load(settings.Server, flags=flags))
+            return _server(settings.load(settings.Server, flags=flags, environ=nothing))
         if given.service == "agent":
-            return _agent(settings.load(settings.Agent, flags=flags))
-        known = settings.load(settings.All, flags=flags)
+            return _agent(settings.load(settings.Agent, flags=flags, environ=nothing))
+        known = settings.load(settings.All, flags=flags, environ=nothing)
         return _renew(known) if given.service == "renew" else _supervise(known)
     except (settings.SettingsError, supervision.SupervisionError) as error:
         sys.stderr.write(f"boxfleet {given.service}: {error}\n")

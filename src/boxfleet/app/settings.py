@@ -209,6 +209,8 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
         loaded = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         return {}
+    except PermissionError:
+        raise SettingsError(f"cannot read {path}: permission denied; run it again with sudo") from None
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from None
     if not isinstance(loaded, dict | None):

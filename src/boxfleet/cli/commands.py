@@ -84,16 +84,22 @@ def down(
 
 
 @app.command()
-def status(state: options.State = None, run: options.Run = None, output: options.Output = options.Format.TEXT) -> None:
+def status(
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
     """Say what is well, what is not, and why; exit code 1 when something is not."""
     from boxfleet.cli import status as implementation
 
-    raise typer.Exit(implementation.run(options.known(state, run), output))
+    raise typer.Exit(implementation.run(options.known(state, run), output, kubeconfig=kubeconfig))
 
 
 @app.command()
 def tree(
     namespace: Namespace = "",
+    kubeconfig: options.Kubeconfig = None,
     state: options.State = None,
     run: options.Run = None,
     output: options.Output = options.Format.TEXT,
@@ -101,7 +107,7 @@ def tree(
     """Show Boxes, their Units and instances, with node, address, age and restarts."""
     from boxfleet.cli import tree as implementation
 
-    raise typer.Exit(implementation.run(options.known(state, run), output, namespace=namespace))
+    raise typer.Exit(implementation.run(options.known(state, run), output, namespace=namespace, kubeconfig=kubeconfig))
 
 
 @app.command()

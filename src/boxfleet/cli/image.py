@@ -1,6 +1,7 @@
 """``boxfleet image``: build images from recipes, and look after those of this machine's node."""
 
 import asyncio
+import os
 import pathlib
 
 from boxfleet.app import images, settings
@@ -9,6 +10,7 @@ from boxfleet.cli import faults, options, output
 
 def build(known: settings.All, recipes: list[str], *, refresh: bool, load: bool, form: options.Format) -> int:
     """Build what is missing; import it when Boxfleet runs here."""
+    _require_root()
     try:
         files = images.recipes_in([pathlib.Path(each) for each in recipes])
         built = asyncio.run(images.build(known, files, refresh=refresh, load=load, say=_note(form)))
@@ -24,6 +26,7 @@ def build(known: settings.All, recipes: list[str], *, refresh: bool, load: bool,
 
 def load(known: settings.All, archives: list[str], *, form: options.Format) -> int:
     """Import OCI archives."""
+    _require_root()
     try:
         names = asyncio.run(images.load(known, [pathlib.Path(each) for each in archives]))
     except images.ImageError as error:
@@ -37,6 +40,7 @@ def load(known: settings.All, archives: list[str], *, form: options.Format) -> i
 
 def show(known: settings.All, *, form: options.Format) -> int:
     """List images."""
+    _require_root()
     try:
         found = asyncio.run(images.show(known))
     except images.ImageError as error:
@@ -57,6 +61,7 @@ def show(known: settings.All, *, form: options.Format) -> int:
 
 def remove(known: settings.All, references: list[str]) -> int:
     """Remove images by name."""
+    _require_root()
     try:
         asyncio.run(images.remove(known, references))
     except images.ImageError as error:
@@ -64,6 +69,11 @@ def remove(known: settings.All, references: list[str]) -> int:
     for each in references:
         output.say(f"{each}  removed")
     return 0
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise faults.CommandFailed("image needs root: it works with this machine's containerd. Run it again with sudo")
 
 
 def _note(form: options.Format) -> images.Say:

@@ -23,6 +23,9 @@ State = Annotated[
 Run = Annotated[
     str | None, typer.Option("--run", help="Folder of sockets and services; default /run/boxfleet or $BOXFLEET_RUN.")
 ]
+Kubeconfig = Annotated[
+    str | None, typer.Option("--kubeconfig", help="Ask the API with this kubeconfig, also from elsewhere.")
+]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Answer as text, json or yaml.")]
 
 

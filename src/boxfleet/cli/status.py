@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import pathlib
 
 from boxfleet.api import cells
 from boxfleet.app import access, paths, settings, supervision
@@ -15,9 +16,9 @@ from boxfleet.planning import health, sites
 _PATIENCE = 5.0
 
 
-def run(known: settings.All, form: options.Format) -> int:
+def run(known: settings.All, form: options.Format, *, kubeconfig: str | None = None) -> int:
     """Print the report; 1 when something is not well."""
-    parts, places = asyncio.run(_look(known))
+    parts, places = asyncio.run(_look(known, kubeconfig))
     level = health.worst(parts)
     if form is not options.Format.TEXT:
         output.data({"status": level.value, "parts": parts, "sites": places}, form)
@@ -29,25 +30,30 @@ def run(known: settings.All, form: options.Format) -> int:
     return 1 if level is health.Level.BAD else 0
 
 
-async def _look(known: settings.All) -> tuple[list[health.Part], dict[str, list[str]]]:
+async def _look(known: settings.All, kubeconfig: str | None) -> tuple[list[health.Part], dict[str, list[str]]]:
     where = paths.of(known)
-    parts = [_service(state, where) for state in supervision.states(where)]
-    if not parts:
+    parts: list[health.Part] = []
+    if kubeconfig is None:
+        access.require_sight(known)
+        parts += [_service(state, where) for state in supervision.states(where)]
+    url = access.url_of(known) if kubeconfig is None else access.read_kubeconfig(pathlib.Path(kubeconfig)).server
+    if not parts and kubeconfig is None:
         trouble = health.Trouble(
             subject="boxfleet", reason="NotStarted", message="no service runs here", advice="start it: boxfleet up"
         )
         level = health.Level.BAD
         return [health.Part(kind="boxfleet", name="", level=level, summary="does not run", troubles=[trouble])], {}
     try:
-        async with access.admin(known, patience=_PATIENCE) as api:
+        async with access.way(known, kubeconfig, patience=_PATIENCE) as api:
             world = await worlds.read(api)
     except (errors.ApiError, access.NoAccess) as error:
         words = str(error)
-        remedy = f"its log: {where.logs / 'server' / 'current'}"
+        remedy = (
+            f"its log: {where.logs / 'server' / 'current'}" if kubeconfig is None else "is it the right kubeconfig?"
+        )
         trouble = health.Trouble(subject="api", reason="Unreachable", message=words, advice=remedy)
-        url = access.url_of(known)
         return [*parts, health.Part(kind="api", name="", level=health.Level.BAD, summary=url, troubles=[trouble])], {}
-    parts.append(health.Part(kind="api", name="", level=health.Level.WELL, summary=access.url_of(known)))
+    parts.append(health.Part(kind="api", name="", level=health.Level.WELL, summary=url))
     parts += health.missing(world)
     parts += health.examine(world, now=datetime.datetime.now(datetime.UTC))
     places = {str(each.key): sites.of_box(each, world.units, world.pods) for each in world.boxes}

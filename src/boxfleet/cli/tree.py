@@ -9,9 +9,9 @@ from boxfleet.cli import options, output, tree_view
 from boxfleet.planning import family
 
 
-def run(known: settings.All, form: options.Format, *, namespace: str) -> int:
+def run(known: settings.All, form: options.Format, *, namespace: str, kubeconfig: str | None = None) -> int:
     """Print the tree of one namespace, or of all when none is named."""
-    trees = asyncio.run(_grow(known, namespace))
+    trees = asyncio.run(_grow(known, namespace, kubeconfig))
     if form is not options.Format.TEXT:
         output.data(trees, form)
         return 0
@@ -22,8 +22,8 @@ def run(known: settings.All, form: options.Format, *, namespace: str) -> int:
     return 0
 
 
-async def _grow(known: settings.All, namespace: str) -> list[family.Tree]:
-    async with access.admin(known) as api:
+async def _grow(known: settings.All, namespace: str, kubeconfig: str | None) -> list[family.Tree]:
+    async with access.way(known, kubeconfig) as api:
         boxes = await api.list(box.Box, namespace=namespace)
         units = await api.list(unit.Unit, namespace=namespace)
         pods = await api.list(pod.Pod, namespace=namespace)

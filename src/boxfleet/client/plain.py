@@ -17,18 +17,29 @@ from boxfleet.client import errors, transport
 
 
 class Plain:
-    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates.
+    """Implements `transport.Transport` over HTTP/1.1. `url` has no path.
 
-    `patience` is in seconds, for a connection and for each silence within an answer that is not a watch.
+    `authority` is a file of PEM certificates, `authority_data` such a file's text. `patience` is in seconds, for a
+    connection and for each silence within an answer that is not a watch.
     """
 
-    def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str,
+        authority: pathlib.Path | None = None,
+        authority_data: str = "",
+        patience: float = 30.0,
+    ) -> None:
         self._patience = patience
         parts = urllib.parse.urlsplit(url)
         self._url = url
         self._host, self._port = parts.hostname or "", parts.port or 443
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._tls = ssl.create_default_context(cafile=str(authority)) if parts.scheme == "https" else None
+        self._tls = None
+        if parts.scheme == "https":
+            self._tls = ssl.create_default_context(cafile=authority, cadata=authority_data or None)
         self._idle: list[http.client.HTTPConnection] = []
 
     async def request(

@@ -86,6 +86,22 @@ async def test_attach_joins_the_main_process(bed: beds.Bed) -> None:
     assert done.out == b"got one\n"
 
 
+async def test_attach_that_came_too_late_says_so(bed: beds.Bed) -> None:
+    # kubectl run then shows the log. What is said only after the attach is no reason to.
+    for name, script, code in [
+        ("late", "echo early; read line", 1),
+        ("silent", "read line", 0),
+        ("both", "read line; echo then", 0),
+    ]:
+        await bed.pod(name, ["sh", "-c", script], stdin=True)
+        process = await bed.start("attach", "-i", name, stdin=subprocess.PIPE)
+        async with asyncio.timeout(20):
+            out, said = await process.communicate(b"\n")
+        assert process.returncode == code, (name, said)
+        assert (b"its log has it" in said) == bool(code)
+        assert out == (b"then\n" if name == "both" else b"")
+
+
 async def test_copy_both_ways(bed: beds.Bed, tmp_path: pathlib.Path) -> None:
     await bed.pod("p", SLEEP)
     data = os.urandom(3_000_000)

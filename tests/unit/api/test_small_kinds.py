@@ -14,6 +14,7 @@ from boxfleet.api import (
     namespace,
     node,
     placement,
+    service,
     volume_claim,
 )
 
@@ -168,3 +169,9 @@ def test_defaults_are_stable_and_rules_stand_empty_objects(type_: Any) -> None:
         assert obj == once
         type_.KIND.validate(obj, None)
         type_.KIND.validate(obj, {"metadata": {"name": "a"}})
+
+
+def test_a_service_that_would_do_nothing_is_refused() -> None:
+    found = errors(service.Service, {"spec": {"ports": [{"port": 80}]}})
+    assert list(found) == ["spec"]
+    assert "every Unit has a domain name" in found["spec"]

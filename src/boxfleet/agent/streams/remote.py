@@ -1,12 +1,20 @@
 """Exec and attach: a runtime's session on one side, channels on the other."""
 
 import asyncio
+import pathlib
+import time
+from typing import Final
 
 import msgspec
 
 from boxfleet.agent.streams import channel, lookup
 from boxfleet.api import tunnel
 from boxfleet.ports import runtime
+
+# A container that started this long before (seconds) is one that an attach meant to see from its beginning.
+_FRESH: Final = 30.0
+# A container's last output reaches its log a moment after the end is told (seconds).
+_SETTLE: Final = (0.0, 0.02, 0.03, 0.05)
 
 
 class _Size(msgspec.Struct, rename="pascal"):
@@ -29,13 +37,30 @@ async def run(
     except runtime.RuntimeFault as error:
         raise _refusal(words, error) from error
     try:
-        if await _bridge(session, order, channels):
-            return tunnel.exited(await session.exit_code())
-        raise channel.Disconnected
+        sent = await _bridge(session, order, channels)
+        code = await session.exit_code()
+        if isinstance(order, tunnel.AttachOrder) and not sent and order.stdout:
+            await _refuse_if_missed(engine, container.id)
+        return tunnel.exited(code)
     except runtime.RuntimeFault as error:
         raise _refusal(words, error) from error
     finally:
         await session.close()
+
+
+async def _refuse_if_missed(engine: runtime.Runtime, container_id: str) -> None:
+    """An attach shows what comes from then on: say so when a short command had written all of it before.
+
+    kubectl then shows the log instead, as it does when the container has ended before it asks.
+    """
+    status = await engine.container_status(container_id)
+    if not status.log_path or time.time() - status.started_at / 1e9 > _FRESH:
+        return
+    log = pathlib.Path(status.log_path)
+    for pause in _SETTLE:
+        await asyncio.sleep(pause)
+        if log.exists() and log.stat().st_size:
+            raise channel.Refusal("the container ended before its output could be attached to; its log has it")
 
 
 def _refusal(words: str, error: runtime.RuntimeFault) -> channel.Refusal:
@@ -55,17 +80,16 @@ async def _open(
 
 async def _bridge(
     session: runtime.Session, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: channel.Channels
-) -> bool:
-    """Copy both ways; true when the process ended, false when the other side did."""
+) -> int:
+    """Copy both ways until the process ends; how many bytes it wrote. Raises Disconnected when the other side goes."""
     inward = asyncio.create_task(_inward(session, channels))
     outward = asyncio.create_task(_outward(session, order, channels))
     try:
         await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
         if outward.done():
-            outward.result()
-            return True
+            return outward.result()
         inward.result()
-        return False
+        raise channel.Disconnected
     finally:
         inward.cancel()
         outward.cancel()
@@ -96,8 +120,11 @@ async def _inward(session: runtime.Session, channels: channel.Channels) -> None:
 
 async def _outward(
     session: runtime.Session, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: channel.Channels
-) -> None:
+) -> int:
+    sent = 0
     wanted = {1: order.stdout, 2: order.stderr}
     async for number, data in session.output():
         if wanted.get(number):
             await channels.send(tunnel.Channel(number), data)
+            sent += len(data)
+    return sent
