@@ -16,6 +16,8 @@ class WebSocket:
         self.offered: list[str] = list(scope.get("subprotocols") or ())
         self._accepted = False
         self._gone = False
+        # Nothing more can be sent; what the other side said before it closed is still to be read.
+        self._mute = False
 
     async def accept(self, *, subprotocol: str | None = None) -> None:
         """Complete the handshake. Raises Gone."""
@@ -46,6 +48,8 @@ class WebSocket:
         """End the connection; harmless when it has ended."""
         if self._accepted and not self._gone:
             self._gone = True
+            if self._mute:
+                return
             try:
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
             except (OSError, RuntimeError):
@@ -53,10 +57,10 @@ class WebSocket:
                 return
 
     async def _give(self, message: route.Message) -> None:
-        if self._gone:
+        if self._gone or self._mute:
             raise Gone
         try:
             await self._send(message)
         except (OSError, RuntimeError) as error:
-            self._gone = True
+            self._mute = True
             raise Gone from error
