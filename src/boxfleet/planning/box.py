@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from boxfleet.api import box, labels, meta, unit
-from boxfleet.planning import conditions
+from boxfleet.planning import adoption, conditions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ def unit_name(box_name: str, short: str) -> str:
     return f"{box_name}-{short}"
 
 
+def own_labels(owner: box.Box, short: str) -> dict[str, str]:
+    """Labels of a Unit that a Box makes."""
+    return {labels.BOX: owner.metadata.name, labels.UNIT: unit_name(owner.metadata.name, short)}
+
+
 def wanted_unit(owner: box.Box, short: str, *, current: unit.Unit | None = None) -> unit.Unit:
     """The Unit as the Box wants it, on top of what is there.
 
@@ -38,22 +43,24 @@ def wanted_unit(owner: box.Box, short: str, *, current: unit.Unit | None = None)
     mark = str(said.replicas)
     if current is not None and current.metadata.annotations.get(labels.BOX_REPLICAS) == mark:
         spec.replicas = current.spec.replicas
-    own = {labels.BOX: owner.metadata.name, labels.UNIT: unit_name(owner.metadata.name, short)}
+    own = own_labels(owner, short)
     if current is None:
         metadata = meta.ObjectMeta(name=own[labels.UNIT], namespace=owner.metadata.namespace)
     else:
         metadata = msgspec.structs.replace(current.metadata)
     metadata.labels = metadata.labels | own
     metadata.annotations = metadata.annotations | {labels.BOX_REPLICAS: mark}
-    metadata.ownerReferences = [meta.owner_of(owner)]
+    metadata.ownerReferences = [meta.owner_of(owner)] if current is None else adoption.references(current, owner)
     status = current.status if current is not None else unit.UnitStatus()
     return unit.Unit(metadata=metadata, spec=spec, status=status)
 
 
-def conflict_of(owner: box.Box, current: unit.Unit) -> Conflict | None:
-    """Whether a Unit of the wanted name belongs to someone else."""
+def conflict_of(owner: box.Box, short: str, current: unit.Unit) -> Conflict | None:
+    """Whether a Unit of the wanted name belongs to someone else; one that a Box of this name left behind does not."""
     controller = meta.controller_of(current)
     if controller is None:
+        if adoption.is_orphan_of(own_labels(owner, short), current) and current.spec.box == owner.metadata.name:
+            return None
         return Conflict(current.metadata.name, "no Box")
     if controller.uid == owner.metadata.uid:
         return None
@@ -90,6 +97,19 @@ def status(
         units=summaries,
         ready=f"{len(ready)}/{total}",
     )
+
+
+def turn(before: box.BoxStatus, after: box.BoxStatus) -> tuple[bool, str] | None:
+    """Whether the Box became Ready or stopped being so, and what to say; None when it stays as it was.
+
+    What is said names Units and not their instances, so that a Box that goes to and fro is counted, not retold.
+    """
+    was, is_ready = (meta.is_true(each.conditions, "Ready") for each in (before, after))
+    if was == is_ready:
+        return None
+    waiting = [each.name for each in after.units if each.reason]
+    text = f"{after.ready} Units ready"
+    return is_ready, f"{text}; not ready: {', '.join(waiting)}" if waiting and not is_ready else text
 
 
 def _summary(owner: box.Box, short: str, current: unit.Unit | None) -> box.UnitSummary:

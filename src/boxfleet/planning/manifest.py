@@ -51,6 +51,11 @@ def own_labels(subject: unit.Unit) -> dict[str, str]:
     return found
 
 
+def instance_labels(subject: unit.Unit, ordinal: int) -> dict[str, str]:
+    """Labels of everything that is made for one instance."""
+    return own_labels(subject) | {labels.ORDINAL: str(ordinal)}
+
+
 def selector(subject: unit.Unit) -> str:
     """Label selector of the Unit's Pods, for the scale subresource."""
     return f"{labels.UNIT}={subject.metadata.name}"
@@ -79,8 +84,8 @@ def pod(
             "name": name,
             "namespace": subject.metadata.namespace,
             "labels": (template_meta.get("labels") or {})
-            | own_labels(subject)
-            | {labels.ORDINAL: str(ordinal), labels.REVISION: revision, labels.CLUSTER: cluster},
+            | instance_labels(subject, ordinal)
+            | {labels.REVISION: revision, labels.CLUSTER: cluster},
             "annotations": annotations,
             "ownerReferences": [meta.to_dict(meta.owner_of(subject))],
         },
@@ -97,7 +102,7 @@ def files(subject: unit.Unit, *, ordinal: int, rendered: facts.Rendered) -> conf
         metadata=meta.ObjectMeta(
             name=files_name(name),
             namespace=subject.metadata.namespace,
-            labels=own_labels(subject) | {labels.ORDINAL: str(ordinal)},
+            labels=instance_labels(subject, ordinal),
             annotations={labels.FILES_HASH: rendered.files_hash},
             ownerReferences=[meta.owner_of(subject)],
         ),
@@ -115,7 +120,7 @@ def claims(subject: unit.Unit, *, ordinal: int) -> list[dict[str, Any]]:
         claim["metadata"] = {
             "name": claim_name(template_meta["name"], name),
             "namespace": subject.metadata.namespace,
-            "labels": (template_meta.get("labels") or {}) | own_labels(subject) | {labels.ORDINAL: str(ordinal)},
+            "labels": (template_meta.get("labels") or {}) | instance_labels(subject, ordinal),
             "annotations": template_meta.get("annotations") or {},
             "ownerReferences": [meta.to_dict(meta.owner_of(subject))],
         }

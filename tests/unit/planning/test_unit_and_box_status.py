@@ -162,11 +162,16 @@ def test_a_box_says_which_units_are_not_ready_and_why() -> None:
 
 def test_someone_elses_unit_is_a_conflict() -> None:
     subject, other = owner(), made()
-    assert "no Box" in str(boxes.conflict_of(subject, other))
+    assert "no Box" in str(boxes.conflict_of(subject, "db", other))
+    # One that a Box of this name left behind is none.
+    other.metadata.labels = boxes.own_labels(subject, "db")
+    assert boxes.conflict_of(subject, "db", other) is None
+    other.spec.box = "another"
+    assert "no Box" in str(boxes.conflict_of(subject, "db", other))
     other.metadata.ownerReferences = [meta.owner_of(subject)]
-    assert boxes.conflict_of(subject, other) is None
+    assert boxes.conflict_of(subject, "db", other) is None
     other.metadata.ownerReferences[0].uid = "another"
-    assert "belongs to Box b" in str(boxes.conflict_of(subject, other))
+    assert "belongs to Box b" in str(boxes.conflict_of(subject, "db", other))
 
 
 def test_the_pod_of_an_instance() -> None:

@@ -16,8 +16,9 @@ async def report(
     *,
     conflicts: list[planning.Conflict],
     now: str,
-) -> None:
-    """Write the status when it differs from what is there."""
+) -> box.BoxStatus:
+    """Write the status when it differs from what is there; gives what is there now."""
     wanted = planning.status(owner, units, conflicts=conflicts, now=now)
     if wanted != owner.status:
         await api.replace(msgspec.structs.replace(owner, status=wanted), subresource="status")
+    return wanted

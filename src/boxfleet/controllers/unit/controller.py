@@ -9,7 +9,7 @@ from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, settings
 from boxfleet.controllers.unit import gate, make, observe, refresh, remove, render, report
 from boxfleet.kit import clock, tasks
-from boxfleet.planning import dependencies, instances, manifest, rollout, unit_status
+from boxfleet.planning import adoption, dependencies, instances, manifest, rollout, unit_status
 
 # Seconds after which a name that someone else had is tried again; its release is not an event of ours.
 _CONFLICT_RETRY = 1.0
@@ -80,7 +80,9 @@ class UnitController:
         except make.NameTaken as taken:
             blocked = dependencies.Blocked(gate.NAME_CONFLICT, str(taken))
         if blocked is not None and blocked.reason == gate.NAME_CONFLICT:
-            self._events.warning(subject, blocked.reason, blocked.message)
+            said = meta.find_condition(subject.status.conditions, "Progressing")
+            if said is None or blocked.message not in said.message:
+                self._events.warning(subject, blocked.reason, blocked.message)
             again = _CONFLICT_RETRY
         failed_again = await self._replace_failed(key, steps.failed)
         waits = [seconds for seconds in (again, failed_again) if seconds is not None]
@@ -141,7 +143,9 @@ class UnitController:
             other = self._indexed.pods.find(
                 manifest.instance_name(subject, ordinal), namespace=subject.metadata.namespace
             )
-            if other is not None and meta.controller_uid(other) != subject.metadata.uid:
+            if other is None or adoption.is_orphan_of(manifest.instance_labels(subject, ordinal), other):
+                continue
+            if meta.controller_uid(other) != subject.metadata.uid:
                 found[ordinal] = str(make.NameTaken(other))
         return found
 

@@ -1,12 +1,16 @@
 """Step 4: claims, files and the Pod of an instance."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
-from boxfleet.api import config, meta, pod, unit, volume_claim
+from boxfleet.api import config, labels, meta, pod, unit, volume_claim
 from boxfleet.client import client, errors
 from boxfleet.controllers.unit import gate, observe
-from boxfleet.planning import manifest
+from boxfleet.planning import adoption, manifest
+
+# What tells whose an object was; a Pod's other labels say how it was made.
+_KEPT_LABELS = (labels.BOX, labels.UNIT, labels.ORDINAL)
 
 
 class NameTaken(Exception):
@@ -55,7 +59,7 @@ async def put_files(api: client.Client, wanted: config.ConfigMap, *, owner: unit
         await api.create(wanted)
     except errors.AlreadyExists:
         existing = await api.get(config.ConfigMap, wanted.metadata.name, namespace=wanted.metadata.namespace)
-        _check(existing, owner=owner)
+        await _settle(api, existing, own=wanted.metadata.labels, owner=owner)
         patch: list[dict[str, Any]] = [
             {"op": "test", "path": "/metadata/uid", "value": existing.metadata.uid},
             {"op": "add", "path": "/data", "value": wanted.data},
@@ -78,9 +82,22 @@ async def _create(api: client.Client, kind: type[meta.Object], body: dict[str, A
         name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
         existing = await api.find(kind, name, namespace=namespace)
         if existing is not None:
-            _check(existing, owner=owner)
+            own = {name: value for name, value in body["metadata"]["labels"].items() if name in _KEPT_LABELS}
+            await _settle(api, existing, own=own, owner=owner)
 
 
-def _check(existing: meta.Object, *, owner: unit.Unit) -> None:
-    if meta.controller_uid(existing) != owner.metadata.uid:
+async def _settle(api: client.Client, existing: meta.Object, *, own: Mapping[str, str], owner: unit.Unit) -> None:
+    """Find that an object is the Unit's, or take it over when a Unit of this name left it behind."""
+    if meta.controller_uid(existing) == owner.metadata.uid:
+        return
+    if not adoption.is_orphan_of(own, existing):
         raise NameTaken(existing)
+    metadata = existing.metadata
+    change = {
+        "metadata": {
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resourceVersion,
+            "ownerReferences": [meta.to_dict(each) for each in adoption.references(existing, owner)],
+        }
+    }
+    await api.patch(type(existing), metadata.name, change, namespace=metadata.namespace)
