@@ -41,6 +41,8 @@ def check(sources: Mapping[str, str], known: Known) -> list[kind.FieldError]:
         except templates.TemplateError as error:
             errors.append(fields.invalid_hidden(field, f"not a template: {error}"))
             continue
+        if never := templates.hopeless(source):
+            errors.append(fields.invalid_hidden(field, f"can never be rendered: {never}"))
         for reference in found:
             if fault := _fault(reference.path, known):
                 name = ".".join(reference.path)

@@ -58,7 +58,40 @@ def render(source: str, facts: Mapping[str, Any]) -> str:
     Raises TemplateError on a reference to what is not there, and when the template takes more time or memory than a
     configuration file needs.
     """
-    template = _compiled(source)
+    return _rendered(_compiled(source), facts)
+
+
+@functools.lru_cache(maxsize=256)
+def hopeless(source: str) -> str:
+    """Why a template that compiles can never render; empty when it may, with whatever facts.
+
+    Tried is what needs no facts and is reached always: the whole, or else each expression outside of conditions and
+    loops. Everything else may depend on what is not known yet.
+    """
+    tree = _environment.parse(source)
+    template = None
+    if jinja2.meta.find_undeclared_variables(tree):
+        always = [
+            node for statement in tree.body if isinstance(statement, jinja2.nodes.Output) for node in statement.nodes
+        ]
+        tree.body = [jinja2.nodes.Output([node]) for node in always if _is_constant(node)]
+        if not tree.body:
+            return ""
+        template = jinja2.Template.from_code(_environment, _environment.compile(tree), {})
+    try:
+        _rendered(template or _compiled(source), {})
+    except TemplateError as error:
+        return str(error).removeprefix("cannot render: ")
+    return ""
+
+
+def _is_constant(node: jinja2.nodes.Node) -> bool:
+    if isinstance(node, jinja2.nodes.TemplateData | jinja2.nodes.Name):
+        return False
+    return next(node.find_all(jinja2.nodes.Name), None) is None
+
+
+def _rendered(template: jinja2.Template, facts: Mapping[str, Any]) -> str:
     pieces: list[str] = []
     size = 0
     token = template_sandbox.fresh_budget()

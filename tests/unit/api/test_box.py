@@ -110,6 +110,8 @@ def test_cycles() -> None:
         ("a\n{{ units.db.ports.x }}", "(line 2)"),
         ("{% if %}", "not a template: line 1"),
         ("{{ 'x'|center(10) }}", "center"),
+        ("{{ 1/0 }}", "can never be rendered: division by zero"),
+        ("{{ instance.name }}: {{ 'a' - 1 }}", "can never be rendered: '-' works on numbers only"),
     ],
 )
 def test_wrong_references_say_what_would_be_right(source: str, words: str) -> None:

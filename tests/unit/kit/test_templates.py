@@ -146,3 +146,32 @@ def test_errors_of_the_facts_come_through() -> None:
 
     with pytest.raises(Pending, match="address"):
         templates.render("{{ instance.address }}", {"instance": Facts()})
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{{ 1/0 }}", "division by zero"),
+        ("{{ a }}{{ [1][5] }}", "has no element 5"),
+        ("{% set x = 0 %}{{ 1/x }}", "division by zero"),
+        ("{% for i in [0] %}{{ 1/i }}{% endfor %}", "division by zero"),
+    ],
+)
+def test_what_fails_whatever_the_facts_are_is_hopeless(source: str, words: str) -> None:
+    assert words in templates.hopeless(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "server { listen 80; }",
+        "{% if a %}{{ 1/0 }}{% endif %}",
+        "{{ a or 1/0 }}",
+        "{{ 1 / (a - 1) }}",
+        "{{ 'b' if true else 1/0 }}",
+        "{% for i in a %}{{ 1/0 }}{% endfor %}",
+        "{{ a|nosuch if a is defined and a > 3 else 'b' }}",
+    ],
+)
+def test_what_may_render_later_is_not(source: str) -> None:
+    assert templates.hopeless(source) == ""
