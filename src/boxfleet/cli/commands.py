@@ -130,6 +130,17 @@ def version(output: options.Output = options.Format.TEXT) -> None:
         out.data({"version": boxfleet.__version__}, output)
 
 
+@app.command()
+def completion(shell: Annotated[options.Shell, typer.Argument(help="Your shell.")]) -> None:
+    """Print what completes this command's words: source <(boxfleet completion bash)."""
+    from typer import completion as typers
+
+    from boxfleet.cli import output as out
+
+    make = typers.get_completion_script  # type: ignore[attr-defined]  # typer names it nowhere else
+    out.say(make(prog_name="boxfleet", complete_var="_BOXFLEET_COMPLETE", shell=shell.value).strip())
+
+
 @images.command("build")
 def image_build(
     recipe: Annotated[list[str], typer.Argument(help="Recipe files, or folders of them.")],
@@ -183,7 +194,8 @@ def image_remove(
 def run() -> int:
     """Run the command that the arguments name; the exit code."""
     try:
-        app()
+        # The name counts for completion, however the command was started.
+        app(prog_name="boxfleet")
     except SystemExit as ended:
         return int(ended.code or 0)
     except KeyboardInterrupt:

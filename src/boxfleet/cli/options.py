@@ -17,6 +17,14 @@ class Format(enum.StrEnum):
     YAML = "yaml"
 
 
+class Shell(enum.StrEnum):
+    """Shells that can complete our words."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
 State = Annotated[
     str | None, typer.Option("--state", help="Folder of what is kept; default /var/lib/boxfleet or $BOXFLEET_STATE.")
 ]
