@@ -131,7 +131,8 @@ class Claims:
             durable.write(note, msgspec.json.encode(mine), mode=0o600)
 
     def _note(self, path: pathlib.Path) -> pathlib.Path:
-        return path.with_name(f"{path.name}.json")
+        # No folder is named so: a second underscore is in no name of a claim or namespace.
+        return path.with_name(f"{path.name}_owner.json")
 
     def _owner(self, note: pathlib.Path) -> _Owner | None:
         with contextlib.suppress(OSError, msgspec.DecodeError):

@@ -76,7 +76,11 @@ class PodWorker:
     def update(self, pod: pods.Pod) -> None:
         """The API shows the Pod like this now."""
         old = self._record.pod
-        if old.spec != pod.spec or old.metadata.annotations != pod.metadata.annotations:
+        known, said = old.metadata, pod.metadata
+        if known.labels != said.labels:
+            # Files of downwardAPI volumes follow them.
+            self._sources_changed = True
+        if old.spec != pod.spec or known.annotations != said.annotations:
             self._holds.clear()
             self._sources_changed = True
         # What we reported last may be newer than what the watch brings.
@@ -97,9 +101,10 @@ class PodWorker:
         self._wake.set()
 
     def _release(self, reasons: frozenset[str]) -> None:
-        for name, hold in list(self._holds.items()):
+        """Try again now what is held for these reasons; until that is known to help, they are what is shown."""
+        for name, hold in self._holds.items():
             if hold.reason in reasons:
-                del self._holds[name]
+                self._holds[name] = msgspec.structs.replace(hold, until=0.0)
 
     def deleted(self) -> None:
         """The API does not have the Pod any more: stop it, and tell nobody."""

@@ -17,6 +17,7 @@ _FIELD_REFS = (
     "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
     "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
 )  # fmt: skip
+_FIELD_TABLES = ("metadata.labels", "metadata.annotations")
 _FIELD_KEY = re.compile(r"metadata\.(?:labels|annotations)\['[^']+'\]")
 _RESOURCE_REF = re.compile(r"(?:limits|requests)\.(?:cpu|memory|ephemeral-storage|hugepages-\w+)")
 _MAX_ID = 2**31 - 1
@@ -159,7 +160,7 @@ def _env(env: Collection[Json], path: str) -> Errors:
             if (ref := source.get(key)) is not None:
                 errors += _key_ref(ref, f"{at}.valueFrom.{key}")
         if (ref := source.get("fieldRef")) is not None:
-            errors += field_ref(ref, f"{at}.valueFrom.fieldRef")
+            errors += field_ref(ref, f"{at}.valueFrom.fieldRef", whole_tables=False)
         if (ref := source.get("resourceFieldRef")) is not None:
             errors += _resource_ref(ref, f"{at}.valueFrom.resourceFieldRef")
     return errors
@@ -176,14 +177,15 @@ def _key_ref(ref: Json, at: str) -> Errors:
     return errors
 
 
-def field_ref(ref: Json, at: str) -> Errors:
-    """A field of the Pod, by its path."""
+def field_ref(ref: Json, at: str, *, whole_tables: bool) -> Errors:
+    """A field of the Pod, by its path; files may have all labels or annotations, variables only single ones."""
     path = ref.get("fieldPath", "")
     if not path:
         return [fields.required(f"{at}.fieldPath")]
-    if path in _FIELD_REFS or _FIELD_KEY.fullmatch(path):
+    known = (*_FIELD_REFS, *_FIELD_TABLES) if whole_tables else _FIELD_REFS
+    if path in known or _FIELD_KEY.fullmatch(path):
         return []
-    supported = (*_FIELD_REFS, "metadata.labels['KEY']", "metadata.annotations['KEY']")
+    supported = (*known, "metadata.labels['KEY']", "metadata.annotations['KEY']")
     return [fields.not_supported(f"{at}.fieldPath", path, supported)]
 
 

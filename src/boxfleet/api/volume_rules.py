@@ -82,7 +82,7 @@ def _downward(source: Json, at: str) -> Errors:
         if len(refs) != 1:
             errors.append(fields.required(here, "must have one of fieldRef, resourceFieldRef"))
         elif refs == ["fieldRef"]:
-            errors += container_rules.field_ref(item["fieldRef"], f"{here}.fieldRef")
+            errors += container_rules.field_ref(item["fieldRef"], f"{here}.fieldRef", whole_tables=True)
     return errors
 
 

@@ -13,6 +13,7 @@ _BY_REASON = {
     "BackOff": "read its last words: kubectl -n {namespace} logs {name}{container} --previous",
     "OOMKilled": "it needs more memory: raise resources.limits.memory, or find out what it does with it",
     "CreateContainerConfigError": "make the ConfigMap or Secret that it names, or correct the name",
+    "PostStartHookError": "correct the hook `lifecycle.postStart`, which has to end with 0 each time it starts",
     "RunContainerError": "correct `command`: the program must be in the image and executable",
     "StartError": "correct `command`: the program must be in the image and executable",
     "Unhealthy": "see whether it listens where the probe looks: kubectl -n {namespace} logs {name}; "

@@ -14,6 +14,9 @@ from boxfleet.planning import pod_volumes
 # "$$" is a way to write "$": $$(NAME) stays $(NAME).
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()$]+)\))")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_SHORT = {
+    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
+}  # fmt: skip
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
@@ -157,5 +160,15 @@ def _text(value: bytes, what: str) -> str:
 
 
 def _lines(table: Mapping[str, str]) -> str:
-    # Kubernetes writes key="value" with Go's quoting, which agrees with JSON's for ordinary text.
-    return "\n".join(f"{key}={msgspec.json.encode(table[key]).decode()}" for key in sorted(table))
+    return "\n".join(f"{key}={_quoted(table[key])}" for key in sorted(table))
+
+
+def _quoted(text: str) -> str:
+    """As Go's strconv.Quote writes it, and so Kubernetes."""
+    return '"' + "".join(_SHORT.get(one) or (one if one.isprintable() else _escaped(ord(one))) for one in text) + '"'
+
+
+def _escaped(number: int) -> str:
+    if number < 0x20 or number == 0x7F:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

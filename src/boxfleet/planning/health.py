@@ -23,6 +23,7 @@ _STUCK = frozenset(
         "CrashLoopBackOff",
         "CreateContainerConfigError",
         "CreateContainerError",
+        "PostStartHookError",
         "RunContainerError",
         "StartError",
         "AddressPoolFull",

@@ -340,13 +340,16 @@ def _watch_over(facts: Facts, plan: Plan, container: pods.Container, last: runti
 def _restart(facts: Facts, plan: Plan, last: runtime.ContainerStatus) -> None:
     due = restart.due(last)
     if facts.now < due:
-        reason = "RunContainerError" if last.reason == "StartError" else "CrashLoopBackOff"
         text = (
-            last.message
-            if reason == "RunContainerError"
-            else f"back-off {int(restart.delay(last))}s restarting failed container={last.name} "
+            f"back-off {int(restart.delay(last))}s restarting failed container={last.name} "
             f"pod={facts.pod.metadata.name}_{facts.pod.metadata.namespace}({facts.pod.metadata.uid})"
         )
+        reason = "CrashLoopBackOff"
+        if last.reason == "StartError":
+            reason, text = "RunContainerError", last.message
+        elif last.id in facts.hook_failures:
+            # The exit code is that of being stopped: the hook's words are what tells.
+            reason, text = "PostStartHookError", f"PostStartHook failed: {facts.hook_failures[last.id]}; {text}"
         plan.waiting[last.name] = Hold(until=due, reason=reason, message=text)
         plan.wake(due)
         return

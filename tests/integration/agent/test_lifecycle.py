@@ -197,6 +197,21 @@ async def test_a_stop_runs_the_hook_then_asks_then_forces(bed: beds.Bed) -> None
     assert (bed.state / "v" / "log").read_text() == "start\nstop\nterm\n"
 
 
+async def test_a_failed_start_hook_is_told_in_the_state_of_the_container(bed: beds.Bed) -> None:
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "echo no luck; exit 3"]}}}
+    await bed.pod({"containers": [{"name": "main", "lifecycle": hook}], "terminationGracePeriodSeconds": 0})
+    pod = await bed.until(
+        lambda pod: (
+            pod.status.containerStatuses
+            and pod.status.containerStatuses[0].state.waiting
+            and pod.status.containerStatuses[0].state.waiting.reason == "PostStartHookError"
+        )
+    )
+    status = pod.status.containerStatuses[0]
+    assert "no luck" in status.state.waiting.message
+    assert status.lastState.terminated is not None
+
+
 async def test_a_dead_sandbox_is_made_again_with_the_same_address(bed: beds.Bed) -> None:
     await bed.pod({"containers": [{"name": "main", "command": ["sh", "-c", POLITE]}]})
     before = await bed.ready()

@@ -9,9 +9,11 @@ from tests.integration.agent import bed as beds
 
 from boxfleet.api import config, meta, volume_claim
 from boxfleet.api import pod as pods
+from boxfleet.testing import server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.machine]
 
+TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 POLITE = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 
 
@@ -71,6 +73,8 @@ async def test_a_missing_config_map_waits_and_starts_when_it_comes(bed: beds.Bed
         )
     )
     assert "words" in pod.status.containerStatuses[0].state.waiting.message
+    table = await server.send(bed.api.app, "GET", "/api/v1/namespaces/default/pods", headers=TABLE)
+    assert table.json["rows"][0]["cells"][2] == "CreateContainerConfigError"
     await objects(bed)
     await bed.ready(seconds=3)
 
@@ -86,6 +90,7 @@ async def test_every_kind_of_volume(bed: beds.Bed, tmp_path: pathlib.Path) -> No
         {"name": "words", "configMap": {"name": "words", "items": [{"key": "a", "path": "deep/er", "mode": 0o600}]}},
         {"name": "hidden", "secret": {"secretName": "hidden", "defaultMode": 0o400}},
         {"name": "self", "downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        {"name": "marks", "downwardAPI": {"items": [{"path": "all", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
         {"name": "maybe", "configMap": {"name": "none", "optional": True}},
     ]
     mounts = [{"name": one["name"], "mountPath": f"/v/{one['name']}"} for one in volumes]
@@ -112,6 +117,10 @@ async def test_every_kind_of_volume(bed: beds.Bed, tmp_path: pathlib.Path) -> No
     await bed.api.admin.patch(config.ConfigMap, "words", {"data": {"a": "changed"}}, namespace="default")
     deadline = time.monotonic() + 5
     while await bed.run(pod, "cat", "/v/words/deep/er") != "changed":
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    await bed.api.admin.patch(pods.Pod, "one", {"metadata": {"labels": {"b": "2", "a": "1"}}}, namespace="default")
+    while await bed.run(pod, "cat", "/v/marks/all") != 'a="1"\nb="2"':
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
     await bed.clear()

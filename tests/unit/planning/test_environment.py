@@ -133,3 +133,14 @@ def test_references_are_all_found() -> None:
     assert pod_volumes.references(spec) == pod_volumes.References(
         config_maps=frozenset({"m1", "m2", "m3"}), secrets=frozenset({"s1", "s2", "s3"}), claims=frozenset({"c1"})
     )
+
+
+def test_whole_tables_are_quoted_as_kubernetes_does() -> None:
+    odd = {"b": "tab\there", "a": 'say "x"\n\\', "c": "\x00\x1b\x7f\u0085\u200b\U000e0001", "d": "größe / 漢"}
+    given = environment.Facts(pod=pods.Pod(metadata=meta.ObjectMeta(annotations=odd)))
+    assert environment.field("metadata.annotations", given).split("\n") == [
+        r'a="say \"x\"\n\\"',
+        r'b="tab\there"',
+        r'c="\x00\x1b\x7f\u0085\u200b\U000e0001"',
+        'd="größe / 漢"',
+    ]
