@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from boxfleet.api import box_rules, kind
-from boxfleet.planning import compose_mounts, compose_report, compose_service, compose_values
+from boxfleet.planning import compose_draft, compose_mounts, compose_report, compose_service, compose_values
 
 _BOX = f"{kind.GROUP}/{kind.VERSION}"
 # Claims must ask for something; local storage does not hold anyone to it.
@@ -181,8 +181,8 @@ def _service(
     environment: Mapping[str, str],
     files: Mapping[str, str],
     report: compose_report.Report,
-) -> compose_service.Service:
-    service = compose_service.Service(
+) -> compose_draft.Service:
+    service = compose_draft.Service(
         name=name,
         at=f"services.{name}",
         report=report,
@@ -196,8 +196,8 @@ def _service(
 
 
 def _relate(
-    service: compose_service.Service,
-    services: Mapping[str, compose_service.Service],
+    service: compose_draft.Service,
+    services: Mapping[str, compose_draft.Service],
     names: Mapping[str, str],
     report: compose_report.Report,
 ) -> None:
@@ -220,7 +220,7 @@ def _relate(
         service.unit["dependsOn"] = wanted
 
 
-def _refuse_cycles(services: Mapping[str, compose_service.Service], report: compose_report.Report) -> None:
+def _refuse_cycles(services: Mapping[str, compose_draft.Service], report: compose_report.Report) -> None:
     needs = {name: list(service.depends) for name, service in services.items()}
     own = next(([name, name] for name, others in needs.items() if name in others), [])
     if cycle := own or box_rules.find_cycle(needs):
@@ -229,7 +229,7 @@ def _refuse_cycles(services: Mapping[str, compose_service.Service], report: comp
 
 
 def _volumes(
-    said: dict[str, Any], services: Mapping[str, compose_service.Service], report: compose_report.Report
+    said: dict[str, Any], services: Mapping[str, compose_draft.Service], report: compose_report.Report
 ) -> dict[str, dict[str, Any]]:
     """Claim templates by named volume; refuses what cannot be one claim per instance."""
     declared = said.get("volumes")
@@ -270,7 +270,7 @@ def _volumes(
 
 def _sources(
     said: dict[str, Any],
-    services: Mapping[str, compose_service.Service],
+    services: Mapping[str, compose_draft.Service],
     box_name: str,
     files: Mapping[str, str],
     environment: Mapping[str, str],
@@ -324,7 +324,7 @@ def _source_manifest(section: str, name: str, content: str) -> kind.JsonObject:
     }
 
 
-def _mount_source(service: compose_service.Service, source: compose_mounts.Source, *, secret: bool, name: str) -> None:
+def _mount_source(service: compose_draft.Service, source: compose_mounts.Source, *, secret: bool, name: str) -> None:
     mounts = service.mounts
     volume = f"source-{len(mounts.volumes)}"
     item: dict[str, Any] = {"key": "content", "path": "content"}
@@ -336,7 +336,7 @@ def _mount_source(service: compose_service.Service, source: compose_mounts.Sourc
     mounts.mounts.append({"name": volume, "mountPath": source.target, "subPath": "content", "readOnly": True})
 
 
-def _unit(service: compose_service.Service, claims: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _unit(service: compose_draft.Service, claims: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     container = service.container
     if service.mounts.mounts:
         container["volumeMounts"] = service.mounts.mounts
