@@ -1,5 +1,6 @@
 """The ASGI app: who calls, what they want, whether they may, and the answer."""
 
+import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -17,6 +18,8 @@ from boxfleet.apiserver import (
     deleting,
     documents,
     faults,
+    health,
+    metrics,
     node_scope,
     reading,
     registry,
@@ -51,6 +54,7 @@ class ApiServer:
         clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
         extra_routes: Sequence[route.Route] = (),
         admission_rules: Mapping[str, rules.Rules] | None = None,
+        checks: Sequence[health.Check] = (),
     ) -> None:
         self._store = store
         self._authenticator = authenticator
@@ -60,9 +64,7 @@ class ApiServer:
         admit = admission.Admission(self.registry, admission_rules or {})
         self._writing = writing.Writing(self.registry, admit)
         delete = deleting.Deleting(self.registry, admit)
-        self._documents = documents.Documents(
-            self.registry.kinds, self.registry.schemas, build=boxfleet.__version__, ready=self._readiness
-        )
+        self._documents = documents.Documents(self.registry.kinds, self.registry.schemas, build=boxfleet.__version__)
         kind_routes = routes.KindRoutes(
             reading=read,
             watching=watching.Watching(self.registry),
@@ -74,8 +76,20 @@ class ApiServer:
         streams = stream_routes.routes(
             connected=self.agents, find_pod=stream_target.in_store(self.registry), time=clock
         )
+        self.metrics = metrics.Metrics()
+        self.metrics.objects(self._count_objects)
+        self.metrics.gauge("apiserver_registered_watchers", "Watches now.", lambda: store.watchers)
+        self.metrics.gauge("boxfleet_store_revision", "The newest revision.", lambda: store.revision)
+        own = health.Health([health.Check(name="server", problem=self._readiness), *checks])
         self._router = route.Router(
-            [*self._documents.routes(), *kind_routes.of_all(self.registry.kinds), *streams, *extra_routes]
+            [
+                *self._documents.routes(),
+                *own.routes(),
+                self.metrics.served(),
+                *kind_routes.of_all(self.registry.kinds),
+                *streams,
+                *extra_routes,
+            ]
         )
         self._started = False
 
@@ -116,16 +130,26 @@ class ApiServer:
     async def respond(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Whole | None:
         """The answer to a request or WebSocket; None when it was given by `send`, or the client left meanwhile."""
         call = _call(scope, receive, send)
+        began = time.perf_counter()
+        # What the client sees when this is cancelled: nothing.
+        status = _GONE
         try:
-            answer = await self._handle(call)
+            answer = await self._answer(call)
+            status = answer.status if answer is not None else 200
+        finally:
+            self.metrics.end(call, call.route, status=status, seconds=time.perf_counter() - began)
+        return _whole(call, answer) if answer is not None else None
+
+    async def _answer(self, call: route.Call) -> route.Answer | None:
+        try:
+            return await self._handle(call)
         except faults.Fault as fault:
-            answer = _failure(fault)
+            return _failure(fault)
         except RecursionError:
-            answer = _failure(faults.bad_request("the request is nested too deeply"))
+            return _failure(faults.bad_request("the request is nested too deeply"))
         except Exception:
             log.exception("request failed", method=call.method, path=call.path)
-            answer = _failure(faults.internal("the request could not be handled; the server's log says why"))
-        return _whole(call, answer) if answer is not None else None
+            return _failure(faults.internal("the request could not be handled; the server's log says why"))
 
     async def _handle(self, call: route.Call) -> route.Answer | None:
         user = await self._authenticate(call)
@@ -138,6 +162,8 @@ class ApiServer:
             # Whether a path is there is told only to those who may know.
             await self._authorize(call, authz.Attributes(verb=_VERBS.get(call.method, "get"), path=call.path))
             raise
+        call.route = found
+        self.metrics.begin(call, found)
         access = found.access
         verb = "watch" if access.verb == "list" and call.flag("watch") else access.verb
         wish = authz.Attributes(
@@ -165,11 +191,16 @@ class ApiServer:
         if not await self._authorizer.allows(call.user, wish):
             raise authz.refusal(call.user, wish)
 
-    def _readiness(self) -> str:
+    async def _readiness(self) -> str:
         return "" if self._started else "the server is starting or stopping"
+
+    def _count_objects(self) -> dict[str, int]:
+        return {kind.qualified: self._store.count(registry.prefix(kind)) for kind in self.registry.kinds}
 
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
+# nginx' word for a client that left before its answer.
+_GONE = 499
 _NOBODY = authn.User(name="")
 
 

@@ -1,4 +1,4 @@
-"""Paths that are no objects: versions, health, discovery, OpenAPI."""
+"""Paths that are no objects: versions, discovery, OpenAPI."""
 
 import platform
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,19 +10,15 @@ from boxfleet.apiserver import discovery, faults, openapi, route, schema
 
 # The Kubernetes version whose API this is.
 VERSION = "v1.32.0"
-_HEALTH_PATHS = ("/livez", "/readyz", "/healthz")
 
 
 class Documents:
-    """Answers about the server itself. `ready` says why it is not ready, or nothing."""
+    """Answers about the server itself."""
 
-    def __init__(
-        self, served: Sequence[kinds.Kind], schemas: schema.Schemas, *, build: str, ready: Callable[[], str]
-    ) -> None:
+    def __init__(self, served: Sequence[kinds.Kind], schemas: schema.Schemas, *, build: str) -> None:
         self._kinds = served
         self._openapi = openapi.Documents(served, schemas, version=VERSION)
         self._build = build
-        self._ready = ready
 
     def routes(self) -> list[route.Route]:
         """All paths."""
@@ -33,8 +29,6 @@ class Documents:
             ("/apis/{group}", self._group),
             ("/openapi/v3", self._openapi_index),
             ("/openapi/v3/{rest*}", self._openapi_document),
-            *((path, self._health) for path in _HEALTH_PATHS),
-            *((f"{path}/{{check}}", self._health) for path in _HEALTH_PATHS),
         ]
         group_versions = {(kind.group, kind.version) for kind in self._kinds}
         table += [
@@ -61,16 +55,6 @@ class Documents:
                 "platform": f"linux/{platform.machine()}",
             }
         )
-
-    async def _health(self, call: route.Call) -> route.Answer:
-        problem = self._ready() if call.path.startswith("/readyz") else ""
-        if problem:
-            text = f"[-]server failed: {problem}\n{call.path.split('/')[1]} check failed\n"
-            return route.Answer(status=500, body=text.encode(), content_type="text/plain; charset=utf-8")
-        text = "ok"
-        if "verbose" in call.query:
-            text = f"[+]server ok\n{call.path.split('/')[1]} check passed\n"
-        return route.Answer(body=text.encode(), content_type="text/plain; charset=utf-8")
 
     async def _core(self, call: route.Call) -> route.Answer:
         return self._aggregated(call, core=True) or _json(discovery.api_versions())

@@ -40,6 +40,8 @@ class Call:
     scope: Scope
     receive: Receive
     send: Send
+    # Set once one is found.
+    route: "Route | None" = None
     # Paths of fields that the body says twice.
     duplicates: list[str] = dataclasses.field(default_factory=list)
     # Texts for Warning headers.

@@ -65,9 +65,17 @@ class Table:
     def range(self, prefix: str) -> list[Row]:
         """All rows whose key starts so, in order."""
         rows = self._rows
+        begin, end = self._place(prefix)
+        return [rows[key] for key in self._keys[begin:end]]
+
+    def count(self, prefix: str) -> int:
+        """How many rows have a key that starts so."""
+        begin, end = self._place(prefix)
+        return end - begin
+
+    def _place(self, prefix: str) -> tuple[int, int]:
         # No key holds the highest code point, so it ends the prefix's range.
-        end = bisect.bisect_left(self._keys, prefix + "\U0010ffff")
-        return [rows[key] for key in self._keys[bisect.bisect_left(self._keys, prefix) : end]]
+        return bisect.bisect_left(self._keys, prefix), bisect.bisect_left(self._keys, prefix + "\U0010ffff")
 
 
 class History:

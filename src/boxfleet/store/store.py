@@ -49,6 +49,10 @@ class Store:
         """The present rows whose key starts so, in order of keys."""
         return self._table.range(prefix)
 
+    def count(self, prefix: str) -> int:
+        """How many rows have a key that starts so."""
+        return self._table.count(prefix)
+
     def snapshot(self, prefix: str, *, revision: int) -> list[rows.Row]:
         """The rows as they were at a past revision; raises Compacted when that is no longer known."""
         past: dict[str, rows.Row | None] = {}
