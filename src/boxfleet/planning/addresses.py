@@ -1,6 +1,7 @@
 """Which addresses of a pool to hand out: always the lowest free ones."""
 
 import dataclasses
+import functools
 import ipaddress
 from collections.abc import Collection, Iterator
 
@@ -31,12 +32,12 @@ class Range:
 
 def gateway(spec: address_pool.AddressPoolSpec) -> str:
     """The hosts' own address on the network: the one named, or the first of the network."""
-    return spec.gateway or str(_network(spec)[1])
+    return spec.gateway or str(_network(spec.cidr)[1])
 
 
 def range_of(spec: address_pool.AddressPoolSpec) -> Range:
     """Read a pool; raises PoolError when its start, end and cidr do not fit together."""
-    network = _network(spec)
+    network = _network(spec.cidr)
     lowest, highest = int(network.network_address), int(network.broadcast_address)
     own = _number(gateway(spec), "gateway")
     # Without a wish: from the first host's address on; the gateway is left out below.
@@ -53,7 +54,7 @@ def range_of(spec: address_pool.AddressPoolSpec) -> Range:
 def refusal(spec: address_pool.AddressPoolSpec, number: int) -> str:
     """Why a pool does not hand out an address; empty when it does. Raises PoolError."""
     found = range_of(spec)
-    network = _network(spec)
+    network = _network(spec.cidr)
     if number == _number(gateway(spec), "gateway"):
         return f"has it as its gateway: take one of {_span(found)}"
     if number in (int(network.network_address), int(network.broadcast_address)):
@@ -71,7 +72,7 @@ def overlap(one: address_pool.AddressPoolSpec, other: address_pool.AddressPoolSp
     Two pools may share a network, with the same gateway and bridge and different parts of it to hand out.
     """
     try:
-        mine, theirs = _network(one), _network(other)
+        mine, theirs = _network(one.cidr), _network(other.cidr)
         if not mine.overlaps(theirs):
             return ""
         if mine != theirs:
@@ -111,13 +112,15 @@ def text_of(number: int) -> str:
     return str(ipaddress.IPv4Address(number))
 
 
-def _network(spec: address_pool.AddressPoolSpec) -> ipaddress.IPv4Network:
+@functools.lru_cache(maxsize=64)
+def _network(cidr: str) -> ipaddress.IPv4Network:
+    """Kept, since it is read for each address that is claimed."""
     try:
-        network = ipaddress.IPv4Network(spec.cidr, strict=False)
+        network = ipaddress.IPv4Network(cidr, strict=False)
     except ValueError as error:
-        raise PoolError(f"cidr {spec.cidr!r} is not an IPv4 network such as 10.88.0.0/16: {error}") from None
+        raise PoolError(f"cidr {cidr!r} is not an IPv4 network such as 10.88.0.0/16: {error}") from None
     if network.prefixlen > 30:
-        raise PoolError(f"cidr {spec.cidr} has no room for a gateway and instances: use a prefix of /30 or shorter")
+        raise PoolError(f"cidr {cidr} has no room for a gateway and instances: use a prefix of /30 or shorter")
     return network
 
 

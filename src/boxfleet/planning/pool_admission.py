@@ -10,7 +10,7 @@ _NAMED = 3
 
 
 def write_errors(new: kind.JsonObject, old: kind.JsonObject | None, look: admission.Look) -> list[kind.FieldError]:
-    """A pool that hands out what another one does, or that leaves out what it has handed out."""
+    """A pool that hands out what another one does, or whose gateway has an address that somebody has."""
     if old is not None and old["spec"] == new["spec"]:
         return []
     wanted = msgspec.convert(new["spec"], address_pool.AddressPoolSpec)
@@ -19,6 +19,10 @@ def write_errors(new: kind.JsonObject, old: kind.JsonObject | None, look: admiss
         if other.metadata.name != name and (fault := addresses.overlap(wanted, other.spec)):
             remedy = f"AddressPool {other.metadata.name} ({other.spec.cidr}) {fault}"
             return [fields.invalid("spec.cidr", wanted.cidr, remedy)]
+    own = addresses.gateway(wanted)
+    if (held := look.find(address.Address, own)) is not None:
+        remedy = f"{_holder(held)} has this address: choose a free one, or let that one go first"
+        return [fields.invalid("spec.gateway", own, remedy)]
     return []
 
 
@@ -38,4 +42,4 @@ def kept_by(old: kind.JsonObject, look: admission.Look) -> str:
 
 
 def _holder(held: address.Address) -> str:
-    return f"{held.spec.namespace}/{held.spec.instance}" if held.spec.instance else "reserved"
+    return f"{held.spec.namespace}/{held.spec.instance}" if held.spec.instance else "a reservation"

@@ -81,6 +81,15 @@ def test_pools_side_by_side() -> None:
     assert errors(a_pool("default"), first, a_pool("more", start="10.88.0.100"), old=first) != []
 
 
+def test_a_gateway_is_nobodys_address() -> None:
+    held = an_address("10.88.0.7", namespace="default", instance="app-0")
+    found = errors(a_pool("default", gateway="10.88.0.7"), a_pool("default"), held, old=a_pool("default"))
+    assert found == [
+        'spec.gateway: Invalid value: "10.88.0.7": default/app-0 has this address: choose a free one, or let that one '
+        "go first"
+    ]
+
+
 def test_a_pool_goes_only_when_nobody_has_an_address_of_it() -> None:
     rules = admission.RULES[address_pool.AddressPool.KIND.qualified]
     held = [an_address(f"10.88.0.{number}", namespace="default", instance=f"app-{number}") for number in range(2, 7)]
