@@ -8,64 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from boxfleet.api import kind, meta, phases, pod_columns, pod_defaults, pod_rules
-
-IntOrString = int | str
-
-
-class KeySelector(meta.Model):
-    """A key of a ConfigMap or Secret."""
-
-    key: str
-    name: str = ""
-    optional: bool | None = None
-
-
-class ObjectFieldSelector(meta.Model):
-    """A field of the Pod itself."""
-
-    fieldPath: str
-    apiVersion: str = ""
-
-
-class ResourceFieldSelector(meta.Model):
-    """A resource of a container, divided by `divisor`."""
-
-    resource: str
-    containerName: str = ""
-    divisor: IntOrString = ""
-
-
-class EnvVarSource(meta.Model):
-    """Where a variable's value comes from."""
-
-    configMapKeyRef: KeySelector | None = None
-    secretKeyRef: KeySelector | None = None
-    fieldRef: ObjectFieldSelector | None = None
-    resourceFieldRef: ResourceFieldSelector | None = None
-
-
-class EnvVar(meta.Model):
-    """One environment variable."""
-
-    name: str
-    value: str = ""
-    valueFrom: EnvVarSource | None = None
-
-
-class NamedSource(meta.Model):
-    """A whole ConfigMap or Secret by name."""
-
-    name: str = ""
-    optional: bool | None = None
-
-
-class EnvFromSource(meta.Model):
-    """All keys of a ConfigMap or Secret as variables."""
-
-    prefix: str = ""
-    configMapRef: NamedSource | None = None
-    secretRef: NamedSource | None = None
+from boxfleet.api import kind, meta, phases, pod_affinity, pod_columns, pod_defaults, pod_rules, pod_sources
 
 
 class ContainerPort(meta.Model):
@@ -94,7 +37,7 @@ class HTTPHeader(meta.Model):
 class HTTPGetAction(meta.Model):
     """A GET; 200 to 399 is success."""
 
-    port: IntOrString
+    port: pod_sources.IntOrString
     path: str = "/"
     host: str = ""
     scheme: str = "HTTP"
@@ -104,7 +47,7 @@ class HTTPGetAction(meta.Model):
 class TCPSocketAction(meta.Model):
     """A connection that opens is success."""
 
-    port: IntOrString
+    port: pod_sources.IntOrString
     host: str = ""
 
 
@@ -147,8 +90,8 @@ class Probe(meta.Model):
 class ResourceRequirements(meta.Model):
     """Quantities by resource: what is set aside, and what may not be exceeded."""
 
-    requests: dict[str, IntOrString] = {}
-    limits: dict[str, IntOrString] = {}
+    requests: dict[str, pod_sources.IntOrString] = {}
+    limits: dict[str, pod_sources.IntOrString] = {}
 
 
 class Capabilities(meta.Model):
@@ -188,8 +131,8 @@ class Container(meta.Model):
     command: list[str] = []
     args: list[str] = []
     workingDir: str = ""
-    env: list[EnvVar] = []
-    envFrom: list[EnvFromSource] = []
+    env: list[pod_sources.EnvVar] = []
+    envFrom: list[pod_sources.EnvFromSource] = []
     ports: list[ContainerPort] = []
     resources: ResourceRequirements = msgspec.field(default_factory=ResourceRequirements)
     volumeMounts: list[VolumeMount] = []
@@ -208,123 +151,6 @@ class Container(meta.Model):
     def is_sidecar(self) -> bool:
         """Whether an init container goes on beside the others."""
         return self.restartPolicy == "Always"
-
-
-class KeyToPath(meta.Model):
-    """A key of a ConfigMap or Secret as a file."""
-
-    key: str
-    path: str
-    mode: int | None = None
-
-
-class ConfigMapVolumeSource(meta.Model):
-    """A ConfigMap as files."""
-
-    name: str = ""
-    items: list[KeyToPath] = []
-    defaultMode: int | None = None
-    optional: bool | None = None
-
-
-class SecretVolumeSource(meta.Model):
-    """A Secret as files, on memory only."""
-
-    secretName: str = ""
-    items: list[KeyToPath] = []
-    defaultMode: int | None = None
-    optional: bool | None = None
-
-
-class EmptyDirVolumeSource(meta.Model):
-    """A folder that lives as long as the Pod."""
-
-    medium: str = ""
-    sizeLimit: IntOrString | None = None
-
-
-class HostPathVolumeSource(meta.Model):
-    """A path of the host."""
-
-    path: str
-    type: str = ""
-
-
-class ClaimVolumeSource(meta.Model):
-    """A PersistentVolumeClaim of the same namespace."""
-
-    claimName: str
-    readOnly: bool = False
-
-
-class DownwardItem(meta.Model):
-    """A field of the Pod as a file."""
-
-    path: str
-    fieldRef: ObjectFieldSelector | None = None
-    resourceFieldRef: ResourceFieldSelector | None = None
-    mode: int | None = None
-
-
-class DownwardVolumeSource(meta.Model):
-    """Fields of the Pod as files."""
-
-    items: list[DownwardItem] = []
-    defaultMode: int | None = None
-
-
-class Volume(meta.Model):
-    """A folder or file that containers can mount; one source is set, emptyDir when none."""
-
-    name: str
-    emptyDir: EmptyDirVolumeSource | None = None
-    hostPath: HostPathVolumeSource | None = None
-    configMap: ConfigMapVolumeSource | None = None
-    secret: SecretVolumeSource | None = None
-    persistentVolumeClaim: ClaimVolumeSource | None = None
-    downwardAPI: DownwardVolumeSource | None = None
-
-
-class Toleration(meta.Model):
-    """A taint that this instance puts up with."""
-
-    key: str = ""
-    operator: str = ""
-    value: str = ""
-    effect: str = ""
-
-
-class NodeSelectorRequirement(meta.Model):
-    """One expression over a node's labels."""
-
-    key: str
-    operator: str
-    values: list[str] = []
-
-
-class NodeSelectorTerm(meta.Model):
-    """Expressions that must all hold."""
-
-    matchExpressions: list[NodeSelectorRequirement] = []
-    matchFields: list[NodeSelectorRequirement] = []
-
-
-class NodeSelector(meta.Model):
-    """Terms of which one must hold."""
-
-    nodeSelectorTerms: list[NodeSelectorTerm] = []
-
-
-class NodeAffinity(meta.Model):
-    """Nodes that an instance may run on."""
-
-    requiredDuringSchedulingIgnoredDuringExecution: NodeSelector | None = None
-
-
-class Affinity(meta.Model):
-    """Where an instance wants to be."""
-
-    nodeAffinity: NodeAffinity | None = None
 
 
 class PodSecurityContext(meta.Model):
@@ -384,14 +210,14 @@ class PodSpec(meta.Model):
 
     containers: list[Container] = []
     initContainers: list[Container] = []
-    volumes: list[Volume] = []
+    volumes: list[pod_sources.Volume] = []
     restartPolicy: str = "Always"
     terminationGracePeriodSeconds: int = 30
     activeDeadlineSeconds: int | None = None
     nodeName: str = ""
     nodeSelector: dict[str, str] = {}
-    affinity: Affinity | None = None
-    tolerations: list[Toleration] = []
+    affinity: pod_affinity.Affinity | None = None
+    tolerations: list[pod_affinity.Toleration] = []
     hostname: str = ""
     hostNetwork: bool = False
     hostPID: bool = False

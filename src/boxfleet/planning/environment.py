@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from boxfleet.api import config
+from boxfleet.api import config, pod_sources
 from boxfleet.api import pod as pods
 from boxfleet.kit import quantity
 from boxfleet.planning import pod_volumes
@@ -85,7 +85,7 @@ def field(path: str, facts: Facts) -> str:
     return simple[path]
 
 
-def resource(selector: pods.ResourceFieldSelector, own: pods.Container | None, facts: Facts) -> str:
+def resource(selector: pod_sources.ResourceFieldSelector, own: pods.Container | None, facts: Facts) -> str:
     """A request or limit divided by the divisor, rounded up; without a limit the node's whole is meant."""
     spec = facts.pod.spec
     container = own
@@ -106,7 +106,7 @@ def resource(selector: pods.ResourceFieldSelector, own: pods.Container | None, f
     return str(int((quantity.parse(amount) / divisor).to_integral_value(rounding=decimal.ROUND_CEILING)))
 
 
-def _all_of(source: pods.EnvFromSource, facts: Facts) -> dict[str, str]:
+def _all_of(source: pod_sources.EnvFromSource, facts: Facts) -> dict[str, str]:
     if source.configMapRef is not None:
         name, optional, what = source.configMapRef.name, source.configMapRef.optional, "configmap"
         found_map = facts.config_maps.get(name)
@@ -124,7 +124,7 @@ def _all_of(source: pods.EnvFromSource, facts: Facts) -> dict[str, str]:
     return {key: _text(value, f"{what} {name} key {key}") for key, value in data.items()}
 
 
-def _value(origin: pods.EnvVarSource, container: pods.Container, facts: Facts) -> str | None:
+def _value(origin: pod_sources.EnvVarSource, container: pods.Container, facts: Facts) -> str | None:
     if origin.configMapKeyRef is not None:
         found = facts.config_maps.get(origin.configMapKeyRef.name)
         data = None if found is None else pod_volumes.config_map_data(found)
@@ -140,7 +140,7 @@ def _value(origin: pods.EnvVarSource, container: pods.Container, facts: Facts) -
     return ""
 
 
-def _key(selector: pods.KeySelector, data: Mapping[str, bytes] | None, what: str) -> str | None:
+def _key(selector: pod_sources.KeySelector, data: Mapping[str, bytes] | None, what: str) -> str | None:
     if data is None:
         if selector.optional:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from boxfleet.api import config
+from boxfleet.api import config, pod_sources
 from boxfleet.api import pod as pods
 
 DEFAULT_MODE = 0o644
@@ -72,7 +72,7 @@ def secret_data(found: config.Secret) -> dict[str, bytes]:
 
 
 def config_map_files(
-    source: pods.ConfigMapVolumeSource, config_maps: Mapping[str, config.ConfigMap], *, namespace: str
+    source: pod_sources.ConfigMapVolumeSource, config_maps: Mapping[str, config.ConfigMap], *, namespace: str
 ) -> list[File]:
     """The files of a configMap volume; raises Missing."""
     found = config_maps.get(source.name)
@@ -81,7 +81,7 @@ def config_map_files(
 
 
 def secret_files(
-    source: pods.SecretVolumeSource, secrets: Mapping[str, config.Secret], *, namespace: str
+    source: pod_sources.SecretVolumeSource, secrets: Mapping[str, config.Secret], *, namespace: str
 ) -> list[File]:
     """The files of a secret volume; raises Missing."""
     found = secrets.get(source.secretName)
@@ -89,7 +89,9 @@ def secret_files(
     return _files(data, source, what="secret", namespace=namespace, name=source.secretName)
 
 
-def downward_files(source: pods.DownwardVolumeSource, value: Callable[[pods.DownwardItem], str]) -> list[File]:
+def downward_files(
+    source: pod_sources.DownwardVolumeSource, value: Callable[[pod_sources.DownwardItem], str]
+) -> list[File]:
     """The files of a downwardAPI volume; `value` resolves one item."""
     return [
         File(
@@ -103,7 +105,7 @@ def downward_files(source: pods.DownwardVolumeSource, value: Callable[[pods.Down
 
 def _files(
     data: Mapping[str, bytes] | None,
-    source: pods.ConfigMapVolumeSource | pods.SecretVolumeSource,
+    source: pod_sources.ConfigMapVolumeSource | pod_sources.SecretVolumeSource,
     *,
     what: str,
     namespace: str,

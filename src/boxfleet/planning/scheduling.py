@@ -8,7 +8,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable
 
-from boxfleet.api import labels, node, pod
+from boxfleet.api import labels, node, pod, pod_affinity
 from boxfleet.planning import resources
 
 # Weights of the scores, each between 0 and 1.
@@ -27,8 +27,8 @@ class Ask:
     requests: resources.Amounts
     ports: tuple[Port, ...] = ()
     selector: dict[str, str] = dataclasses.field(default_factory=dict)
-    affinity: pod.NodeSelector | None = None
-    tolerations: tuple[pod.Toleration, ...] = ()
+    affinity: pod_affinity.NodeSelector | None = None
+    tolerations: tuple[pod_affinity.Toleration, ...] = ()
     images: tuple[str, ...] = ()
     # Instances with the same group are spread.
     group: str = ""
@@ -192,7 +192,7 @@ def _matches(ask: Ask, place: Place) -> bool:
     )
 
 
-def _holds(rule: pod.NodeSelectorRequirement, values: dict[str, str]) -> bool:
+def _holds(rule: pod_affinity.NodeSelectorRequirement, values: dict[str, str]) -> bool:
     value = values.get(rule.key)
     match rule.operator:
         case "In":

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from boxfleet.api import config, meta
+from boxfleet.api import config, meta, pod_sources
 from boxfleet.api import pod as pods
 from boxfleet.planning import environment, pod_volumes
 
@@ -91,25 +91,28 @@ def test_resources_are_divided_and_rounded_up(resource: str, divisor: str, value
 
 def test_files_of_volumes() -> None:
     known = {"m": config.ConfigMap(data={"b": "2", "a": "1"}, binaryData={"c": "Aw=="})}
-    every = pod_volumes.config_map_files(pods.ConfigMapVolumeSource(name="m"), known, namespace="n")
+    every = pod_volumes.config_map_files(pod_sources.ConfigMapVolumeSource(name="m"), known, namespace="n")
     assert [(one.path, one.content, one.mode) for one in every] == [
         ("a", b"1", 0o644), ("b", b"2", 0o644), ("c", b"\x03", 0o644),
     ]  # fmt: skip
-    chosen = pods.ConfigMapVolumeSource(
+    chosen = pod_sources.ConfigMapVolumeSource(
         name="m",
         defaultMode=0o600,
-        items=[pods.KeyToPath(key="a", path="x/y"), pods.KeyToPath(key="b", path="z", mode=0o400)],
+        items=[pod_sources.KeyToPath(key="a", path="x/y"), pod_sources.KeyToPath(key="b", path="z", mode=0o400)],
     )
     some = pod_volumes.config_map_files(chosen, known, namespace="n")
     assert [(one.path, one.mode) for one in some] == [("x/y", 0o600), ("z", 0o400)]
-    assert pod_volumes.config_map_files(pods.ConfigMapVolumeSource(name="q", optional=True), known, namespace="n") == []
+    assert (
+        pod_volumes.config_map_files(pod_sources.ConfigMapVolumeSource(name="q", optional=True), known, namespace="n")
+        == []
+    )
     with pytest.raises(pod_volumes.Missing, match='configmap "n/q" not found'):
-        pod_volumes.config_map_files(pods.ConfigMapVolumeSource(name="q"), known, namespace="n")
+        pod_volumes.config_map_files(pod_sources.ConfigMapVolumeSource(name="q"), known, namespace="n")
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "..data", "a//b", ""])
 def test_no_file_leaves_its_volume(path: str) -> None:
-    source = pods.ConfigMapVolumeSource(name="m", items=[pods.KeyToPath(key="a", path=path)])
+    source = pod_sources.ConfigMapVolumeSource(name="m", items=[pod_sources.KeyToPath(key="a", path=path)])
     with pytest.raises(pod_volumes.Missing, match="cannot be a file of a volume"):
         pod_volumes.config_map_files(source, {"m": config.ConfigMap(data={"a": ""})}, namespace="n")
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxfleet.api import labels, meta, node, pod
+from boxfleet.api import labels, meta, node, pod, pod_affinity
 from boxfleet.planning import placement, resources, scheduling
 
 GI = 2**30
@@ -40,12 +40,12 @@ def test_taints_and_tolerations() -> None:
     tainted = place(taints=(node.Taint(key="gpu", value="yes", effect="NoSchedule"),))
     assert "untolerated taint {gpu: yes}" in why(ask(), tainted)
     for toleration in (
-        pod.Toleration(key="gpu", value="yes", effect="NoSchedule"),
-        pod.Toleration(key="gpu", operator="Exists"),
-        pod.Toleration(operator="Exists"),
+        pod_affinity.Toleration(key="gpu", value="yes", effect="NoSchedule"),
+        pod_affinity.Toleration(key="gpu", operator="Exists"),
+        pod_affinity.Toleration(operator="Exists"),
     ):
         assert not scheduling.obstacles(ask(tolerations=(toleration,)), tainted)
-    assert scheduling.obstacles(ask(tolerations=(pod.Toleration(key="gpu", value="no"),)), tainted)
+    assert scheduling.obstacles(ask(tolerations=(pod_affinity.Toleration(key="gpu", value="no"),)), tainted)
 
 
 def test_selectors_and_required_affinity() -> None:
@@ -53,8 +53,8 @@ def test_selectors_and_required_affinity() -> None:
     assert "affinity/selector" in why(ask(selector={"disk": "hdd"}), here)
 
     def fits(operator: str, key: str, *values: str) -> bool:
-        rule = pod.NodeSelectorRequirement(key=key, operator=operator, values=list(values))
-        terms = pod.NodeSelector(nodeSelectorTerms=[pod.NodeSelectorTerm(matchExpressions=[rule])])
+        rule = pod_affinity.NodeSelectorRequirement(key=key, operator=operator, values=list(values))
+        terms = pod_affinity.NodeSelector(nodeSelectorTerms=[pod_affinity.NodeSelectorTerm(matchExpressions=[rule])])
         return not scheduling.obstacles(ask(affinity=terms), here)
 
     assert fits("In", "disk", "ssd", "nvme") and not fits("In", "disk", "hdd")
@@ -62,7 +62,9 @@ def test_selectors_and_required_affinity() -> None:
     assert fits("Exists", "disk") and not fits("Exists", "zone")
     assert fits("DoesNotExist", "zone")
     assert fits("Gt", "cores", "4") and fits("Lt", "cores", "9") and not fits("Gt", "disk", "1")
-    assert scheduling.obstacles(ask(affinity=pod.NodeSelector(nodeSelectorTerms=[pod.NodeSelectorTerm()])), here)
+    assert scheduling.obstacles(
+        ask(affinity=pod_affinity.NodeSelector(nodeSelectorTerms=[pod_affinity.NodeSelectorTerm()])), here
+    )
 
 
 def test_host_ports_clash_by_protocol_number_and_address() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from boxfleet.agent import wanted
 from boxfleet.agent.volumes import atomic_files, folders, host_path, mounting, ownership, subpath
 from boxfleet.api import pod as pods
+from boxfleet.api import pod_sources
 from boxfleet.kit import quantity
 from boxfleet.planning import environment, pod_runtime, pod_volumes
 from boxfleet.ports import runtime
@@ -92,7 +93,7 @@ class Volumes:
         self.folder(uid).remove()
 
     def _make(
-        self, volume: pods.Volume, record: wanted.Record, facts: environment.Facts, folder: folders.PodFolder
+        self, volume: pod_sources.Volume, record: wanted.Record, facts: environment.Facts, folder: folders.PodFolder
     ) -> None:
         path = folder.volume(volume.name)
         pod = record.pod
@@ -114,9 +115,9 @@ class Volumes:
             if group is not None and claim.stat().st_gid != group:
                 ownership.give(claim, group)
         else:
-            self._empty(path, volume.emptyDir or pods.EmptyDirVolumeSource(), group)
+            self._empty(path, volume.emptyDir or pod_sources.EmptyDirVolumeSource(), group)
 
-    def _empty(self, path: pathlib.Path, source: pods.EmptyDirVolumeSource, group: int | None) -> None:
+    def _empty(self, path: pathlib.Path, source: pod_sources.EmptyDirVolumeSource, group: int | None) -> None:
         if source.medium == "Memory":
             size = None if source.sizeLimit is None else quantity.whole(source.sizeLimit)
             self._memory(path, size=size, mode=0o777)
@@ -136,7 +137,7 @@ class Volumes:
         if not path.is_mount():
             mounting.memory(str(path), size=size, mode=mode)
 
-    def _path(self, volume: pods.Volume, record: wanted.Record, folder: folders.PodFolder) -> pathlib.Path:
+    def _path(self, volume: pod_sources.Volume, record: wanted.Record, folder: folders.PodFolder) -> pathlib.Path:
         if volume.hostPath is not None:
             return pathlib.Path(volume.hostPath.path)
         if volume.persistentVolumeClaim is not None:
@@ -144,7 +145,7 @@ class Volumes:
         return folder.volume(volume.name)
 
 
-def _downward(item: pods.DownwardItem, facts: environment.Facts) -> str:
+def _downward(item: pod_sources.DownwardItem, facts: environment.Facts) -> str:
     if item.fieldRef is not None:
         return environment.field(item.fieldRef.fieldPath, facts)
     if item.resourceFieldRef is not None:
@@ -152,7 +153,7 @@ def _downward(item: pods.DownwardItem, facts: environment.Facts) -> str:
     return ""
 
 
-def _is_readonly(volume: pods.Volume) -> bool:
+def _is_readonly(volume: pod_sources.Volume) -> bool:
     """Volumes made from objects are never written by instances: the next change would undo it."""
     claim = volume.persistentVolumeClaim
     return (

@@ -1,0 +1,135 @@
+"""Where the variables and files of a Pod come from: keys, fields, claims, the host. Parts of the standard v1 Pod."""
+
+from boxfleet.api import meta
+
+IntOrString = int | str
+
+
+class KeySelector(meta.Model):
+    """A key of a ConfigMap or Secret."""
+
+    key: str
+    name: str = ""
+    optional: bool | None = None
+
+
+class ObjectFieldSelector(meta.Model):
+    """A field of the Pod itself."""
+
+    fieldPath: str
+    apiVersion: str = ""
+
+
+class ResourceFieldSelector(meta.Model):
+    """A resource of a container, divided by `divisor`."""
+
+    resource: str
+    containerName: str = ""
+    divisor: IntOrString = ""
+
+
+class EnvVarSource(meta.Model):
+    """Where a variable's value comes from."""
+
+    configMapKeyRef: KeySelector | None = None
+    secretKeyRef: KeySelector | None = None
+    fieldRef: ObjectFieldSelector | None = None
+    resourceFieldRef: ResourceFieldSelector | None = None
+
+
+class EnvVar(meta.Model):
+    """One environment variable."""
+
+    name: str
+    value: str = ""
+    valueFrom: EnvVarSource | None = None
+
+
+class NamedSource(meta.Model):
+    """A whole ConfigMap or Secret by name."""
+
+    name: str = ""
+    optional: bool | None = None
+
+
+class EnvFromSource(meta.Model):
+    """All keys of a ConfigMap or Secret as variables."""
+
+    prefix: str = ""
+    configMapRef: NamedSource | None = None
+    secretRef: NamedSource | None = None
+
+
+class KeyToPath(meta.Model):
+    """A key of a ConfigMap or Secret as a file."""
+
+    key: str
+    path: str
+    mode: int | None = None
+
+
+class ConfigMapVolumeSource(meta.Model):
+    """A ConfigMap as files."""
+
+    name: str = ""
+    items: list[KeyToPath] = []
+    defaultMode: int | None = None
+    optional: bool | None = None
+
+
+class SecretVolumeSource(meta.Model):
+    """A Secret as files, on memory only."""
+
+    secretName: str = ""
+    items: list[KeyToPath] = []
+    defaultMode: int | None = None
+    optional: bool | None = None
+
+
+class EmptyDirVolumeSource(meta.Model):
+    """A folder that lives as long as the Pod."""
+
+    medium: str = ""
+    sizeLimit: IntOrString | None = None
+
+
+class HostPathVolumeSource(meta.Model):
+    """A path of the host."""
+
+    path: str
+    type: str = ""
+
+
+class ClaimVolumeSource(meta.Model):
+    """A PersistentVolumeClaim of the same namespace."""
+
+    claimName: str
+    readOnly: bool = False
+
+
+class DownwardItem(meta.Model):
+    """A field of the Pod as a file."""
+
+    path: str
+    fieldRef: ObjectFieldSelector | None = None
+    resourceFieldRef: ResourceFieldSelector | None = None
+    mode: int | None = None
+
+
+class DownwardVolumeSource(meta.Model):
+    """Fields of the Pod as files."""
+
+    items: list[DownwardItem] = []
+    defaultMode: int | None = None
+
+
+class Volume(meta.Model):
+    """A folder or file that containers can mount; one source is set, emptyDir when none."""
+
+    name: str
+    emptyDir: EmptyDirVolumeSource | None = None
+    hostPath: HostPathVolumeSource | None = None
+    configMap: ConfigMapVolumeSource | None = None
+    secret: SecretVolumeSource | None = None
+    persistentVolumeClaim: ClaimVolumeSource | None = None
+    downwardAPI: DownwardVolumeSource | None = None
