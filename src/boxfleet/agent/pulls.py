@@ -95,6 +95,8 @@ class Pulls:
             )
         wish = (reference, keys)
         trouble = self._trouble.get(wish)
+        if trouble is not None and pull_words.is_misnamed(trouble.message):
+            return pod_actions.Hold(until=float("inf"), reason="InvalidImageName", message=trouble.message)
         if trouble is not None and self._now() < trouble.until:
             first = trouble.failures == 1 and trouble.until - self._now() > _BACKOFF.initial - 1.0
             return pod_actions.Hold(

@@ -12,6 +12,8 @@ from boxfleet.ports import network, runtime
 
 # Seconds before a start is tried again whose cause may have gone meanwhile; what we watch wakes us sooner.
 RETRY = 10.0
+# What an image that cannot be had is called in events, where that is not in its reason.
+_EVENTS = {"InvalidImageName": "InspectFailed"}
 
 
 class CannotStart(Exception):
@@ -120,7 +122,8 @@ class Starter:
         if isinstance(found, pod_actions.Hold):
             if found.reason == "ContainerCreating":
                 raise CannotStart(found, event="Pulling")
-            raise CannotStart(found, event="Failed" if found.reason.startswith("Err") else "BackOff")
+            event = "Failed" if found.reason.startswith("Err") else _EVENTS.get(found.reason, "BackOff")
+            raise CannotStart(found, event=event)
         given.recorder.normal(pod, "Pulled", found.message)
         try:
             config = await asyncio.to_thread(self._config, record, spec, sandbox, order, found)

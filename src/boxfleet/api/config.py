@@ -1,7 +1,11 @@
 """ConfigMap and Secret: settings for instances, plain and confidential."""
 
+import base64
+import binascii
 import datetime
 from typing import Any, ClassVar
+
+import msgspec
 
 from boxfleet.api import cells, fields, kind, meta, names
 
@@ -15,6 +19,9 @@ _SECRET_KEYS: dict[str, tuple[str, ...]] = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
+
+# Those that are JSON.
+_DOCKER_KEYS = frozenset({".dockercfg", ".dockerconfigjson"})
 
 
 def _validate_config_map(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
@@ -50,11 +57,23 @@ def _validate_secret(new: kind.JsonObject, old: kind.JsonObject | None) -> list[
         for key in _SECRET_KEYS.get(type_, ())
         if key not in data
     ]
+    errors += [
+        fields.invalid_hidden(f"data[{key}]", "must be the JSON of a Docker configuration, in base64")
+        for key in _SECRET_KEYS.get(type_, ())
+        if key in _DOCKER_KEYS and key in data and not _is_object(data[key])
+    ]
     if type_ == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
         errors.append(fields.required("data[username]", f"a Secret of type {type_} has a username or a password"))
     if old is not None and old.get("type", "") != type_:
         errors.append(fields.invalid("type", type_, "the type of a Secret cannot be changed: make a new Secret"))
     return errors + _unchanged(new, old, "data")
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(base64.b64decode(text)), dict)
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _keys(field: str, data: dict[str, Any]) -> list[kind.FieldError]:

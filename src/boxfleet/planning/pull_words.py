@@ -8,7 +8,7 @@ DOCS = "docs/images.md"
 # What containerd says around what the registry said.
 _FRAME = re.compile(
     r'^(cannot pull image \S+: |rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*": '
-    r'|failed to resolve reference "[^"]*": |failed to do request: )+'
+    r'|failed to resolve reference "[^"]*": |failed to do request: |failed to parse image reference "[^"]*": )+'
 )
 _DENIED = re.compile(r"\b401\b|\b403\b|unauthorized|authorization failed|no basic auth|denied|forbidden", re.IGNORECASE)
 _NO_TLS = re.compile(r"server gave HTTP response to HTTPS client|first record does not look like a TLS")
@@ -20,6 +20,7 @@ _SILENT = re.compile(
     r"|status(?: code)?[^:]*: 5\d\d"
 )
 _NO_HOST = re.compile(r"no such host|server misbehaving|name resolution")
+_MISNAMED = re.compile(r"invalid reference format")
 _ABSENT = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
 
 
@@ -30,9 +31,16 @@ def explain(reference: str, cause: str, keys: pull_secrets.Keys) -> str:
     return f"{words}; {remedy}" if remedy else words
 
 
+def is_misnamed(words: str) -> bool:
+    """Whether no registry can have an image of that name, so that asking again is of no use."""
+    return _MISNAMED.search(words) is not None
+
+
 def _remedy(reference: str, words: str, keys: pull_secrets.Keys) -> str:
     host, _ = pull_secrets.split(reference)
     settings = f"STATE/registries/{host}/hosts.toml, see {DOCS}"
+    if is_misnamed(words):
+        return "correct `image`: NAME:TAG or HOST[:PORT]/NAME:TAG, with a name in lower case"
     if _NO_TLS.search(words):
         return f"{host} speaks plain HTTP: say so in {settings}"
     if _WANTS_TLS.search(words):

@@ -149,3 +149,9 @@ async def test_a_registry_with_a_certificate_of_an_own_authority(bed: beds.Bed, 
         hosts.write_text(f'[host."https://{registry.host}"]\nca = "ca.crt"\n')
         for name in ("one", "two"):
             await bed.ready(name, seconds=30)
+
+
+async def test_a_name_that_no_registry_can_have_is_said_and_not_asked_for_again(bed: beds.Bed) -> None:
+    await bed.pod(spec("127.0.0.1:1/Team/App:1"))
+    pod = await bed.until(waits("InvalidImageName"))
+    assert "repository name must be lowercase; correct `image`" in why(pod).message

@@ -50,6 +50,12 @@ def test_secrets() -> None:
     assert obj["type"] == "Opaque"
     assert list(errors(kind, {"type": "kubernetes.io/tls", "data": {"tls.crt": ""}})) == ["data[tls.key]"]
     assert list(errors(kind, {"type": "kubernetes.io/basic-auth"})) == ["data[username]"]
+    docker = "kubernetes.io/dockerconfigjson"
+    assert not errors(kind, {"type": docker, "data": {".dockerconfigjson": "eyJhdXRocyI6IHt9fQ=="}})
+    for wrong in ("aGlkZGVu", "WzFd"):
+        refused = errors(kind, {"type": docker, "data": {".dockerconfigjson": wrong}})
+        assert "must be the JSON of a Docker configuration" in refused["data[.dockerconfigjson]"]
+        assert wrong not in str(refused)
     assert "make a new Secret" in errors(kind, {"type": "x"}, {"type": "y"})["type"]
 
 

@@ -17,6 +17,7 @@ _NODE_MAY = {
     ("get", "nodes"), ("create", "nodes"), ("update", "nodes"), ("patch", "nodes"),
     ("update", "nodes/status"), ("patch", "nodes/status"),
     ("get", "configmaps"), ("list", "configmaps"), ("get", "secrets"), ("list", "secrets"),
+    ("get", "serviceaccounts"), ("list", "serviceaccounts"),
     ("get", "persistentvolumeclaims"), ("list", "persistentvolumeclaims"),
     ("update", "persistentvolumeclaims"), ("patch", "persistentvolumeclaims"),
     ("update", "persistentvolumeclaims/status"), ("patch", "persistentvolumeclaims/status"),
@@ -67,7 +68,7 @@ async def test_an_agent_may_do_what_the_table_says_and_no_more(api: server.Api) 
         path = _path(entry)
         if resource == "pods" and access.verb == "list":
             path += f"?fieldSelector=spec.nodeName%3D{server.NODE}"
-        elif resource in ("configmaps", "secrets"):
+        elif resource in ("configmaps", "secrets", "serviceaccounts"):
             allowed = allowed and "{namespace}" in entry.path
         reply = await server.send(api.app, entry.method, path, {}, token=server.NODE_TOKEN)
         assert (reply.status != 403) == allowed, (entry.method, entry.path, reply.body)

@@ -17,6 +17,7 @@ NONE = pull_secrets.Keys()
     [
         ("failed to do request: dial tcp 10.0.0.1:5000: connect: connection refused", "see whether the registry"),
         ("pulling from host r.example.org:5000 failed with status code [manifests 1]: 503", "see whether the registry"),
+        ("invalid reference format: repository name must be lowercase", "correct `image`: NAME:TAG"),
         ("dial tcp: lookup r.example.org: no such host", "no name server knows r.example.org:5000"),
         (f"{IMAGE}: not found", "push the image to r.example.org:5000"),
         ("http: server gave HTTP response to HTTPS client", "r.example.org:5000 speaks plain HTTP: say so in STATE/"),

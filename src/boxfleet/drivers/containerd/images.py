@@ -93,7 +93,11 @@ class Images:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
-            raise runtime.RuntimeFault(f"cannot load {archive}: {stderr.decode(errors='replace').strip()}")
+            said = stderr.decode(errors="replace").strip().removeprefix("ctr: ")
+            raise runtime.RuntimeFault(
+                f"cannot load {archive}: {said}; it must be an archive in the OCI or Docker layout, as "
+                "`skopeo copy ... oci-archive:FILE:NAME:TAG` and `docker save` write"
+            )
         names = [line.split()[1] for line in stdout.decode().splitlines() if line.startswith("unpacking ")]
         for name in names:
             await self._known(name)
