@@ -22,6 +22,7 @@ _NODE_MAY = {
     ("update", "persistentvolumeclaims"), ("patch", "persistentvolumeclaims"),
     ("update", "persistentvolumeclaims/status"), ("patch", "persistentvolumeclaims/status"),
     ("get", "addresses"), ("list", "addresses"), ("get", "addresspools"), ("list", "addresspools"),
+    ("get", "serviceaccounts"), ("list", "serviceaccounts"),
     ("get", "leases"), ("create", "leases"), ("update", "leases"), ("patch", "leases"),
     ("get", "events"), ("create", "events"), ("update", "events"), ("patch", "events"),
 }  # fmt: skip
