@@ -38,3 +38,11 @@ class Compacted(StoreError):
         super().__init__(f"too old resource version: {revision} ({oldest})")
         self.revision = revision
         self.oldest = oldest
+
+
+class Unavailable(StoreError):
+    """The database cannot be reached, and nothing was written; it works again by itself."""
+
+
+class Occupied(StoreError):
+    """There is data already where an empty store is needed."""

@@ -1,30 +1,34 @@
-"""The SQL of this package, read from its files."""
+"""The SQL of a dialect, read from its files."""
 
 import importlib.resources
 import re
+from typing import Literal
+
+Dialect = Literal["sqlite", "postgres"]
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
-def named() -> dict[str, str]:
+def named(dialect: Dialect) -> dict[str, str]:
     """All statements of ``queries.sql`` by name."""
-    parts = _NAME.split(_read("queries.sql"))
+    parts = _NAME.split(text(dialect, "queries.sql"))
     return {
-        name: "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip().rstrip(";")
-        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+        name: "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+        for name, body in zip(parts[1::2], parts[2::2], strict=True)
     }
 
 
-def migrations() -> list[str]:
+def migrations(dialect: Dialect) -> list[str]:
     """The scripts that bring an empty database to the present schema, in order."""
-    folder = importlib.resources.files(__package__) / "sql" / "migrations"
+    folder = importlib.resources.files(__package__) / dialect / "sql" / "migrations"
     return [entry.read_text() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
 
 
-def schema() -> str:
+def schema(dialect: Dialect) -> str:
     """The present schema as one script."""
-    return _read("schema.sql")
+    return text(dialect, "schema.sql")
 
 
-def _read(name: str) -> str:
-    return (importlib.resources.files(__package__) / "sql" / name).read_text()
+def text(dialect: Dialect, name: str) -> str:
+    """One of the files."""
+    return (importlib.resources.files(__package__) / dialect / "sql" / name).read_text()

@@ -167,3 +167,48 @@ class Subscription:
             self.closed = True
             self._leave(self)
             self._wake.set()
+
+
+class Watchers:
+    """Subscriptions by their prefix, so that a change costs only those whom it may concern."""
+
+    def __init__(self) -> None:
+        self._by_prefix: dict[str, set[Subscription]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_prefix.values()))
+
+    def add(self, subscription: Subscription) -> None:
+        """Tell it of changes from now on."""
+        self._by_prefix.setdefault(subscription.prefix, set()).add(subscription)
+
+    def discard(self, subscription: Subscription) -> None:
+        """No longer."""
+        group = self._by_prefix.get(subscription.prefix)
+        if group is not None:
+            group.discard(subscription)
+            if not group:
+                del self._by_prefix[subscription.prefix]
+
+    def tell(self, change: Change) -> None:
+        """Offer a change to the watchers of its key and of everything above it."""
+        key = change.key
+        end = key.find("/") + 1
+        while end:
+            self._offer(key[:end], change)
+            end = key.find("/", end) + 1
+        if not key.endswith("/"):
+            self._offer(key, change)
+
+    def close_all(self) -> None:
+        """End every subscription."""
+        for group in list(self._by_prefix.values()):
+            for subscription in list(group):
+                subscription.close()
+
+    def _offer(self, prefix: str, change: Change) -> None:
+        group = self._by_prefix.get(prefix)
+        if group:
+            # One that is too slow leaves while it is told.
+            for subscription in list(group):
+                subscription.offer(change)

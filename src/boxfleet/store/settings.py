@@ -21,3 +21,9 @@ class Settings:
     compact_every: float = 60.0
     # Writes in one transaction at most: bounds how long the first of them waits.
     batch: int = 512
+    # Seconds that a database on the network may take to answer before it counts as cut off.
+    answer_seconds: float = 10.0
+    # Seconds that a server which stands still in the middle of a commit may keep the others from writing.
+    stall_seconds: float = 3.0
+    # Seconds between looks for other servers' writes that nothing told of: the net below NOTIFY.
+    poll_every: float = 1.0

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+import pytest
+
 from boxfleet.store import queries
 
 
@@ -14,11 +16,12 @@ def _described(script: str) -> list[tuple[str, str, str]]:
 
 
 def test_schema_is_what_the_migrations_make() -> None:
-    assert _described(queries.schema()) == _described("\n".join(queries.migrations()))
+    assert _described(queries.schema("sqlite")) == _described("\n".join(queries.migrations("sqlite")))
 
 
-def test_every_query_is_named_and_described() -> None:
-    text = queries._read("queries.sql")
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_every_query_is_named_and_described(dialect: queries.Dialect) -> None:
+    text = queries.text(dialect, "queries.sql")
     for part in text.split("-- name: ")[1:]:
         name, description, *_ = part.splitlines()
         assert name.isidentifier()
@@ -27,8 +30,8 @@ def test_every_query_is_named_and_described() -> None:
 
 def test_all_queries_prepare() -> None:
     with sqlite3.connect(":memory:") as connection:
-        connection.executescript(queries.schema())
-        for name, sql in queries.named().items():
+        connection.executescript(queries.schema("sqlite"))
+        for name, sql in queries.named("sqlite").items():
             arguments = [0] * sql.count("?")
             connection.execute(f"EXPLAIN {sql}", arguments).fetchall(), name
     connection.close()

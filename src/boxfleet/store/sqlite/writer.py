@@ -13,16 +13,17 @@ from typing import TypeVar
 
 import msgspec
 
-from boxfleet.store import database, errors
+from boxfleet.store import backend, codec, errors, rows
+from boxfleet.store.sqlite import database
 
 R = TypeVar("R")
 
 
 class Write(msgspec.Struct, frozen=True):
-    """A row to append, and who waits for it."""
+    """A plain row to append, and who waits for it."""
 
-    row: database.LogRow
-    done: "asyncio.Future[None]"
+    row: backend.LogRow
+    done: "asyncio.Future[rows.Row]"
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -39,11 +40,13 @@ class Writer:
         path: pathlib.Path,
         *,
         batch: int,
+        codec: codec.Codec,
         committed: Callable[[list[Write]], None],
         failed: Callable[[list[Write], errors.StoreError], None],
     ) -> None:
         self._path = path
         self._batch = batch
+        self._codec = codec
         self._committed = committed
         self._failed = failed
         self._loop = asyncio.get_running_loop()
@@ -106,13 +109,17 @@ class Writer:
             writes = [item]
             item = self._gather(writes)
             try:
-                base.append([write.row for write in writes])
+                base.append([self._stored(write.row) for write in writes])
             except errors.StoreError as error:
                 self._tell(self._failed, writes, error)
             else:
                 self._tell(self._committed, writes)
             if item is _NOTHING:
                 item = self._queue.get()
+
+    def _stored(self, row: backend.LogRow) -> backend.LogRow:
+        revision, key, value, previous, deleted = row
+        return revision, key, self._codec.encode(key, value), previous, deleted
 
     def _gather(self, writes: list[Write]) -> "Write | _Call | None":
         """Add waiting writes to the batch; returns the first item that does not go into it."""

@@ -10,10 +10,8 @@ import pathlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from boxfleet.store import errors, queries
+from boxfleet.store import backend, errors, queries
 
-# revision, key, value, previous, created, deleted
-LogRow = tuple[int, str, bytes, int, bool, bool]
 # Revisions per transaction while compacting, so that writers are not held up.
 _COMPACT_STEP = 2000
 
@@ -23,7 +21,7 @@ class Database:
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
-        self._sql = queries.named()
+        self._sql = queries.named("sqlite")
         with self._told("open"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(path.with_name(path.name + ".lock"))
@@ -58,7 +56,7 @@ class Database:
         """Up to where history is incomplete."""
         return self._number("compacted")
 
-    def append(self, rows: Sequence[LogRow]) -> None:
+    def append(self, rows: Sequence[backend.LogRow]) -> None:
         """Write rows in one transaction; when this returns they are on disk."""
         with self._told("write to"), self._transaction():
             self._connection.executemany(self._sql["append"], rows)
@@ -87,7 +85,7 @@ class Database:
             return int(self._connection.execute(self._sql[name]).fetchone()[0])
 
     def _migrate(self) -> None:
-        steps = queries.migrations()
+        steps = queries.migrations("sqlite")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if version > len(steps):
             raise errors.StoreError(

@@ -1,6 +1,6 @@
 -- name: append
 -- One write. The caller has assigned the revision and checked what it replaces.
-INSERT INTO log (revision, key, value, previous, created, deleted) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO log (revision, key, value, previous, deleted) VALUES (?, ?, ?, ?, ?);
 
 -- name: live
 -- The newest row of every key that is not deleted: the state of the world.
@@ -40,3 +40,19 @@ DELETE FROM log WHERE revision > ? AND revision <= ? AND deleted;
 -- name: set_compacted
 -- Remember up to where history is incomplete.
 UPDATE compaction SET revision = ?;
+
+-- name: standing
+-- Whether the log is in charge.
+SELECT state FROM standing;
+
+-- name: set_standing
+-- Put the log in charge, or out of it.
+UPDATE standing SET state = ?;
+
+-- name: rows
+-- The whole log, for a copy of it.
+SELECT revision, key, value, previous, deleted FROM log ORDER BY revision;
+
+-- name: clear
+-- Make room for another log.
+DELETE FROM log;

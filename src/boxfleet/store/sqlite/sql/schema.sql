@@ -7,7 +7,6 @@ CREATE TABLE log (
     key TEXT NOT NULL,
     value BLOB NOT NULL,
     previous INTEGER NOT NULL,
-    created INTEGER NOT NULL,
     deleted INTEGER NOT NULL
 );
 
@@ -17,4 +16,10 @@ CREATE INDEX log_by_key ON log (key, revision);
 CREATE TABLE compaction (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
     revision INTEGER NOT NULL
+);
+
+-- One row: whether servers may use the log. A copy that is not yet in charge is arriving, one that no longer is, moved.
+CREATE TABLE standing (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    state TEXT NOT NULL CHECK (state IN ('live', 'arriving', 'moved'))
 );

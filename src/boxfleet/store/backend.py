@@ -1,0 +1,51 @@
+"""What a database must do for the store: the port that SQLite and PostgreSQL implement."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from boxfleet.store import rows
+
+# revision, key, stored value, previous revision (0: created), deleted: a row of the log as it lies in a database.
+LogRow = tuple[int, str, bytes, int, bool]
+
+
+class Wish(msgspec.Struct, frozen=True, eq=False):
+    """A write that somebody waits for.
+
+    `value` makes the plain bytes, given the revision that the write gets; it may be called again with another one.
+    """
+
+    key: str
+    value: Callable[[int], bytes]
+    expected: int
+    deleted: bool
+    done: "asyncio.Future[rows.Row]"
+
+
+class Backend(Protocol):
+    """A durable log that fills and follows a `memory.Memory`. Raises `errors.StoreError` and its kind."""
+
+    # Whether other servers write to it too, so that memory may be behind.
+    shared: bool
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now; empty when all is well."""
+
+    async def start(self) -> None:
+        """Open the log, bring its schema up to date, and fill the memory."""
+
+    async def write(self, wish: Wish) -> rows.Row:
+        """Make a write durable, then visible in memory, then return it. Raises Conflict, Full, Closed, Unavailable."""
+
+    async def current(self) -> None:
+        """Return when memory holds every write that was acknowledged, by any server, before the call."""
+
+    async def compact(self, *, to: int) -> None:
+        """Drop what is replaced or deleted up to a revision. Live rows always stay."""
+
+    async def stop(self) -> None:
+        """Finish the writes that were accepted and close the log."""
