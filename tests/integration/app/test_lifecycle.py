@@ -247,3 +247,45 @@ def test_up_and_down_killed_in_the_middle_converge(machine: Command, tmp_path: p
     fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
     # The fixture purges what is left of this one.
     machine.kill_during("down", "--purge", after=seconds)
+
+
+def test_what_was_fixed_is_refused_and_a_new_port_is_served(machine: Command) -> None:
+    machine.boxfleet("up")
+    refused = machine.boxfleet("up", "--cidr", "10.212.0.0/16", check=False)
+    assert refused.returncode == 1
+    assert "cidr is 10.211.0.0/16 since the first start and cannot become 10.212.0.0/16" in refused.stderr
+    port = str(free_port())
+    said = machine.boxfleet("up", "--port", port, "--listen", "127.0.0.2")
+    assert f"boxfleet runs on https://127.0.0.2:{port}" in said.stdout
+    # The certificate speaks for the new address, and the old one is not served any more.
+    assert "Ready" in machine.kubectl("get", "nodes").stdout
+    old = machine.kubectl(
+        "get", "nodes", "--server", f"https://127.0.0.1:{machine.environment['BOXFLEET_PORT']}", check=False
+    )
+    assert "refused" in old.stderr
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        busy = machine.boxfleet("up", "--port", str(taken.getsockname()[1]), "--listen", "127.0.0.2", check=False)
+    assert busy.returncode == 1 and "Address already in use" in busy.stderr
+    assert "Ready" in machine.kubectl("get", "nodes").stdout
+
+
+def test_up_that_waits_ends_when_boxfleet_is_stopped(machine: Command, tmp_path: pathlib.Path) -> None:
+    machine.boxfleet("up")
+    file = tmp_path / "box.yaml"
+    file.write_text(BOX.replace(tools.IMAGE, "boxfleet.local/nowhere:1"))
+    waiting = subprocess.Popen(
+        [*machine.words, "up", str(file)],
+        env={**os.environ, **machine.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    fleets.eventually(
+        lambda: machine.kubectl("get", "box/small", check=False).returncode == 0, within=30, what="the Box is delivered"
+    )
+    machine.boxfleet("down")
+    said, _ = waiting.communicate(timeout=10)
+    assert waiting.returncode == 1
+    assert "Boxfleet is being stopped, or was, by another command" in said
