@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from boxfleet.testing.kubernetes import programs
+
 _DAEMONS = ("containerd", "runc", "dnsmasq", "s6-svscan", "ip")
 
 
@@ -60,3 +62,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if lacks and (item.get_closest_marker("machine") or item.get_closest_marker("e2e")):
             item.add_marker(pytest.mark.skip(reason=f"this machine lacks {lacks}; ./run test installs packages"))
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Build what tests need of a real Kubernetes before the first of them, since it takes longer than a test may."""
+    wanted = {
+        name
+        for item in session.items
+        if item.get_closest_marker("skipif") is None or not programs.lacking()
+        for mark in item.iter_markers("kubernetes")
+        for name in mark.args
+    }
+    if wanted and not session.config.option.collectonly:
+        programs.ensure(sorted(wanted))

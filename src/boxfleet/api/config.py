@@ -93,7 +93,7 @@ def _count(obj: kind.JsonObject, now: datetime.datetime) -> int:
     return len(obj.get("data") or ()) + len(obj.get("binaryData") or ())
 
 
-_DATA = kind.Column(name="Data", type="integer", cell=_count, description="How many keys it has.")
+_DATA = kind.Column(name="Data", type="string", cell=_count, description="How many keys it has.")
 
 
 class ConfigMap(meta.Object, kw_only=True):

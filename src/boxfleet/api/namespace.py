@@ -38,6 +38,8 @@ class Namespace(meta.Object, kw_only=True):
         namespaced=False,
         model="core_v1.Namespace",
         selectable=("status.phase",),
+        # Nobody deletes all Namespaces at once.
+        verbs=tuple(verb for verb in kind.VERBS if verb != "deletecollection"),
         columns=(
             kind.Column(name="Status", path=".status.phase", description="Active or Terminating."),
             cells.AGE,

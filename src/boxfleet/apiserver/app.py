@@ -20,6 +20,7 @@ from boxfleet.apiserver import (
     faults,
     health,
     metrics,
+    negotiate,
     node_scope,
     reading,
     registry,
@@ -225,7 +226,7 @@ def _failure(fault: faults.Fault) -> route.Answer:
 
 def _whole(call: route.Call, answer: route.Answer) -> route.Whole:
     body = answer.body
-    if answer.content_type.startswith("application/json") and body and _wants_pretty(call):
+    if answer.content_type.startswith("application/json") and body and negotiate.wants_pretty(call):
         body = msgspec.json.format(body, indent=2) + b"\n"
     headers = [
         (b"content-type", answer.content_type.encode()),
@@ -253,14 +254,6 @@ async def _send(scope: route.Scope, send: route.Send, answer: route.Whole) -> No
         prefix = "websocket."
     await send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": f"{prefix}http.response.body", "body": answer.body})
-
-
-def _wants_pretty(call: route.Call) -> bool:
-    pretty = call.one("pretty")
-    if pretty:
-        return pretty in ("1", "true")
-    # People, not programs, call with these.
-    return call.headers.get("user-agent", "").startswith(("curl", "Wget", "Mozilla/5.0"))
 
 
 def _warning(text: str) -> bytes:

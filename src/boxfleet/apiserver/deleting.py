@@ -89,14 +89,14 @@ class Deleting:
     def _check_preconditions(self, kind: kinds.Kind, old: JsonObject, preconditions: options.Preconditions) -> None:
         name, uid, revision = (old["metadata"][field] for field in ("name", "uid", "resourceVersion"))
         if preconditions.uid is not None and preconditions.uid != uid:
-            raise faults.conflict(
+            raise faults.precondition(
                 kind,
                 name,
                 f"the UID in the precondition ({preconditions.uid}) does not match the UID in record ({uid}). "
                 "The object might have been deleted and then recreated",
             )
         if preconditions.resourceVersion is not None and preconditions.resourceVersion != revision:
-            raise faults.conflict(
+            raise faults.precondition(
                 kind,
                 name,
                 f"the ResourceVersion in the precondition ({preconditions.resourceVersion}) does not match the "

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import discovery, faults, openapi, route, schema
+from boxfleet.apiserver import compression, discovery, faults, openapi, route, schema
 
 # The Kubernetes version whose API this is.
 VERSION = "v1.32.0"
+# What is served beside groups and their versions.
+_OTHERS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version")
 
 
 class Documents:
@@ -29,11 +31,8 @@ class Documents:
             ("/apis/{group}", self._group),
             ("/openapi/v3", self._openapi_index),
             ("/openapi/v3/{rest*}", self._openapi_document),
-        ]
-        group_versions = {(kind.group, kind.version) for kind in self._kinds}
-        table += [
-            (f"/apis/{group}/{version}" if group else f"/api/{version}", self._resources)
-            for group, version in sorted(group_versions)
+            ("/", self._index),
+            *((path, self._resources) for path in sorted({_root(kind) for kind in self._kinds})),
         ]
         return [
             route.Route(method="GET", path=path, access=route.Access(verb="get"), handle=handle)
@@ -55,6 +54,11 @@ class Documents:
                 "platform": f"linux/{platform.machine()}",
             }
         )
+
+    async def _index(self, call: route.Call) -> route.Answer:
+        groups = {kind.group for kind in self._kinds if kind.group}
+        paths = {*_OTHERS, *(f"/apis/{group}" for group in groups), *(_root(kind) for kind in self._kinds)}
+        return _json({"paths": sorted(paths)})
 
     async def _core(self, call: route.Call) -> route.Answer:
         return self._aggregated(call, core=True) or _json(discovery.api_versions())
@@ -99,7 +103,12 @@ class Documents:
             headers.append(("cache-control", "public, immutable, max-age=31536000"))
         if call.headers.get("if-none-match") == f'"{found.hash}"':
             return route.Answer(status=304, headers=headers)
-        return route.Answer(body=found.body, headers=headers)
+        return await compression.packed(call, route.Answer(body=found.body, headers=headers))
+
+
+def _root(kind: kinds.Kind) -> str:
+    """Where the resources of a kind's version are."""
+    return f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
 
 
 def _json(document: object) -> route.Answer:

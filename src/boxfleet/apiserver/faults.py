@@ -87,7 +87,9 @@ def method_not_allowed() -> Fault:
 
 
 def not_acceptable(accepted: Sequence[str]) -> Fault:
-    """406: none of the wanted media types can be made."""
+    """406: none of the wanted media types can be made, or only forms of them that are not named."""
+    if not accepted:
+        return Fault(406, "NotAcceptable", "406: Not Acceptable", details={})
     return Fault(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
 
 
@@ -98,6 +100,11 @@ def unsupported_media_type(accepted: Sequence[str]) -> Fault:
         "UnsupportedMediaType",
         f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}",
     )
+
+
+def unsupported_patch() -> Fault:
+    """415: the body is no patch that is understood."""
+    return Fault(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
 
 
 def too_large(limit: int) -> Fault:
@@ -133,6 +140,12 @@ def conflict(kind: kinds.Kind, name: str, cause: str) -> Fault:
         f'Operation cannot be fulfilled on {kind.qualified} "{name}": {cause}',
         details=_details(kind, name),
     )
+
+
+def precondition(kind: kinds.Kind, name: str, cause: str) -> Fault:
+    """409: the object is not the one that is meant. Kubernetes names the kind here, where it else says the plural."""
+    details = _details(kind, name) | {"kind": kind.kind}
+    return Fault(409, "Conflict", f'Operation cannot be fulfilled on {_typed(kind)} "{name}": {cause}', details=details)
 
 
 def modified(kind: kinds.Kind, name: str) -> Fault:
@@ -182,8 +195,7 @@ def invalid(
     kind: kinds.Kind, name: str, errors: Sequence[kinds.FieldError], *, obj: dict[str, Any] | None = None
 ) -> Fault:
     """422: fields are wrong; each becomes a cause."""
-    qualified = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
-    return _invalid(qualified, name, kind.group, kind.kind, errors, obj)
+    return _invalid(_typed(kind), name, kind.group, kind.kind, errors, obj)
 
 
 def invalid_options(options: str, errors: Sequence[kinds.FieldError]) -> Fault:
@@ -245,6 +257,10 @@ def _look_up(obj: dict[str, Any] | None, path: str) -> object:
         else:
             return None
     return value
+
+
+def _typed(kind: kinds.Kind) -> str:
+    return f"{kind.kind}.{kind.group}" if kind.group else kind.kind
 
 
 def _details(kind: kinds.Kind, name: str) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from boxfleet.apiserver import faults
 
 JsonObject = dict[str, Any]
 
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -55,8 +58,7 @@ def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
     errors = [_invalid("metadata.name", metadata["name"], text) for text in name_faults(kind, metadata["name"])]
     errors += _labels(metadata.get("labels") or {})
     errors += _annotations(metadata.get("annotations") or {})
-    for finalizer in metadata.get("finalizers") or []:
-        errors += [_invalid("metadata.finalizers", finalizer, text) for text in qualified_name_faults(finalizer)]
+    errors += _finalizers(kind, metadata.get("finalizers") or [])
     errors += _owners(metadata.get("ownerReferences") or [])
     return errors
 
@@ -122,9 +124,34 @@ def _annotations(annotations: dict[str, str]) -> list[kinds.FieldError]:
     return errors
 
 
+def _finalizers(kind: kinds.Kind, finalizers: list[str]) -> list[kinds.FieldError]:
+    errors = []
+    for finalizer in finalizers:
+        errors += [_invalid("metadata.finalizers", finalizer, text) for text in qualified_name_faults(finalizer)]
+    if {FOREGROUND, ORPHAN} <= set(finalizers):
+        errors.append(
+            kinds.FieldError(
+                "metadata.finalizers",
+                f"Invalid value: {faults.shown(finalizers)}: finalizer {ORPHAN} and {FOREGROUND} cannot be both set",
+            )
+        )
+    if kind.model:
+        # Of standard kinds alone.
+        errors += [
+            _invalid(
+                f"metadata.finalizers[{number}]",
+                finalizer,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            )
+            for number, finalizer in enumerate(finalizers)
+            if "/" not in finalizer and finalizer not in (FOREGROUND, ORPHAN, "kubernetes")
+        ]
+    return errors
+
+
 def _owners(references: list[JsonObject]) -> list[kinds.FieldError]:
     errors = []
-    for number, reference in enumerate(references):
+    for reference in references:
         for field, text in (
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),
@@ -132,7 +159,7 @@ def _owners(references: list[JsonObject]) -> list[kinds.FieldError]:
             ("uid", "must not be empty"),
         ):
             if not reference.get(field):
-                errors.append(_invalid(f"metadata.ownerReferences[{number}].{field}", reference.get(field, ""), text))
+                errors.append(_invalid(f"metadata.ownerReferences.{field}", reference.get(field, ""), text))
     controllers = [str(reference.get("name")) for reference in references if reference.get("controller")]
     if len(controllers) > 1:
         errors.append(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from boxfleet.apiserver import faults
+from boxfleet.apiserver import faults, route
 
 JSON = "application/json"
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
@@ -20,17 +20,28 @@ def accepted(header: str) -> Form:
     """The first form in an Accept header that the server can make; raises Fault 406."""
     if not header.strip():
         return Form()
+    known = False
     for part in header.split(","):
         media, *parameters = (piece.strip() for piece in part.split(";"))
         if media not in (JSON, "*/*"):
             continue
+        known = True
         named = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
         wanted = named.get("as", "")
         if not wanted:
             return Form()
         if wanted in _FORMS and named.get("g") == "meta.k8s.io" and named.get("v") in ("v1", "v1beta1"):
             return Form(as_=wanted, version=named["v"])
-    raise faults.not_acceptable([JSON])
+    raise faults.not_acceptable([JSON] if known else [])
+
+
+def wants_pretty(call: route.Call) -> bool:
+    """Whether somebody will read the answer."""
+    pretty = call.one("pretty")
+    if pretty:
+        return pretty in ("1", "true")
+    # People, not programs, call with these.
+    return call.headers.get("user-agent", "").startswith(("curl", "Wget", "Mozilla/5.0"))
 
 
 def content_type(header: str) -> str:

@@ -14,8 +14,6 @@ from boxfleet.kit import clock
 
 JsonObject = dict[str, Any]
 
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
 _UNCHANGEABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -213,8 +211,8 @@ def _grace(kind: kinds.Kind, obj: JsonObject, wanted: int | None) -> int:
 def _propagated(finalizers: list[str], propagation: str) -> list[str]:
     if not propagation:
         return finalizers
-    kept = [one for one in finalizers if one not in (FOREGROUND, ORPHAN)]
-    extra = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
+    kept = [one for one in finalizers if one not in (metadata.FOREGROUND, metadata.ORPHAN)]
+    extra = {"Foreground": [metadata.FOREGROUND], "Orphan": [metadata.ORPHAN]}.get(propagation, [])
     return kept + extra
 
 

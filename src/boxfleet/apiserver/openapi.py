@@ -253,6 +253,8 @@ def _paths(base: str, kind: kinds.Kind, root: str) -> dict[str, Any]:
             "parameters": named,
         },
     }
+    if "deletecollection" not in kind.verbs:
+        del paths[f"{scope}/{kind.plural}"]["delete"]
     if kind.namespaced:
         paths[f"{base}/{kind.plural}"] = {"get": maker.read("list", f"{root}List", _LIST_QUERY)}
     for part in discovery.subresources(kind):

@@ -108,13 +108,13 @@ def for_delete(call: route.Call, body: bytes) -> DeleteOptions:
 
 
 def integer(call: route.Call, name: str) -> int:
-    """A whole number in the query, 0 when it is not there; raises Fault 400."""
+    """A whole number in the query, 0 when it is not there or below; raises Fault 400."""
     text = call.one(name)
     if not text:
         return 0
-    if not re.fullmatch(r"\d{1,18}", text):
+    if not re.fullmatch(r"[+-]?\d{1,18}", text):
         raise faults.bad_request(f"invalid query parameter {name}: {faults.shown(text)} is not a whole number")
-    return int(text)
+    return max(int(text), 0)
 
 
 def _check_delete(options: DeleteOptions) -> None:

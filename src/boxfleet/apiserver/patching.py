@@ -22,7 +22,7 @@ async def read(call: route.Call, kind: kinds.Kind, *, schemas: schema.Schemas) -
     media = negotiate.content_type(call.headers.get("content-type", ""))
     known = [JSON_PATCH, MERGE_PATCH, *([STRATEGIC_PATCH] if kind.strategic else [])]
     if media not in known:
-        raise faults.unsupported_media_type(known)
+        raise faults.unsupported_patch()
     body = bodies.decode(await bodies.read(call))
     if media == JSON_PATCH:
         return lambda current: _json(kind, current, body)

@@ -18,6 +18,7 @@ _EXPIRED_CONTINUE = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
+_FORMAT = "meta.k8s.io/v1"
 _REVISION = re.compile(r"\d{1,18}")
 
 
@@ -26,7 +27,7 @@ class _Token(msgspec.Struct):
 
     rv: int
     start: str
-    v: str = "meta.k8s.io/v1"
+    v: str = _FORMAT
 
 
 class _ListMeta(msgspec.Struct, omit_defaults=True):
@@ -71,6 +72,7 @@ class Reading:
         form = negotiate.accepted(call.headers.get("accept", ""))
         selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
         limit = options.integer(call, "limit")
+        options.integer(call, "timeoutSeconds")
         namespace = call.params.get("namespace", "")
         token, revision = self._position(call)
         found = self._rows(kind, namespace, selection, token, revision)
@@ -111,29 +113,9 @@ class Reading:
         match = call.one("resourceVersionMatch")
         text = call.one("resourceVersion")
         continued = call.one("continue")
-        problems = []
-        if match and continued:
-            problems.append("resourceVersionMatch is forbidden when continue is provided")
-        elif match and not text:
-            problems.append("resourceVersionMatch is forbidden unless resourceVersion is provided")
-        elif match not in ("", "Exact", "NotOlderThan"):
-            problems.append('supported values: "Exact", "NotOlderThan"')
-        elif match == "Exact" and text == "0":
-            problems.append('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+        problems = _list_errors(call, match=match, revision=text, continued=continued)
         if problems:
-            raise faults.invalid_options(
-                "ListOptions",
-                [kinds.FieldError("resourceVersionMatch", problems[0], kinds.Reason.FORBIDDEN)],
-            )
-        if call.one("sendInitialEvents"):
-            raise faults.invalid_options(
-                "ListOptions",
-                [
-                    kinds.FieldError(
-                        "sendInitialEvents", "sendInitialEvents is forbidden for list", kinds.Reason.FORBIDDEN
-                    )
-                ],
-            )
+            raise faults.invalid_options("ListOptions", problems)
         if continued:
             if text not in ("", "0"):
                 raise faults.bad_request("specifying resource version is not allowed when using continue")
@@ -173,10 +155,42 @@ class Reading:
         return found
 
 
+def _list_errors(call: route.Call, *, match: str, revision: str, continued: str) -> list[kinds.FieldError]:
+    """What does not go together."""
+    texts = []
+    if match and not revision:
+        texts.append("resourceVersionMatch is forbidden unless resourceVersion is provided")
+    if match and continued:
+        texts.append("resourceVersionMatch is forbidden when continue is provided")
+    if match == "Exact" and revision == "0":
+        texts.append('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+    errors = [kinds.FieldError("resourceVersionMatch", text, kinds.Reason.FORBIDDEN) for text in texts]
+    if match not in ("", "Exact", "NotOlderThan"):
+        errors.append(
+            kinds.FieldError(
+                "resourceVersionMatch",
+                f'Unsupported value: {faults.shown(match)}: supported values: "Exact", "NotOlderThan", ""',
+                kinds.Reason.NOT_SUPPORTED,
+            )
+        )
+    if call.one("sendInitialEvents"):
+        errors.append(
+            kinds.FieldError("sendInitialEvents", "sendInitialEvents is forbidden for list", kinds.Reason.FORBIDDEN)
+        )
+    return errors
+
+
 def encode_list(kind: kinds.Kind, values: Sequence[bytes], metadata: object) -> bytes:
     """A list of objects that are encoded already."""
     head = f'{{"kind":"{kind.kind}List","apiVersion":"{kind.api_version}","metadata":'.encode()
-    return b"".join((head, msgspec.json.encode(metadata), b',"items":[', b",".join(values), b"]}"))
+    if not kind.model:
+        items = b",".join(values)
+    else:
+        # As Kubernetes, which says the type of standard kinds once for all of a list.
+        type_ = f'{{"kind":"{kind.kind}","apiVersion":"{kind.api_version}",'.encode()
+        items = b",{".join([value.removeprefix(type_) for value in values])
+        items = b"{" + items if values else b""
+    return b"".join((head, msgspec.json.encode(metadata), b',"items":[', items, b"]}"))
 
 
 def encode_form(document: dict[str, Any], form: negotiate.Form) -> bytes:
@@ -210,6 +224,13 @@ def _encode_token(token: _Token) -> str:
 
 def _decode_token(text: str) -> _Token:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
+        token = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Token)
     except (msgspec.DecodeError, binascii.Error, ValueError):
-        raise faults.bad_request("continue key is not valid: take it unchanged from the list before") from None
+        raise _bad_token() from None
+    if token.v != _FORMAT:
+        raise _bad_token()
+    return token
+
+
+def _bad_token() -> faults.Fault:
+    return faults.bad_request("continue key is not valid: take it unchanged from the list before")

@@ -53,11 +53,13 @@ class Call:
         return values[0] if values else default
 
     def flag(self, name: str) -> bool:
-        """A query parameter as yes or no; raises Fault 400 on anything else."""
+        """A query parameter as yes or no, its bare name being a yes; raises Fault 400 on anything else."""
+        if name not in self.query:
+            return False
         value = self.one(name)
-        if value in ("1", "t", "T", "true", "TRUE", "True"):
+        if value in ("", "1", "t", "T", "true", "TRUE", "True"):
             return True
-        if value in ("", "0", "f", "F", "false", "FALSE", "False"):
+        if value in ("0", "f", "F", "false", "FALSE", "False"):
             return False
         raise faults.bad_request(
             f'invalid query parameter {name}: strconv.ParseBool: parsing "{value}": invalid syntax'
@@ -126,7 +128,12 @@ class Router:
         node, values = self._walk(self._root, segments, 0)
         if node is None:
             raise faults.no_such_path()
-        found = node.methods.get(method) or (node.methods.get("GET") if method == "HEAD" else None)
+        found = node.methods.get(method)
+        if found is None and method == "HEAD":
+            found = node.methods.get("GET")
+            if found is not None and found[0].access.resource:
+                # As Kubernetes, which knows no HEAD of objects.
+                found = None
         if found is None:
             raise faults.method_not_allowed()
         route, names = found

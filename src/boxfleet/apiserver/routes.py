@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import deleting, negotiate, reading, route, subresources, watching, writing
+from boxfleet.apiserver import compression, deleting, negotiate, reading, route, subresources, watching, writing
 
 _Verb = Callable[[route.Call, kinds.Kind], Awaitable[bytes]]
 
@@ -70,6 +70,7 @@ class KindRoutes:
                 handle=handle,
             )
             for method, path, verb, part, handle in table
+            if part or verb in kind.verbs
         ]
 
     def _standard(self, kind: kinds.Kind, item: str) -> list[tuple[str, str, str, str, route.Handler]]:
@@ -104,7 +105,9 @@ class KindRoutes:
             body = await verb(call, kind)
             if form.as_ and not final and not body.startswith(b'{"kind":"Status"'):
                 body = self._reading.rendered(call, kind, body, form)
-            return route.Answer(status=status, body=body)
+            answer = route.Answer(status=status, body=body)
+            # Of writes the client knows most of the answer already; Kubernetes does not compress those either.
+            return await compression.packed(call, answer) if call.method == "GET" else answer
 
         return handle
 
@@ -113,7 +116,7 @@ class KindRoutes:
             if call.flag("watch"):
                 await self._watching.watch(call, kind)
                 return None
-            return route.Answer(body=await self._reading.list(call, kind))
+            return await compression.packed(call, route.Answer(body=await self._reading.list(call, kind)))
 
         return handle
 

@@ -95,6 +95,8 @@ def parse_fields(kind: kinds.Kind, text: str) -> list[tuple[str, str, bool]]:
         if match is None:
             raise faults.bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
         path, operator, value = match.groups()
+        if re.search(r"(?<!\\)(?:\\\\)*\\(?![\\,=])", value):
+            raise faults.bad_request(f"invalid field selector: invalid escape sequence in '{term}'")
         if path not in ("metadata.name", "metadata.namespace", *kind.selectable):
             raise faults.bad_request(
                 f'Unable to find "{kind.api_version}, Resource={kind.plural}" that match label selector "", '

@@ -110,6 +110,10 @@ class Writing:
         objects.check_type(kind, body)
         name = call.params["name"]
         given = body.get("metadata") or {}
+        if isinstance(given, dict) and not given.get("name"):
+            raise faults.bad_request(
+                f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            )
         if not kind.strategic and not subresource and isinstance(given, dict) and not given.get("resourceVersion"):
             # Custom resources are never overwritten unseen.
             self._registry.read(kind, namespace=call.params.get("namespace", ""), name=name)
@@ -138,6 +142,7 @@ class Writing:
             patched = apply(current)
             if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
                 raise faults.bad_request("the patch makes no object")
+            _check_uid(kind, name, patched, current)
             wished: JsonObject = patched
             objects.check_type(kind, wished)
             if subresource == "status":
@@ -270,6 +275,14 @@ class Writing:
                     }
                 ],
             )
+
+
+def _check_uid(kind: kinds.Kind, name: str, patched: JsonObject, current: JsonObject) -> None:
+    """A patch may name the uid and not change it; raises Fault 422."""
+    uid = patched.get("metadata", {}).get("uid")
+    if uid not in (None, "", current["metadata"]["uid"]):
+        text = f"Invalid value: {faults.shown(uid)}: field is immutable"
+        raise faults.invalid(kind, name, [kinds.FieldError("metadata.uid", text)])
 
 
 def _judge_duplicates(call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions) -> None:
