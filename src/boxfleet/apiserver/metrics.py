@@ -96,7 +96,8 @@ class Metrics:
 
     def labels(self, call: route.Call, found: route.Route) -> Labels:
         """What a request is counted under."""
-        watch = found.access.verb == "list" and "watch" in call.query and call.flag("watch")
+        # Whatever stands there: a word that is no yes was refused already, and is counted all the same.
+        watch = found.access.verb == "list" and "watch" in call.query and call.one("watch") not in _NO
         key = (found, call.method, watch)
         labels = self._labels.get(key)
         if labels is None:
@@ -132,6 +133,9 @@ class Metrics:
     async def _answer(self, call: route.Call) -> route.Answer:
         text = exposition.generate_latest(self._registry)
         return route.Answer(body=text, content_type=exposition.CONTENT_TYPE_PLAIN_0_0_4)
+
+
+_NO = ("0", "f", "F", "false", "FALSE", "False")
 
 
 def _labels(method: str, found: route.Route, *, watch: bool) -> Labels:
