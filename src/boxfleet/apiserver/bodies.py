@@ -45,7 +45,7 @@ def decode(body: bytes) -> Any:
             # Alone they are JSON but no text; they could not be written again.
             msgspec.json.encode(value)
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     except (msgspec.DecodeError, UnicodeError, ValueError) as error:
         raise faults.bad_request(f"the body of the request is not valid JSON: {error}") from None
     if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT:
@@ -140,8 +140,9 @@ def _check_depth(value: Any) -> None:
         ]
         if not level:
             return
-    raise _too_deep()
+    raise too_deep()
 
 
-def _too_deep() -> faults.Fault:
+def too_deep() -> faults.Fault:
+    """400: nested beyond the limit."""
     return faults.bad_request(f"the body of the request is nested more than {DEPTH_LIMIT} levels deep")

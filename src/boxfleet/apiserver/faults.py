@@ -157,6 +157,30 @@ def modified(kind: kinds.Kind, name: str) -> Fault:
     )
 
 
+def apply_conflict(causes: Sequence[tuple[str, str]]) -> Fault:
+    """409: an apply would change fields of other managers; causes are pairs of manager and field."""
+    details = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": field}
+        for manager, field in causes
+    ]
+    if len(causes) == 1:
+        text = f"1 conflict: conflict with {causes[0][0]}: {causes[0][1]}"
+    else:
+        by_manager: dict[str, list[str]] = {}
+        for manager, field in causes:
+            by_manager.setdefault(manager, []).append(f"- {field}")
+        parts = [f"conflicts with {manager}:\n" + "\n".join(fields) for manager, fields in by_manager.items()]
+        text = f"{len(causes)} conflicts: " + "\n".join(parts)
+    return Fault(409, "Conflict", f"Apply failed with {text}", details={"causes": details})
+
+
+def untyped(kind: kinds.Kind, obj: dict[str, Any], cause: str) -> Fault:
+    """400: what is applied does not fit the schema; the real server answers 500 in the same words."""
+    metadata = obj.get("metadata") or {}
+    where = "/".join(str(metadata[key]) for key in ("namespace", "name") if metadata.get(key))
+    return bad_request(f"failed to create typed patch object ({where}; {kind.api_version}, Kind={kind.kind}): {cause}")
+
+
 def forbidden(kind: kinds.Kind, name: str, cause: str, *, causes: Sequence[dict[str, str]] = ()) -> Fault:
     """403: a rule of the server is against it."""
     details = _details(kind, name) | ({"causes": list(causes)} if causes else {})

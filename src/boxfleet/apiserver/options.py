@@ -7,6 +7,7 @@ import msgspec
 
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults, route
+from boxfleet.apiserver.apply import managers
 
 _PROPAGATION = ("", "Background", "Foreground", "Orphan")
 _VALIDATION = ("", "Ignore", "Warn", "Strict")
@@ -19,6 +20,10 @@ class WriteOptions:
     dry_run: bool = False
     # Ignore, Warn or Strict: what to do about fields that no schema names.
     validation: str = "Warn"
+    # Who writes; empty when the request does not say.
+    manager: str = ""
+    # Server-side apply: take fields from their managers.
+    force: bool = False
 
 
 class Preconditions(msgspec.Struct):
@@ -60,8 +65,8 @@ class _Body(msgspec.Struct):
     dryRun: list[str] | None = None
 
 
-def for_write(call: route.Call, *, type_name: str) -> WriteOptions:
-    """Read the options of a create, update or patch; raises Fault 422."""
+def for_write(call: route.Call, *, type_name: str, apply: bool = False) -> WriteOptions:
+    """Read the options of a create, update or patch, `apply`: of a server-side apply; raises Fault 422."""
     errors = []
     dry_run = call.query.get("dryRun", [])
     errors += _dry_run_errors([value for value in dry_run if value])
@@ -74,9 +79,17 @@ def for_write(call: route.Call, *, type_name: str) -> WriteOptions:
                 kinds.Reason.NOT_SUPPORTED,
             )
         )
+    manager = call.one("fieldManager")
+    if manager:
+        errors += managers.name_errors("fieldManager", manager)
+    elif apply:
+        errors.append(kinds.FieldError("fieldManager", "is required for apply patch", kinds.Reason.REQUIRED))
+    force = type_name == "PatchOptions" and call.flag("force")
+    if type_name == "PatchOptions" and call.one("force") and not apply:
+        errors.append(kinds.FieldError("force", "may not be specified for non-apply patch", kinds.Reason.FORBIDDEN))
     if errors:
         raise faults.invalid_options(type_name, errors)
-    return WriteOptions(dry_run=any(dry_run), validation=validation or "Warn")
+    return WriteOptions(dry_run=any(dry_run), validation=validation or "Warn", manager=manager, force=force)
 
 
 def for_delete(call: route.Call, body: bytes) -> DeleteOptions:

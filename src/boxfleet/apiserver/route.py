@@ -46,6 +46,8 @@ class Call:
     duplicates: list[str] = dataclasses.field(default_factory=list)
     # Texts for Warning headers.
     warnings: list[str] = dataclasses.field(default_factory=list)
+    # A patch made an object that was not there: answered by 201.
+    created: bool = False
 
     def one(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

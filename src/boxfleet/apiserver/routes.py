@@ -105,7 +105,7 @@ class KindRoutes:
             body = await verb(call, kind)
             if form.as_ and not final and not body.startswith(b'{"kind":"Status"'):
                 body = self._reading.rendered(call, kind, body, form)
-            answer = route.Answer(status=status, body=body)
+            answer = route.Answer(status=201 if call.created else status, body=body)
             # Of writes the client knows most of the answer already; Kubernetes does not compress those either.
             return await compression.packed(call, answer) if call.method == "GET" else answer
 

@@ -33,14 +33,14 @@ class Subresources:
         """Set the number of replicas from a whole Scale."""
         wanted = options.for_write(call, type_name="UpdateOptions")
         body = await self._writing.read_body(call)
-        return await self._set_scale(call, kind, lambda _: body, dry_run=wanted.dry_run)
+        return await self._set_scale(call, kind, lambda _: body, wanted)
 
     async def patch_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Set the number of replicas from a patch of the Scale."""
         wanted = options.for_write(call, type_name="PatchOptions")
         # A Scale is flat: a strategic merge of it is a merge.
         apply = await patching.read(call, _SCALE, schemas=self._registry.schemas)
-        return await self._set_scale(call, kind, apply, dry_run=wanted.dry_run)
+        return await self._set_scale(call, kind, apply, wanted)
 
     async def bind(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Give a Pod its node (core/v1 Binding); once, and only to the Pod that was meant."""
@@ -109,7 +109,9 @@ class Subresources:
             dry_run=wanted.dry_run,
         )
 
-    async def _set_scale(self, call: route.Call, kind: kinds.Kind, apply: patching.Apply, *, dry_run: bool) -> bytes:
+    async def _set_scale(
+        self, call: route.Call, kind: kinds.Kind, apply: patching.Apply, wanted: options.WriteOptions
+    ) -> bytes:
         layout = kind.scale or kinds.Scale()
         name = call.params["name"]
 
@@ -126,7 +128,12 @@ class Subresources:
             return obj
 
         value = await self._writing.update(
-            kind, namespace=call.params.get("namespace", ""), name=name, change=change, dry_run=dry_run
+            kind,
+            namespace=call.params.get("namespace", ""),
+            name=name,
+            change=change,
+            dry_run=wanted.dry_run,
+            account=self._writing.account(call, kind, wanted, subresource="scale"),
         )
         return msgspec.json.encode(_scale_of(kind, registry.decode(value)))
 

@@ -1,6 +1,5 @@
 """Create, replace and patch."""
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +9,21 @@ import msgspec
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import (
     admission,
+    applied,
     bodies,
     faults,
     metadata,
+    negotiate,
     node_limits,
     objects,
     options,
+    ownership,
     patching,
     registry,
     route,
     standard,
 )
+from boxfleet.apiserver.apply import managers
 from boxfleet.kit import ids
 from boxfleet.store import errors
 
@@ -41,6 +44,7 @@ class Writing:
     def __init__(self, registry: registry.Registry, admission: admission.Admission) -> None:
         self._registry = registry
         self._admission = admission
+        self._ownership = ownership.Ownership(registry)
 
     async def create(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Create the object in the body; returns it as stored."""
@@ -54,6 +58,7 @@ class Writing:
             wanted=wanted,
             warnings=call.warnings,
             admit=functools.partial(node_limits.check, call.user),
+            owned=functools.partial(self._ownership.created, kind, author=ownership.author(call, kind, wanted)),
         )
 
     async def create_object(
@@ -65,8 +70,9 @@ class Writing:
         wanted: options.WriteOptions = options.WriteOptions(),  # noqa: B008
         warnings: list[str] | None = None,
         admit: Admit | None = None,
+        owned: Callable[[JsonObject], list[ownership.Entry]] | None = None,
     ) -> bytes:
-        """Create an object from plain JSON data; `admit` has the last word on it."""
+        """Create an object from plain JSON data; `admit` has the last word on it, `owned` says who owns its fields."""
         objects.check_type(kind, obj)
         name = _early_name(obj)
         self.check_schema(kind, obj, name=name, wanted=wanted, warnings=warnings)
@@ -91,6 +97,9 @@ class Writing:
             if admit is not None:
                 admit(kind, obj, None)
             self._check_namespace(kind, namespace, name)
+            entries = owned(obj) if owned is not None else []
+            if entries:
+                obj["metadata"]["managedFields"] = entries
             if wanted.dry_run:
                 if self._registry.store.get(registry.key(kind, namespace=namespace, name=name)) is None:
                     del obj["metadata"]["resourceVersion"]
@@ -123,17 +132,21 @@ class Writing:
                 [kinds.FieldError("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")],
             )
 
+        fresh = _copies(body)
+
         def change(current: JsonObject) -> JsonObject:
-            wished: JsonObject = copy.deepcopy(body)
+            wished = fresh()
             if subresource == "status":
                 wished = _with_status_of(current, wished)
             self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings)
             return wished
 
-        return await self._update(call, kind, change, subresource=subresource, dry_run=wanted.dry_run)
+        return await self._update(call, kind, change, subresource=subresource, wanted=wanted)
 
     async def patch(self, call: route.Call, kind: kinds.Kind, *, subresource: str = "") -> bytes:
         """Patch the object (or its status) by the body."""
+        if negotiate.content_type(call.headers.get("content-type", "")) in applied.MEDIA_TYPES:
+            return await self._apply(call, kind, subresource=subresource)
         wanted = options.for_write(call, type_name="PatchOptions")
         name = call.params["name"]
         apply = await patching.read(call, kind, schemas=self._registry.schemas)
@@ -150,10 +163,66 @@ class Writing:
             self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings, patched=True)
             return wished
 
-        return await self._update(call, kind, change, subresource=subresource, dry_run=wanted.dry_run)
+        return await self._update(call, kind, change, subresource=subresource, wanted=wanted)
+
+    async def _apply(self, call: route.Call, kind: kinds.Kind, *, subresource: str) -> bytes:
+        """Server-side apply; makes the object when it is not there."""
+        wanted = options.for_write(call, type_name="PatchOptions", apply=True)
+        stated = await applied.read(call, kind, schemas=self._registry.schemas, wanted=wanted, subresource=subresource)
+        fresh = _copies(stated)
+        applier = ownership.author(call, kind, wanted, subresource=subresource, apply=True)
+        name, namespace = call.params["name"], call.params.get("namespace", "")
+        outcome = None
+
+        def change(current: JsonObject) -> JsonObject:
+            nonlocal outcome
+            outcome = self._ownership.apply(kind, current, fresh(), applier, force=wanted.force)
+            self.check_schema(kind, outcome.obj, name=name, wanted=wanted, warnings=call.warnings, patched=True)
+            return outcome.obj
+
+        def entries(*_: object) -> list[ownership.Entry]:
+            assert outcome is not None
+            return outcome.entries
+
+        for _ in range(_CONFLICT_TRIES):
+            if subresource or self._registry.store.get(registry.key(kind, namespace=namespace, name=name)):
+                return await self._update(call, kind, change, subresource=subresource, wanted=wanted, account=entries)
+            if (stated.get("metadata") or {}).get("resourceVersion") or stated["metadata"].get("uid"):
+                # Only an object that is there has them.
+                raise faults.modified(kind, name)
+            try:
+                made = await self.create_object(
+                    kind,
+                    change({}),
+                    namespace=namespace,
+                    wanted=wanted,
+                    warnings=call.warnings,
+                    admit=functools.partial(node_limits.check, call.user),
+                    owned=entries,
+                )
+            except faults.Fault as fault:
+                if fault.reason != "AlreadyExists":
+                    raise
+                continue
+            call.created = True
+            return made
+        raise faults.modified(kind, name)
+
+    def account(
+        self, call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions, *, subresource: str
+    ) -> ownership.Account:
+        """The account of an update that a request makes."""
+        return self._ownership.updates(kind, ownership.author(call, kind, wanted, subresource=subresource))
 
     async def _update(
-        self, call: route.Call, kind: kinds.Kind, change: patching.Apply, *, subresource: str, dry_run: bool
+        self,
+        call: route.Call,
+        kind: kinds.Kind,
+        change: patching.Apply,
+        *,
+        subresource: str,
+        wanted: options.WriteOptions,
+        account: ownership.Account | None = None,
     ) -> bytes:
         """Change the object that a call names, as far as its caller may."""
         return await self.update(
@@ -162,8 +231,9 @@ class Writing:
             name=call.params["name"],
             change=change,
             subresource=subresource,
-            dry_run=dry_run,
+            dry_run=wanted.dry_run,
             admit=functools.partial(node_limits.check, call.user, subresource=subresource),
+            account=account or self.account(call, kind, wanted, subresource=subresource),
         )
 
     async def update(
@@ -176,21 +246,31 @@ class Writing:
         subresource: str = "",
         dry_run: bool = False,
         admit: Admit | None = None,
+        account: ownership.Account | None = None,
     ) -> bytes:
         """Change a stored object, again on a newer state when another write came first.
 
-        `change` gets a copy of the stored object and returns the wanted one. A resourceVersion in it that is not
-        the stored one is a conflict; an update that changes nothing writes nothing.
+        `change` gets a copy of the stored object, which it may use up, and returns the wanted one. A resourceVersion
+        in it that is not the stored one is a conflict; an update that changes nothing writes nothing. Without
+        `account` who owns which fields stays as it is.
         """
         for _ in range(_CONFLICT_TRIES):
             row = self._registry.read(kind, namespace=namespace, name=name)
             old = registry.decode(row.value)
-            new = objects.prepare_update(kind, change(copy.deepcopy(old)), old, subresource=subresource)
+            # To decode once more is faster than to copy.
+            wished = change(registry.decode(row.value))
+            entries = old["metadata"].pop("managedFields", [])
+            said = (wished.get("metadata") or {}).get("managedFields")
+            given = None if said == entries else managers.from_client(said)
+            new = objects.prepare_update(kind, wished, old, subresource=subresource)
             self.check_rules(kind, new, old, subresource=subresource)
             if admit is not None:
                 admit(kind, new, old)
-            if new == old:
+            after = account(old, entries, new, given) if account is not None else entries
+            if new == old and managers.same(after, entries):
                 return row.value
+            if after:
+                new["metadata"]["managedFields"] = after
             if dry_run:
                 return msgspec.json.encode(new)
             # The last finalizer is gone, and nothing else holds it.
@@ -283,6 +363,13 @@ def _check_uid(kind: kinds.Kind, name: str, patched: JsonObject, current: JsonOb
     if uid not in (None, "", current["metadata"]["uid"]):
         text = f"Invalid value: {faults.shown(uid)}: field is immutable"
         raise faults.invalid(kind, name, [kinds.FieldError("metadata.uid", text)])
+
+
+def _copies(obj: JsonObject) -> Callable[[], JsonObject]:
+    """Copies of an object for each attempt at a write, which uses its copy up; the first one is the object itself."""
+    text = msgspec.json.encode(obj)
+    whole = [obj]
+    return lambda: whole.pop() if whole else registry.decode(text)
 
 
 def _judge_duplicates(call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions) -> None:

@@ -26,7 +26,9 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
     token = where.agent_token.read_text().strip()
     given = agent_config(known)
     engines = host.wire(known, told=lambda words: log.warning(words))
-    api = client.Client(http.Http(access.url_of(known), token=token, authority=where.ca_certificate))
+    api = client.Client(
+        http.Http(access.url_of(known), token=token, authority=where.ca_certificate, program="boxfleet-agent")
+    )
     work = agents.Agent(
         given,
         api=api,

@@ -57,7 +57,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             )
         )
         log.info("serving", address=served.address, revision=store.revision)
-        api = client.Client(inprocess.InProcess(app, token=token))
+        api = client.Client(inprocess.InProcess(app, token=token, program="boxfleet-controllers"))
         caches = shared.Caches(api, clock=clock)
         loops = {
             "controllers": manager.Manager(caches, clock=clock, settings=control.settings_of(known)).run,

@@ -17,11 +17,17 @@ _LINE_LIMIT = 8 * 2**20
 
 
 class Http:
-    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates."""
+    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates.
 
-    def __init__(self, url: str, *, token: str, authority: pathlib.Path | None = None) -> None:
+    `program` is the name under which objects show what was written through it.
+    """
+
+    def __init__(
+        self, url: str, *, token: str, authority: pathlib.Path | None = None, program: str = "boxfleet"
+    ) -> None:
         self._url = url.rstrip("/")
         self._token = token
+        self._program = program
         self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
         self._session: aiohttp.ClientSession | None = None
 
@@ -64,6 +70,10 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
-            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+            headers = {
+                "Authorization": f"Bearer {self._token}",
+                "Accept": "application/json",
+                "User-Agent": self._program,
+            }
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self._session

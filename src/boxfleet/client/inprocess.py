@@ -17,11 +17,18 @@ _BACKLOG = 16
 
 
 class InProcess:
-    """Calls an app directly. Use it on the app's own event loop."""
+    """Calls an app directly. Use it on the app's own event loop.
 
-    def __init__(self, app: App, *, token: str) -> None:
+    `program` is the name under which objects show what was written through it.
+    """
+
+    def __init__(self, app: App, *, token: str, program: str = "boxfleet") -> None:
         self._app = app
-        self._headers = [(b"authorization", f"Bearer {token}".encode()), (b"accept", b"application/json")]
+        self._headers = [
+            (b"authorization", f"Bearer {token}".encode()),
+            (b"accept", b"application/json"),
+            (b"user-agent", program.encode()),
+        ]
 
     async def request(
         self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""

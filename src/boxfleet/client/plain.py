@@ -36,7 +36,7 @@ class Plain:
         parts = urllib.parse.urlsplit(url)
         self._url = url
         self._host, self._port = parts.hostname or "", parts.port or 443
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": "boxfleet"}
         self._tls = None
         if parts.scheme == "https":
             self._tls = ssl.create_default_context(cafile=authority, cadata=authority_data or None)

@@ -124,7 +124,7 @@ async def test_bodies_have_a_limit(api: server.Api) -> None:
 async def test_media_types(api: server.Api) -> None:
     assert (await server.send(api.app, "POST", MAPS, b"", headers={"content-type": "text/plain"})).status == 415
     await made(api, MAPS, config())
-    for media in ("application/apply-patch+yaml", "text/plain"):
+    for media in ("application/apply-patch", "text/plain"):
         assert (await server.send(api.app, "PATCH", f"{MAPS}/a", {}, headers={"content-type": media})).status == 415
     assert (await server.send(api.app, "GET", MAPS, headers={"accept": "application/*"})).status == 406
     assert (await server.send(api.app, "GET", MAPS, headers={"accept": "text/html, */*"})).status == 200

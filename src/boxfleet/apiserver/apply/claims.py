@@ -1,0 +1,92 @@
+"""The fields that a value holds."""
+
+from typing import Any
+
+from boxfleet.apiserver.apply import fieldsets, shapes
+
+Tree = fieldsets.Tree
+
+
+class DuplicateItem(ValueError):
+    """Two items of a list have the same key, or one has none: nobody could say which of them is meant."""
+
+
+def whole(shape: shapes.Shape | None, value: Any) -> Tree:
+    """All fields of a value and of all objects and lists in it: what is new when the value is."""
+    result: Tree = {}
+    if isinstance(shape, shapes.Record):
+        if isinstance(value, dict):
+            members = shape.members
+            for key, item in value.items():
+                member = members.get(key)
+                if member is None:
+                    continue
+                node = whole_member(member, item)
+                if node or not member.always or not item:
+                    result[member.element] = node
+    elif isinstance(shape, shapes.Mapping | shapes.Free):
+        if isinstance(value, dict):
+            below = shape.values
+            for key, item in value.items():
+                result[f"f:{key}"] = {} if below is None else fieldsets.with_self(whole(below, item))
+    elif shape is not None and isinstance(value, list):
+        for item in value:
+            element = shape.element(item)
+            if element is not None:
+                result[element] = {} if shape.items is None else fieldsets.with_self(whole(shape.items, item))
+    return result
+
+
+def whole_member(member: shapes.Member, value: Any) -> Tree:
+    """All fields of a named member of a record."""
+    if member.shape is None:
+        return {}
+    node = whole(member.shape, value)
+    return node if member.always else fieldsets.with_self(node)
+
+
+def applied(shape: shapes.Shape | None, value: Any, *, path: str = "") -> Tree | None:
+    """The fields that somebody claims who applies a value; None when it claims none.
+
+    Objects with known members belong to nobody, only what is in them. Raises DuplicateItem.
+    """
+    if isinstance(shape, shapes.Record):
+        if not isinstance(value, dict) or not value:
+            return {}
+        claimed = {}
+        for key, item in value.items():
+            member = shape.members.get(key)
+            below = applied(member.shape, item, path=f"{path}.{key}") if member is not None else None
+            if member is not None and below is not None:
+                claimed[member.element] = below
+        return claimed or None
+    if isinstance(shape, shapes.Mapping | shapes.Free):
+        if not isinstance(value, dict):
+            return {}
+        return {
+            f"f:{key}": fieldsets.with_self(applied(shape.values, item, path=f"{path}.{key}") or {})
+            for key, item in value.items()
+        }
+    if shape is None or not isinstance(value, list):
+        return {}
+    return _applied_items(shape, value, path) or None
+
+
+def _applied_items(shape: shapes.Keyed | shapes.Values, value: list[Any], path: str) -> Tree:
+    claimed: Tree = {}
+    for number, item in enumerate(value):
+        element = shape.element(item)
+        if element is None:
+            if isinstance(shape, shapes.Values):
+                raise DuplicateItem(f"{path}: element {number}: an item of a set must be a plain value")
+            lacking = next((key for key in shape.keys if not isinstance(item, dict) or item.get(key) is None), "")
+            raise DuplicateItem(
+                f"{path}: element {number}: associative list with keys has an element that omits key field "
+                f'"{lacking}" (and doesn\'t have default value)'
+            )
+        if element in claimed:
+            shown = fieldsets.shown((element,))
+            raise DuplicateItem(f"{path}: duplicate entries for key {shown}")
+        at = path + fieldsets.shown((element,))
+        claimed[element] = fieldsets.with_self(applied(shape.items, item, path=at) or {})
+    return claimed

@@ -1,0 +1,92 @@
+"""What a write changes: the fields that are new or other, and those that are gone."""
+
+from typing import Any, NamedTuple
+
+from boxfleet.apiserver.apply import claims, fieldsets, shapes
+
+Tree = fieldsets.Tree
+
+
+class Comparison(NamedTuple):
+    """`changed`: added or modified; `removed`: no longer there."""
+
+    changed: Tree
+    removed: Tree
+
+
+def compare(shape: shapes.Shape | None, old: Any, new: Any) -> Comparison:
+    """Hold two values of one shape against each other. The order of lists with keys is nobody's."""
+    changed: Tree = {}
+    removed: Tree = {}
+    _compare(shape, old, new, changed, removed)
+    return Comparison(changed, removed)
+
+
+def _compare(shape: shapes.Shape | None, old: Any, new: Any, changed: Tree, removed: Tree) -> bool:
+    """Collect the differences below a value; False when it is one field as a whole."""
+    if isinstance(shape, shapes.Record):
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return False
+        _members(shape, old, new, changed, removed)
+        return True
+    if isinstance(shape, shapes.Mapping | shapes.Free):
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return False
+        _entries(shape.values, old, new, changed, removed, mark="f:")
+        return True
+    if shape is None or not isinstance(old, list) or not isinstance(new, list):
+        return False
+    _entries(shape.items, _by_element(shape, old), _by_element(shape, new), changed, removed, mark="")
+    return True
+
+
+def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], changed: Tree, removed: Tree) -> None:
+    members = shape.members
+    for key, item in new.items():
+        if key in old:
+            was = old[key]
+            if was == item or (member := members.get(key)) is None:
+                continue
+            _differing(member.shape, was, item, member.element, changed, removed)
+        elif (member := members.get(key)) is not None:
+            changed[member.element] = claims.whole_member(member, item)
+    for key, was in old.items():
+        if key not in new and (member := members.get(key)) is not None:
+            removed[member.element] = fieldsets.with_self(claims.whole(member.shape, was))
+
+
+def _entries(
+    shape: shapes.Shape | None,
+    old: dict[str, Any],
+    new: dict[str, Any],
+    changed: Tree,
+    removed: Tree,
+    *,
+    mark: str,
+) -> None:
+    """Compare items of maps and lists by their key; path elements begin with the mark."""
+    for key, item in new.items():
+        if key not in old:
+            changed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, item))
+        elif old[key] != item:
+            _differing(shape, old[key], item, mark + key, changed, removed)
+    for key, was in old.items():
+        if key not in new:
+            removed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, was))
+
+
+def _differing(shape: shapes.Shape | None, was: Any, item: Any, element: str, changed: Tree, removed: Tree) -> None:
+    """Two unlike values at one place."""
+    deeper: Tree = {}
+    gone: Tree = {}
+    if not _compare(shape, was, item, deeper, gone):
+        changed[element] = {}
+        return
+    if deeper:
+        changed[element] = deeper
+    if gone:
+        removed[element] = gone
+
+
+def _by_element(shape: shapes.Keyed | shapes.Values, items: list[Any]) -> dict[str, Any]:
+    return {element: item for item in items if (element := shape.element(item)) is not None}

@@ -1,0 +1,141 @@
+"""The shape of a kind's objects as far as ownership goes: what is merged, and what is one field as a whole.
+
+None stands for a value that is owned as a whole: a scalar, an atomic list, an atomic object.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from boxfleet.apiserver.apply import fieldsets
+from boxfleet.apiserver.schema import nodes
+
+
+class Member(NamedTuple):
+    """One named member of a record."""
+
+    # Its path element.
+    element: str
+    shape: "Shape | None"
+    # Kubernetes' own types hold it always, if empty, so that nobody has ever added it.
+    always: bool
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    """An object with known members; others belong to nobody. Filled after it is made: it may contain itself."""
+
+    members: dict[str, Member]
+
+
+@dataclasses.dataclass(slots=True)
+class Mapping:
+    """An object with free keys."""
+
+    values: "Shape | None"
+
+
+@dataclasses.dataclass(slots=True)
+class Keyed:
+    """A list whose items are known by the values of some fields; a missing one counts as its default."""
+
+    keys: tuple[str, ...]
+    defaults: dict[str, Any]
+    items: "Shape | None"
+
+    def element(self, item: Any) -> str | None:
+        """The path element of an item; None when it lacks its key."""
+        if not isinstance(item, dict):
+            return None
+        found = {key: item.get(key, self.defaults.get(key)) for key in self.keys}
+        if any(value is None or isinstance(value, dict | list) for value in found.values()):
+            return None
+        return fieldsets.key_element(found)
+
+
+@dataclasses.dataclass(slots=True)
+class Values:
+    """A list of distinct plain values."""
+
+    items: "Shape | None" = None
+
+    def element(self, item: Any) -> str | None:
+        """The path element of an item; None when it is no plain value."""
+        return None if item is None or isinstance(item, dict | list) else fieldsets.value_element(item)
+
+
+@dataclasses.dataclass(slots=True)
+class Free:
+    """Anything: an object is one with free keys, all else is owned as a whole."""
+
+    @property
+    def values(self) -> "Shape":
+        """The shape of what such an object holds."""
+        return self
+
+
+Shape = Record | Mapping | Keyed | Values | Free
+FREE = Free()
+
+# Says nothing that somebody could own: identity, and what the server alone keeps.
+_UNOWNED = frozenset({
+    "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
+    "resourceVersion",
+})  # fmt: skip
+# Members of Kubernetes' own types that are neither pointers nor left out when empty.
+_ALWAYS = frozenset({
+    "containers", "daemonEndpoints", "kubeletEndpoint", "lastState", "metadata", "nodeInfo", "resources", "spec",
+    "state", "status", "strategy", "template",
+})  # fmt: skip
+_STANDARD = "io.k8s."
+
+
+class Shapes:
+    """Makes the shapes of kinds from the records of their schemas; those of standard types are shared."""
+
+    def __init__(self, record: Callable[[str], nodes.Record]) -> None:
+        self._record = record
+        self._standard: dict[str, Record] = {}
+
+    def root(self, name: str) -> Record:
+        """The shape of whole objects: without what nobody owns in their type and metadata."""
+        members = dict(self._of_record(name, {}).members)
+        for key in ("apiVersion", "kind"):
+            members.pop(key, None)
+        metadata = members.get("metadata")
+        if metadata is not None and isinstance(metadata.shape, Record):
+            kept = {key: one for key, one in metadata.shape.members.items() if key not in _UNOWNED}
+            members["metadata"] = metadata._replace(shape=Record(kept), always=True)
+        return Record(members)
+
+    def _of_record(self, name: str, own: dict[str, Record]) -> Record:
+        standard = name.startswith(_STANDARD)
+        made = self._standard if standard else own
+        shape = made.get(name)
+        if shape is None:
+            shape = made[name] = Record({})
+            for key, field in self._record(name).fields.items():
+                below = self._of(field.node, own)
+                always = standard and below is not None and key in _ALWAYS
+                shape.members[key] = Member(f"f:{key}", below, always)
+        return shape
+
+    def _of(self, node: nodes.Node, own: dict[str, Record]) -> "Shape | None":
+        match node:
+            case nodes.Ref():
+                return None if self._record(node.name).map_type == nodes.ATOMIC else self._of_record(node.name, own)
+            case nodes.Mapping():
+                return None if node.map_type == nodes.ATOMIC else Mapping(self._of(node.values, own))
+            case nodes.Array() if node.list_type == nodes.MAP:
+                return Keyed(node.map_keys, self._key_defaults(node), self._of(node.items, own))
+            case nodes.Array() if node.list_type == nodes.SET:
+                return Values()
+            case nodes.Anything():
+                return FREE
+        return None
+
+    def _key_defaults(self, node: nodes.Array) -> dict[str, Any]:
+        if not isinstance(node.items, nodes.Ref):
+            return {}
+        fields = self._record(node.items.name).fields
+        return {key: fields[key].default for key in node.map_keys if key in fields and fields[key].default is not None}
