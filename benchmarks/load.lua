@@ -29,9 +29,6 @@ function request()
    if verb == "create" then
       return wrk.format("POST", root, headers, body(string.format("new-%d-%d", id, count)))
    end
-   if verb == "delete" then
-      return wrk.format("DELETE", string.format("%s/new-%d-%d", root, id, count), headers)
-   end
    local name = string.format("bench-%05d", math.random(0, objects - 1))
    local path = root .. "/" .. name
    if verb == "get" then return wrk.format("GET", path, headers) end
