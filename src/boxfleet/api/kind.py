@@ -115,6 +115,11 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def stored(self) -> bool:
+        """Whether there are objects of it."""
+        return "list" in self.verbs
+
+    @property
     def qualified(self) -> str:
         """``boxes.boxfleet.dev``, as error messages name a resource."""
         return f"{self.plural}.{self.group}" if self.group else self.plural

@@ -2,7 +2,7 @@
 
 import time
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -10,7 +10,9 @@ import structlog
 
 import boxfleet
 from boxfleet.api import admission as rules
+from boxfleet.api import kind as kinds
 from boxfleet.api import meta
+from boxfleet.api import reviews as review_kinds
 from boxfleet.apiserver import (
     admission,
     authn,
@@ -21,7 +23,6 @@ from boxfleet.apiserver import (
     health,
     metrics,
     negotiate,
-    node_scope,
     reading,
     registry,
     route,
@@ -30,6 +31,7 @@ from boxfleet.apiserver import (
     watching,
     writing,
 )
+from boxfleet.apiserver.access import aggregation, impersonation, reviews, rights
 from boxfleet.apiserver.streams import agents as stream_agents
 from boxfleet.apiserver.streams import routes as stream_routes
 from boxfleet.apiserver.streams import target as stream_target
@@ -50,20 +52,24 @@ class ApiServer:
         store: stores.Store,
         *,
         types: Sequence[type[meta.Object]],
-        authenticator: authn.Authenticator,
-        authorizer: authz.Authorizer | None = None,
+        authenticators: Sequence[authn.Authenticator],
         clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
         extra_routes: Sequence[route.Route] = (),
         admission_rules: Mapping[str, rules.Rules] | None = None,
         checks: Sequence[health.Check] = (),
+        default_roles: Sequence[kinds.JsonObject] = (),
+        node_reads: Collection[str] = (),
     ) -> None:
+        """`default_roles` are there from the start; every agent reads the `node_reads` (``group/resource``)."""
         self._store = store
-        self._authenticator = authenticator
-        self.registry = registry.Registry(store, types=types, clock=clock)
-        self._authorizer = authorizer or authz.GroupAuthorizer(node_scope.InStore(self.registry))
+        self._authenticator = authn.Chain(authenticators)
+        self.registry = registry.Registry(store, types=[*types, *review_kinds.TYPES], clock=clock)
+        self._rights = rights.Rights(self.registry, node_reads=node_reads)
+        self._default_roles = default_roles
         read = reading.Reading(self.registry)
         admit = admission.Admission(self.registry, admission_rules or {})
-        self._writing = writing.Writing(self.registry, admit)
+        self._writing = writing.Writing(self.registry, admit, judge=self._rights)
+        self._aggregation = aggregation.Aggregation(self.registry, self._writing)
         delete = deleting.Deleting(self.registry, admit)
         self._documents = documents.Documents(self.registry.kinds, self.registry.schemas, build=boxfleet.__version__)
         kind_routes = routes.KindRoutes(
@@ -77,6 +83,7 @@ class ApiServer:
         streams = stream_routes.routes(
             connected=self.agents, find_pod=stream_target.in_store(self.registry), time=clock
         )
+        asked = reviews.Reviews(self._rights, self._writing, self._authenticator)
         self.metrics = metrics.Metrics()
         self.metrics.objects(self._count_objects)
         self.metrics.gauge("apiserver_registered_watchers", "Watches now.", lambda: store.watchers)
@@ -88,6 +95,7 @@ class ApiServer:
                 *own.routes(),
                 self.metrics.served(),
                 *kind_routes.of_all(self.registry.kinds),
+                *asked.routes(),
                 *streams,
                 *extra_routes,
             ]
@@ -104,7 +112,13 @@ class ApiServer:
         kind = self.registry.kind("namespaces")
         if kind is not None:
             await writing.ensure_namespaces(self._writing, kind)
+        await self._rights.start(self._default_roles)
+        await self._aggregation.settle()
         self._started = True
+
+    async def run(self) -> None:
+        """Keep what follows from other objects, until cancelled or the store closes."""
+        await self._aggregation.run()
 
     def stop(self) -> None:
         """Be no longer ready and end all watches, so that the HTTP server can finish."""
@@ -157,52 +171,80 @@ class ApiServer:
         if user is None:
             raise faults.unauthorized()
         call.user = user
+        if impersonation.asked(call.headers):
+            call.impersonator = user
+            call.user = impersonation.user(user, call.scope["headers"], self._rights.authorizer)
         try:
             found, call.params = self._router.find(call.method, call.path)
         except faults.Fault:
             # Whether a path is there is told only to those who may know.
-            await self._authorize(call, authz.Attributes(verb=_VERBS.get(call.method, "get"), path=call.path))
+            self._authorize(call, authz.Attributes(verb=_VERBS.get(call.method, "get"), path=call.path))
             raise
         call.route = found
         self.metrics.begin(call, found)
         access = found.access
-        verb = "watch" if access.verb == "list" and call.flag("watch") else access.verb
-        wish = authz.Attributes(
-            verb=verb,
-            path=call.path,
-            group=access.group,
-            resource=access.resource,
-            subresource=access.subresource,
-            # A Namespace is judged as being in itself, as Kubernetes does.
-            namespace=call.params.get("namespace", ""),
-            name=call.params.get("name", ""),
-            fields=call.one("fieldSelector"),
-        )
-        await self._authorize(call, wish)
+        self._authorize(call, _wish(call, access))
         return await found.handle(call)
 
     async def _authenticate(self, call: route.Call) -> authn.User | None:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return None
-        user = await self._authenticator.authenticate(token.strip())
-        return authn.with_implied_groups(user) if user is not None else None
+        return await self._authenticator.authenticate(authn.Shown(token=token.strip()))
 
-    async def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
-        if not await self._authorizer.allows(call.user, wish):
-            raise authz.refusal(call.user, wish)
+    def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
+        decision = self._rights.authorizer.decide(call.user, wish)
+        if not decision.allowed:
+            raise authz.refusal(call.user, wish, reason=decision.reason)
 
     async def _readiness(self) -> str:
         return "" if self._started else "the server is starting or stopping"
 
     def _count_objects(self) -> dict[str, int]:
-        return {kind.qualified: self._store.count(registry.prefix(kind)) for kind in self.registry.kinds}
+        return {kind.qualified: self._store.count(registry.prefix(kind)) for kind in self.registry.kinds if kind.stored}
 
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
 # nginx' word for a client that left before its answer.
 _GONE = 499
 _NOBODY = authn.User(name="")
+
+
+def _wish(call: route.Call, access: route.Access) -> authz.Attributes:
+    """What a call wants, in the words of authorization, as Kubernetes reads it from a request."""
+    verb = access.verb
+    namespace, name = call.params.get("namespace", ""), call.params.get("name", "")
+    fields = ""
+    if access.resource == "namespaces" and not access.group:
+        # A Namespace is judged as being in itself.
+        namespace = name
+    if verb == "list":
+        if call.flag("watch"):
+            verb = "watch"
+        fields = call.one("fieldSelector")
+        # Who may see one object by its name may list and watch that one.
+        name = _name_in(fields) if fields else ""
+    return authz.Attributes(
+        verb=verb,
+        path=call.path,
+        group=access.group,
+        resource=access.resource,
+        subresource=access.subresource,
+        namespace=namespace,
+        name=name,
+        fields=fields,
+    )
+
+
+def _name_in(fields: str) -> str:
+    """The one name that a field selector leaves; empty when it leaves several, or has marks of its own in it."""
+    if "\\" in fields:
+        return ""
+    for part in fields.split(","):
+        key, mark, name = part.partition("=")
+        if key.strip() == "metadata.name" and mark:
+            return name.removeprefix("=").strip()
+    return ""
 
 
 def _call(scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Call:

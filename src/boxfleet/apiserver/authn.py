@@ -1,36 +1,67 @@
-"""Who calls: bearer tokens, known by their hashes."""
+"""Who calls: authenticators, tried in order; bearer tokens, known by their hashes."""
 
 import dataclasses
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
+
+# Every user who is known is in this group.
+AUTHENTICATED = "system:authenticated"
+_ACCOUNT = "system:serviceaccount:"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Whom a request comes from."""
+    """Whom a request comes from. `uid` and `extra` are what the authenticator knows beside the name."""
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a request shows of its sender. A further way to show oneself is a further field."""
+
+    # A bearer token; empty when there is none.
+    token: str = ""
 
 
 class Authenticator(Protocol):
     """Knows users by what a request shows."""
 
-    async def authenticate(self, token: str) -> User | None:
-        """The user of a bearer token; None when nobody is known by it."""
+    async def authenticate(self, shown: Shown) -> User | None:
+        """The user; None when nobody is known by it, and the next authenticator may try."""
+
+
+class Chain:
+    """Authenticators in order: the first that knows the user says who it is."""
+
+    def __init__(self, each: Sequence[Authenticator]) -> None:
+        self._each = tuple(each)
+
+    async def authenticate(self, shown: Shown) -> User | None:
+        """Ask one after the other."""
+        for one in self._each:
+            user = await one.authenticate(shown)
+            if user is not None:
+                return with_implied_groups(user)
+        return None
 
 
 class TokenAuthenticator:
     """A fixed set of users, each with the SHA-256 of a token in hexadecimal."""
 
     def __init__(self, known: Iterable[tuple[str, User]]) -> None:
-        self._known = [(digest.lower().encode(), user) for digest, user in known]
+        self._known = [(digest.lower().encode(), with_implied_groups(user)) for digest, user in known]
 
-    async def authenticate(self, token: str) -> User | None:
+    async def authenticate(self, shown: Shown) -> User | None:
         """Compare with every hash, each in constant time, so that time tells nothing."""
-        digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest().encode()
+        if not shown.token:
+            return None
+        digest = hashlib.sha256(shown.token.encode(errors="surrogatepass")).hexdigest().encode()
         found = None
         for known, user in self._known:
             if hmac.compare_digest(known, digest):
@@ -40,4 +71,24 @@ class TokenAuthenticator:
 
 def with_implied_groups(user: User) -> User:
     """Every user who is known is in ``system:authenticated``."""
-    return dataclasses.replace(user, groups=(*user.groups, "system:authenticated"))
+    if AUTHENTICATED in user.groups:
+        return user
+    return dataclasses.replace(user, groups=(*user.groups, AUTHENTICATED))
+
+
+def service_account_name(namespace: str, name: str) -> str:
+    """The user name of a ServiceAccount."""
+    return f"{_ACCOUNT}{namespace}:{name}"
+
+
+def service_account_of(user: str) -> tuple[str, str] | None:
+    """Namespace and name of the ServiceAccount that calls by a user name; None for any other user."""
+    if not user.startswith(_ACCOUNT):
+        return None
+    namespace, mark, name = user.removeprefix(_ACCOUNT).partition(":")
+    return (namespace, name) if namespace and mark and name and ":" not in name else None
+
+
+def service_account_groups(namespace: str) -> tuple[str, str]:
+    """The groups of every ServiceAccount of a namespace."""
+    return ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")

@@ -89,7 +89,8 @@ class Documents:
             components[root][_GVK] = [_gvk(kind)]
             if not kind.model:
                 _borrow_descriptions(components[root])
-            self._list(kind, root, components, library)
+            if kind.stored:
+                self._list(kind, root, components, library)
             if kind.scale is not None:
                 scale = models.component("autoscaling_v1.Scale")
                 self._component(scale, components, library)
@@ -238,6 +239,9 @@ def _paths(base: str, kind: kinds.Kind, root: str) -> dict[str, Any]:
     named = [*where, _in_path("name")]
     item = f"{scope}/{kind.plural}/{{name}}"
     maker = _Operations(kind)
+    if not kind.stored:
+        post: dict[str, Any] = {"post": maker.write("post", root, _WRITE_QUERY)}
+        return {f"{scope}/{kind.plural}": post | _set({"parameters": where or None})}
     paths: dict[str, Any] = {
         f"{scope}/{kind.plural}": {
             "get": maker.read("list", f"{root}List", _LIST_QUERY),

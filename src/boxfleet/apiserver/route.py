@@ -44,6 +44,8 @@ class Call:
     route: "Route | None" = None
     # Paths of fields that the body says twice.
     duplicates: list[str] = dataclasses.field(default_factory=list)
+    # Who really calls, when `user` is somebody else.
+    impersonator: authn.User | None = None
     # Texts for Warning headers.
     warnings: list[str] = dataclasses.field(default_factory=list)
     # A patch made an object that was not there: answered by 201.

@@ -28,7 +28,7 @@ class KindRoutes:
 
     def of_all(self, served: Sequence[kinds.Kind]) -> list[route.Route]:
         """The routes of all kinds."""
-        return [entry for kind in served for entry in self.of(kind)]
+        return [entry for kind in served if kind.stored for entry in self.of(kind)]
 
     def of(self, kind: kinds.Kind) -> list[route.Route]:
         """The routes of one kind: collection, object, subresources."""

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -10,11 +10,11 @@ from boxfleet.api import kind as kinds
 from boxfleet.apiserver import (
     admission,
     applied,
+    authn,
     bodies,
     faults,
     metadata,
     negotiate,
-    node_limits,
     objects,
     options,
     ownership,
@@ -32,6 +32,19 @@ JsonObject = dict[str, Any]
 # Refuses by Fault what the caller may not write: kind, wanted object, stored one.
 Admit = Callable[[kinds.Kind, JsonObject, JsonObject | None], None]
 
+
+class Judge(Protocol):
+    """Refuses by Fault 403 what a user may not write, beyond what the route of a request asks for."""
+
+    def check_write(
+        self, user: authn.User, kind: kinds.Kind, new: JsonObject, old: JsonObject | None, *, subresource: str = ""
+    ) -> None:
+        """Look at the wanted object and the stored one."""
+
+    def check_create(self, user: authn.User, kind: kinds.Kind, *, namespace: str, name: str) -> None:
+        """For a request that turns out to create an object."""
+
+
 # Generated names that are tried before giving up.
 _NAME_TRIES = 8
 # How often a patch is made again on a newer state.
@@ -41,8 +54,9 @@ _CONFLICT_TRIES = 20
 class Writing:
     """The writing verbs of all kinds."""
 
-    def __init__(self, registry: registry.Registry, admission: admission.Admission) -> None:
+    def __init__(self, registry: registry.Registry, admission: admission.Admission, *, judge: Judge) -> None:
         self._registry = registry
+        self._judge = judge
         self._admission = admission
         self._ownership = ownership.Ownership(registry)
 
@@ -57,7 +71,7 @@ class Writing:
             namespace=call.params.get("namespace", ""),
             wanted=wanted,
             warnings=call.warnings,
-            admit=functools.partial(node_limits.check, call.user),
+            admit=functools.partial(self._judge.check_write, call.user),
             owned=functools.partial(self._ownership.created, kind, author=ownership.author(call, kind, wanted)),
         )
 
@@ -190,6 +204,7 @@ class Writing:
             if (stated.get("metadata") or {}).get("resourceVersion") or stated["metadata"].get("uid"):
                 # Only an object that is there has them.
                 raise faults.modified(kind, name)
+            self._judge.check_create(call.user, kind, namespace=namespace, name=name)
             try:
                 made = await self.create_object(
                     kind,
@@ -197,7 +212,7 @@ class Writing:
                     namespace=namespace,
                     wanted=wanted,
                     warnings=call.warnings,
-                    admit=functools.partial(node_limits.check, call.user),
+                    admit=functools.partial(self._judge.check_write, call.user),
                     owned=entries,
                 )
             except faults.Fault as fault:
@@ -232,7 +247,7 @@ class Writing:
             change=change,
             subresource=subresource,
             dry_run=wanted.dry_run,
-            admit=functools.partial(node_limits.check, call.user, subresource=subresource),
+            admit=functools.partial(self._judge.check_write, call.user, subresource=subresource),
             account=account or self.account(call, kind, wanted, subresource=subresource),
         )
 

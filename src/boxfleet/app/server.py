@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from boxfleet.api import catalog
+from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import authn, authz, serve
+from boxfleet.apiserver import authn, serve
 from boxfleet.app import control, credentials, paths, services, settings
 from boxfleet.client import client, inprocess, shared
 from boxfleet.controllers import manager
@@ -24,8 +24,6 @@ from boxfleet.store import store as stores
 
 log = structlog.get_logger()
 
-# Who the controllers and the scheduler are.
-CONTROL_USER = "system:boxfleet"
 # Seconds between looks at the certificate's age.
 _CERTIFICATE_CHECK = 86400.0
 
@@ -34,17 +32,19 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
     """Serve until told to stop. A part that fails is started again; the process ends only when serving cannot go on."""
     where = paths.of(known)
     clock = clocks.SystemClock()
-    # Controllers speak to the API like everybody; their token lives as long as this process.
-    token = ids.new_token()
+    # Controllers speak to the API like everybody; their tokens live as long as this process.
+    tokens = {user: ids.new_token() for user in roles.PARTS}
     async with contextlib.AsyncExitStack() as stack:
         store = await stores.Store.open(where.store)
         stack.push_async_callback(store.close)
         app = apps.ApiServer(
             store,
             types=catalog.TYPES,
-            authenticator=_authenticator(where, own_token=token),
+            authenticators=[_tokens(where, own=tokens)],
             clock=clock,
             admission_rules=admission.RULES,
+            default_roles=roles.objects(),
+            node_reads=roles.NODE_READS,
         )
         await app.start()
         served = await stack.enter_async_context(
@@ -57,11 +57,23 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             )
         )
         log.info("serving", address=served.address, revision=store.revision)
-        api = client.Client(inprocess.InProcess(app, token=token, program="boxfleet-controllers"))
-        caches = shared.Caches(api, clock=clock)
+        apis = {
+            user: client.Client(inprocess.InProcess(app, token=token, program=f"boxfleet-{user.rpartition(':')[2]}"))
+            for user, token in tokens.items()
+        }
+        caches = shared.Caches(apis[roles.CONTROLLERS], clock=clock)
+        placing = caches.speaking(apis[roles.SCHEDULER])
+        controllers = manager.Manager(
+            caches,
+            clock=clock,
+            settings=control.settings_of(known),
+            garbage_api=apis[roles.GARBAGE_COLLECTOR],
+            namespace_api=apis[roles.NAMESPACE_CONTROLLER],
+        )
         loops = {
-            "controllers": manager.Manager(caches, clock=clock, settings=control.settings_of(known)).run,
-            "scheduler": scheduler.Scheduler(caches, clock=clock, settings=scheduler_settings.Settings()).run,
+            "api": app.run,
+            "controllers": controllers.run,
+            "scheduler": scheduler.Scheduler(placing, clock=clock, settings=scheduler_settings.Settings()).run,
             # After those that ask for caches.
             "caches": caches.run,
             "compactor": lambda: compactor.run(store, clock=clock, settings=store_settings.Settings()),
@@ -88,9 +100,9 @@ def _kept(name: str, loop: Callable[[], Awaitable[None]], clock: clocks.Clock) -
     return lambda: supervise.keep_running(name, loop, clock=clock)
 
 
-def _authenticator(where: paths.Paths, *, own_token: str) -> authn.TokenAuthenticator:
+def _tokens(where: paths.Paths, *, own: Mapping[str, str]) -> authn.TokenAuthenticator:
     known = [(each.sha256, authn.User(name=each.user, groups=tuple(each.groups))) for each in credentials.load(where)]
-    known.append((credentials.digest(own_token), authn.User(name=CONTROL_USER, groups=(authz.MASTERS,))))
+    known += [(credentials.digest(token), authn.User(name=user)) for user, token in own.items()]
     return authn.TokenAuthenticator(known)
 
 

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from boxfleet.client import client, shared
 from boxfleet.client import events as recorders
-from boxfleet.client import shared
 from boxfleet.controllers import bootstrap, caches, settings
 from boxfleet.controllers.address import controller as address
 from boxfleet.controllers.box import controller as box
@@ -17,10 +17,23 @@ from boxfleet.kit import clock, supervise
 
 
 class Manager:
-    """The controllers on shared caches; whoever made the caches runs them."""
+    """The controllers on shared caches; whoever made the caches runs them.
 
-    def __init__(self, shared: shared.Caches, *, clock: clock.Clock, settings: settings.Settings) -> None:
+    `garbage_api` and `namespace_api` are for the two that touch objects of all kinds: they speak as users who may.
+    """
+
+    def __init__(
+        self,
+        shared: shared.Caches,
+        *,
+        clock: clock.Clock,
+        settings: settings.Settings,
+        garbage_api: client.Client | None = None,
+        namespace_api: client.Client | None = None,
+    ) -> None:
         api = shared.api
+        collecting = shared.speaking(garbage_api or api)
+        emptying = shared.speaking(namespace_api or api)
         indexed = caches.Indexed(shared)
         self._api = api
         self._shared = shared
@@ -31,8 +44,8 @@ class Manager:
             "box": box.BoxController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "unit": unit.UnitController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
-            "garbage": garbage.GarbageController(api, shared).run,
-            "namespace": namespace.NamespaceController(api, shared, clock=clock, settings=settings).run,
+            "garbage": garbage.GarbageController(collecting.api, collecting).run,
+            "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
             "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,

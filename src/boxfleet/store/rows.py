@@ -157,6 +157,15 @@ class Subscription:
                     await self._wake.wait()
             except TimeoutError:
                 return []
+        return self.take_waiting()
+
+    @property
+    def waiting(self) -> int:
+        """How many changes lie here."""
+        return len(self._waiting)
+
+    def take_waiting(self) -> list[Change]:
+        """All that waits now."""
         taken = list(self._waiting)
         self._waiting.clear()
         return taken

@@ -1,5 +1,6 @@
 """A running API for tests: the real server on a store in a folder of the test, in process or on a TLS socket."""
 
+import asyncio
 import contextlib
 import dataclasses
 import datetime
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from boxfleet.api import catalog, meta
+from boxfleet.api import catalog, meta, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.client import client, inprocess
@@ -39,6 +40,10 @@ class Api:
     # As the administrator, and as the agent of NODE.
     admin: client.Client
     node: client.Client
+
+    def part(self, user: str) -> client.Client:
+        """A client as one of Boxfleet's own parts (roles.PARTS)."""
+        return client.Client(inprocess.InProcess(self.app, token=user))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +118,12 @@ class Socket:
 
 
 def authenticator() -> authn.TokenAuthenticator:
-    """Knows the two tokens of tests."""
+    """Knows the tokens of tests."""
     admin = authn.User(name="admin", groups=(authz.MASTERS,))
     node = authn.User(name=f"system:node:{NODE}", groups=(authz.NODES,))
-    return authn.TokenAuthenticator(
-        (hashlib.sha256(token.encode()).hexdigest(), user) for token, user in ((ADMIN_TOKEN, admin), (NODE_TOKEN, node))
-    )
+    # The name of a part is its token.
+    known = [(ADMIN_TOKEN, admin), (NODE_TOKEN, node), *((name, authn.User(name=name)) for name in roles.PARTS)]
+    return authn.TokenAuthenticator((hashlib.sha256(token.encode()).hexdigest(), user) for token, user in known)
 
 
 @contextlib.asynccontextmanager
@@ -136,12 +141,15 @@ async def running(
         app = apps.ApiServer(
             store,
             types=types,
-            authenticator=authenticator(),
+            authenticators=[authenticator()],
             clock=clock,
             extra_routes=extra_routes,
             admission_rules=admission.RULES,
+            default_roles=roles.objects(),
+            node_reads=roles.NODE_READS,
         )
         await app.start()
+        kept = asyncio.create_task(app.run(), name="api")
         try:
             yield Api(
                 app=app,
@@ -150,6 +158,8 @@ async def running(
                 node=client.Client(inprocess.InProcess(app, token=NODE_TOKEN)),
             )
         finally:
+            kept.cancel()
+            await asyncio.wait([kept])
             app.stop()
     finally:
         await store.close()

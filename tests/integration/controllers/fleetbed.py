@@ -23,6 +23,7 @@ from boxfleet.api import (
     node,
     placement,
     pod,
+    roles,
     service_account,
     unit,
     volume_claim,
@@ -172,6 +173,7 @@ class Bed:
     """What a test holds: the API, what is there now, the agent, and the control plane to stop and start."""
 
     def __init__(self, api: server.Api, group: asyncio.TaskGroup, settings: controller_settings.Settings) -> None:
+        self.server = api
         self.api = api.admin
         self.agent = FakeAgent(api.admin)
         self._group = group
@@ -221,9 +223,17 @@ class Bed:
 
     async def _run_control(self) -> None:
         # As in the server process: one set of caches for both.
-        caches = shared.Caches(self.api, clock=CLOCK)
-        controllers = manager.Manager(caches, clock=CLOCK, settings=self._settings)
-        chooser = scheduler.Scheduler(caches, clock=CLOCK, settings=scheduler_settings.Settings())
+        part = self.server.part
+        caches = shared.Caches(part(roles.CONTROLLERS), clock=CLOCK)
+        chooser_caches = caches.speaking(part(roles.SCHEDULER))
+        controllers = manager.Manager(
+            caches,
+            clock=CLOCK,
+            settings=self._settings,
+            garbage_api=part(roles.GARBAGE_COLLECTOR),
+            namespace_api=part(roles.NAMESPACE_CONTROLLER),
+        )
+        chooser = scheduler.Scheduler(chooser_caches, clock=CLOCK, settings=scheduler_settings.Settings())
         async with asyncio.TaskGroup() as group:
             group.create_task(caches.run())
             group.create_task(controllers.run())

@@ -1,0 +1,118 @@
+"""The roles that Boxfleet has from the start, beside those of Kubernetes: for people, and for its own parts.
+
+People's roles are gathered by labels, so that the kinds of others join them: a ClusterRole with the label
+``rbac.authorization.k8s.io/aggregate-to-view`` (or -edit, -admin, -auditor) is a part of the role by that name.
+"""
+
+from boxfleet.api import kind, rbac_objects
+
+_READ = ("get", "list", "watch")
+_CHANGE = ("create", "delete", "deletecollection", "patch", "update")
+# Everything but verbs that lift somebody above their own rights: bind, escalate, impersonate.
+_ALL = (*_READ, *_CHANGE)
+
+CONTROLLERS = "system:boxfleet:controllers"
+GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
+NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
+SCHEDULER = "system:boxfleet:scheduler"
+# The users that Boxfleet's own parts are; their roles have the same names.
+PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, SCHEDULER)
+
+# Where its instances' addresses are, every node must know of all.
+NODE_READS = (f"{kind.GROUP}/addresses", f"{kind.GROUP}/addresspools")
+
+
+def objects() -> list[kind.JsonObject]:
+    """All roles, and the bindings of Boxfleet's own parts."""
+    return [*_of_kinds(), *_of_people(), *_of_parts()]
+
+
+def _of_kinds() -> list[kind.JsonObject]:
+    """What Boxfleet's own kinds add to the roles that Kubernetes' users know."""
+    rule, role = rbac_objects.rule, rbac_objects.cluster_role
+    delivered = ("boxes", "units", "units/scale")
+    shown = (*delivered, "addresses", "addresses/status", "boxes/status", "placements", "placements/status")
+    return [
+        role("boxfleet:view", [rule(kind.GROUP, (*shown, "units/status"), _READ)], into=("view",)),
+        role("boxfleet:edit", [rule(kind.GROUP, delivered, _CHANGE)], into=("edit",)),
+        role(
+            "boxfleet:audit",
+            [
+                rule("", ("nodes", "nodes/status", "persistentvolumes"), _READ),
+                rule(kind.GROUP, ("addresspools", "addresspools/status", "clusters", "clusters/status"), _READ),
+                rule("coordination.k8s.io", "leases", _READ),
+                rule(
+                    "rbac.authorization.k8s.io",
+                    ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),
+                    _READ,
+                ),
+                rule("authorization.k8s.io", "subjectaccessreviews", "create"),
+            ],
+            into=("auditor",),
+        ),
+    ]
+
+
+def _of_people() -> list[kind.JsonObject]:
+    rule, paths, gathered = rbac_objects.rule, rbac_objects.paths, rbac_objects.aggregated_role
+    return [
+        rbac_objects.cluster_role("platform-admin", [rule("*", "*", _ALL), paths("*", "get")]),
+        gathered("tenant-admin", ("admin", "edit", "view")),
+        gathered("developer", ("edit", "view")),
+        gathered("viewer", ("view",)),
+        gathered("auditor", ("auditor", "view")),
+    ]
+
+
+def _of_parts() -> list[kind.JsonObject]:
+    rules = {
+        CONTROLLERS: _controllers(),
+        GARBAGE_COLLECTOR: [rbac_objects.rule("*", "*", (*_READ, "delete", "patch"))],
+        NAMESPACE_CONTROLLER: _namespaces(),
+        SCHEDULER: _scheduler(),
+    }
+    roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]
+    return roles + [rbac_objects.cluster_role_binding(name, user=name) for name in rules]
+
+
+def _controllers() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    own = ("addresses", "addresspools", "boxes", "clusters", "placements", "units")
+    status = ("addresses/status", "addresspools/status", "boxes/status", "clusters/status")
+    return [
+        rule(kind.GROUP, own, _READ),
+        rule(kind.GROUP, (*status, "placements/status", "units/status"), ("patch", "update")),
+        rule(kind.GROUP, ("addresspools", "clusters"), "create"),
+        rule(kind.GROUP, ("addresses", "units"), ("create", "delete", "patch", "update")),
+        rule("", "pods", (*_READ, "create", "delete", "patch")),
+        rule("", "configmaps", (*_READ, "create", "patch")),
+        rule("", "persistentvolumeclaims", (*_READ, "create", "patch")),
+        rule("", "events", (*_READ, "create", "delete", "patch", "update")),
+        rule("", "nodes", (*_READ, "patch")),
+        rule("", ("nodes/status", "pods/status"), ("patch", "update")),
+        rule("", "namespaces", _READ),
+        rule("coordination.k8s.io", "leases", _READ),
+    ]
+
+
+def _namespaces() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    return [
+        rule("*", "*", (*_READ, "delete")),
+        rule("", "serviceaccounts", "create"),
+        rule("", "namespaces/finalize", "update"),
+        rule("", "namespaces/status", "patch"),
+    ]
+
+
+def _scheduler() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    return [
+        rule("", ("namespaces", "nodes", "persistentvolumeclaims", "pods"), _READ),
+        rule("", "pods/binding", "create"),
+        rule("", "pods/status", ("patch", "update")),
+        rule("", "persistentvolumeclaims", "patch"),
+        rule("", "events", ("create", "get", "patch", "update")),
+        rule(kind.GROUP, ("clusters", "units"), _READ),
+        rule(kind.GROUP, "placements", (*_READ, "create", "delete", "patch", "update")),
+    ]
