@@ -12,6 +12,18 @@ from boxfleet.store import rows
 LogRow = tuple[int, str, bytes, int, bool]
 
 
+class Along(msgspec.Struct, frozen=True):
+    """A row that changes along with a write: both are there or neither, with nothing in between.
+
+    `change` makes the new value from the one that is there at that very moment, of all that was written before, and
+    the revision that it gets; None leaves the row alone, and what it raises refuses the write. It may be called again.
+    A row that is not there is passed over.
+    """
+
+    key: str
+    change: Callable[[bytes, int], bytes | None]
+
+
 class Wish(msgspec.Struct, frozen=True, eq=False):
     """A write that somebody waits for.
 
@@ -23,6 +35,8 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
     expected: int
     deleted: bool
     done: "asyncio.Future[rows.Row]"
+    # None of them may be the row that is written.
+    along: tuple[Along, ...] = ()
 
 
 class Backend(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from boxfleet.store import backend as backends
 from boxfleet.store import codec as codecs
@@ -94,17 +94,21 @@ class Store:
         """Wait for a revision that another server gave out; whether it came in time (seconds)."""
         return await self._memory.reach(revision, timeout=timeout)
 
-    async def write(self, key: str, value: Callable[[int], bytes], *, expected: int) -> rows.Row:
-        """Create (`expected` 0) or replace a row that is at a revision.
+    async def write(
+        self, key: str, value: Callable[[int], bytes], *, expected: int, along: Sequence[backends.Along] = ()
+    ) -> rows.Row:
+        """Create (`expected` 0) or replace a row that is at a revision, and change others along with it.
 
         `value` makes the bytes, given the revision that the write gets; with several servers it may be called more
-        than once. Raises Conflict, Full, Closed, Unavailable.
+        than once. Raises Conflict, Full, Closed, Unavailable, and what a change along with it raises.
         """
-        return await self._write(key, value, expected=expected, deleted=False)
+        return await self._write(key, value, expected=expected, deleted=False, along=along)
 
-    async def delete(self, key: str, value: Callable[[int], bytes], *, expected: int) -> rows.Row:
+    async def delete(
+        self, key: str, value: Callable[[int], bytes], *, expected: int, along: Sequence[backends.Along] = ()
+    ) -> rows.Row:
         """Remove a row that is at a revision; `value` makes the last state, which watches are shown."""
-        return await self._write(key, value, expected=expected, deleted=True)
+        return await self._write(key, value, expected=expected, deleted=True, along=along)
 
     def watch(self, prefix: str, *, after: int) -> rows.Subscription:
         """Changes after a revision, of keys below a prefix that ends with a slash, or of one key.
@@ -133,8 +137,16 @@ class Store:
         """Close every subscription, as a server does that shuts down."""
         self._memory.end_watches()
 
-    async def _write(self, key: str, value: Callable[[int], bytes], *, expected: int, deleted: bool) -> rows.Row:
+    async def _write(
+        self,
+        key: str,
+        value: Callable[[int], bytes],
+        *,
+        expected: int,
+        deleted: bool,
+        along: Sequence[backends.Along],
+    ) -> rows.Row:
         if self._closed:
             raise errors.Closed("cannot write: the store is closed")
         done: asyncio.Future[rows.Row] = asyncio.get_running_loop().create_future()
-        return await self._backend.write(backends.Wish(key, value, expected, deleted, done))
+        return await self._backend.write(backends.Wish(key, value, expected, deleted, done, tuple(along)))

@@ -29,7 +29,13 @@ class _Batch(msgspec.Struct):
 
     number: int
     wishes: list[backend.Wish]
-    rows: list[backend.LogRow]
+    # What each wish wrote, its own row first.
+    written: list[list[backend.LogRow]]
+
+    @property
+    def rows(self) -> list[backend.LogRow]:
+        """All rows, in order of revisions."""
+        return [row for rows in self.written for row in rows]
 
 
 class Postgres:
@@ -192,6 +198,8 @@ class Postgres:
     async def _commit(self, opened: session.Session) -> None:
         """One batch. Its writers are told in any case, but for a commit that was cut off."""
         wishes = [self._wishes.popleft() for _ in range(min(len(self._wishes), self._settings.batch))]
+        # First whoever replaces a row that others change along with theirs, or it would never be as he expects it.
+        wishes.sort(key=lambda wish: bool(wish.along))
         committing: _Batch | None = None
         try:
             head = await opened.begin()
@@ -199,7 +207,7 @@ class Postgres:
                 await self._follow(opened)
             self._batches += 1
             batch, refused = _decide(wishes, memory=self._memory, number=self._batches)
-            if batch.rows:
+            if batch.wishes:
                 await opened.append(batch.rows, server=self._server, batch=batch.number)
                 committing = batch
                 await opened.commit()
@@ -252,7 +260,8 @@ class Postgres:
     def _settle(self, batch: _Batch) -> None:
         """Make a committed batch visible, then tell its writers."""
         self._memory.apply(batch.rows)
-        for wish, (revision, key, value, _, _) in zip(batch.wishes, batch.rows, strict=True):
+        for wish, written in zip(batch.wishes, batch.written, strict=True):
+            revision, key, value, _, _ = written[0]
             if not wish.done.done():
                 wish.done.set_result(rows.Row(key, revision, value))
 
@@ -319,26 +328,35 @@ def _decide(
     batch = _Batch(number, [], [])
     refused: list[tuple[backend.Wish, Exception]] = []
     revision = memory.revision
-    # Keys that this batch changed already, with the revision at which they are then; 0 when it deleted them.
-    within: dict[str, int] = {}
+    # Keys that this batch changed already, with the revision and value that they then have; 0 when it deleted them.
+    within: dict[str, tuple[int, bytes]] = {}
+
+    def there(key: str) -> tuple[int, bytes]:
+        if (found := within.get(key)) is not None:
+            return found
+        row = memory.get(key)
+        return (row.revision, row.value) if row is not None else (0, b"")
+
     for wish in wishes:
-        actual = within.get(wish.key)
-        if actual is None:
-            row = memory.get(wish.key)
-            actual = row.revision if row is not None else 0
+        actual = there(wish.key)[0]
         if actual != wish.expected:
             refused.append((wish, errors.Conflict(key=wish.key, expected=wish.expected, actual=actual)))
             continue
         try:
-            value = wish.value(revision + 1)
+            written = [(revision + 1, wish.key, wish.value(revision + 1), wish.expected, wish.deleted)]
+            for each in wish.along:
+                previous, before = there(each.key)
+                number = revision + 1 + len(written)
+                if previous and (changed := each.change(before, number)) is not None:
+                    written.append((number, each.key, changed, previous, False))
         except Exception as error:
             # The writer's own fault, not that of the others in the batch.
             refused.append((wish, error))
             continue
-        revision += 1
+        revision += len(written)
         batch.wishes.append(wish)
-        batch.rows.append((revision, wish.key, value, wish.expected, wish.deleted))
-        within[wish.key] = 0 if wish.deleted else revision
+        batch.written.append(written)
+        within.update((key, (0 if deleted else number, value)) for number, key, value, _, deleted in written)
     return batch, refused
 
 

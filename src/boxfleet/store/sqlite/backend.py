@@ -1,6 +1,7 @@
 """One server's log: revisions are given when a write is asked for, and the writer thread makes them durable."""
 
 import asyncio
+import collections
 import pathlib
 
 from boxfleet.store import backend, codec, errors, memory, rows
@@ -21,6 +22,10 @@ class Sqlite:
         self._settings = settings
         self._codec = codec
         self._in_flight: dict[str, asyncio.Future[rows.Row]] = {}
+        # What is on its way to the disk, of rows that change along with others: revision and value.
+        self._ahead: dict[str, tuple[int, bytes]] = {}
+        # Keys of such rows for which somebody waits who wants to replace or delete them.
+        self._waited_for: collections.Counter[str] = collections.Counter()
         self._next = 1
         self._writer = writer.Writer(
             path, batch=settings.batch, codec=codec, committed=self._on_committed, failed=self._on_failed
@@ -39,16 +44,24 @@ class Sqlite:
 
     async def write(self, wish: backend.Wish) -> rows.Row:
         """Queue the write and wait until it is on disk."""
-        while (pending := self._in_flight.get(wish.key)) is not None:
-            # Whether the other write succeeds decides what this one may do.
-            await asyncio.wait([pending])
+        while key := self._obstacle(wish):
+            await self._wait(key, first=key == wish.key and key in self._ahead)
         current = self._memory.get(wish.key)
         memory.check(key=wish.key, expected=wish.expected, actual=current.revision if current is not None else 0)
         revision = self._next
-        value = wish.value(revision)
-        self._next += 1
+        written = [(revision, wish.key, wish.value(revision), wish.expected, wish.deleted)]
+        for each in wish.along:
+            # Nobody waits for the one before: each goes on from what the last one made.
+            before = self._ahead.get(each.key) or self._there(each.key)
+            number = revision + len(written)
+            if before is not None and (changed := each.change(before[1], number)) is not None:
+                written.append((number, each.key, changed, before[0], False))
+        self._next += len(written)
         self._in_flight[wish.key] = wish.done
-        self._writer.submit(writer.Write((revision, wish.key, value, wish.expected, wish.deleted), wish.done))
+        for number, key, changed, _, _ in written[1:]:
+            self._in_flight[key] = wish.done
+            self._ahead[key] = number, changed
+        self._writer.submit(writer.Write(tuple(written), wish.done))
         # A caller that goes away must not take the write with it.
         return await asyncio.shield(wish.done)
 
@@ -77,18 +90,58 @@ class Sqlite:
             compacted=base.compacted(),
         )
 
+    def _obstacle(self, wish: backend.Wish) -> str:
+        """A key with a write under way whose success decides what this one may do; empty when there is none."""
+        if wish.key in self._in_flight:
+            return wish.key
+        for each in wish.along:
+            if each.key in self._waited_for or (each.key in self._in_flight and each.key not in self._ahead):
+                return each.key
+        return ""
+
+    async def _wait(self, key: str, *, first: bool) -> None:
+        """Wait for the write of a key. `first`: rows that change along with others wait meanwhile.
+
+        They need not wait for each other, so that without this somebody who replaces such a row might never have
+        his turn.
+        """
+        pending = self._in_flight.get(key)
+        if first:
+            self._waited_for[key] += 1
+        try:
+            if pending is not None:
+                await asyncio.wait([pending])
+            else:
+                await asyncio.sleep(0)
+        finally:
+            if first:
+                self._waited_for[key] -= 1
+                if not self._waited_for[key]:
+                    del self._waited_for[key]
+
+    def _there(self, key: str) -> tuple[int, bytes] | None:
+        row = self._memory.get(key)
+        return (row.revision, row.value) if row is not None else None
+
     def _on_committed(self, writes: list[writer.Write]) -> None:
-        self._memory.apply(write.row for write in writes)
+        self._memory.apply(row for write in writes for row in write.appended)
         for write in writes:
-            revision, key, value, _, _ = write.row
-            self._in_flight.pop(key, None)
+            self._landed(write)
+            revision, key, value, _, _ = write.appended[0]
             if not write.done.done():
                 write.done.set_result(rows.Row(key, revision, value))
 
     def _on_failed(self, writes: list[writer.Write], error: errors.StoreError) -> None:
         for write in writes:
-            self._in_flight.pop(write.row[1], None)
+            self._landed(write)
             if not write.done.done():
                 write.done.set_exception(error)
                 # The waiter may be gone; then nobody else would look at it.
                 write.done.exception()
+
+    def _landed(self, write: writer.Write) -> None:
+        for revision, key, _, _, _ in write.appended:
+            if self._in_flight.get(key) is write.done:
+                del self._in_flight[key]
+            if (ahead := self._ahead.get(key)) is not None and ahead[0] == revision:
+                del self._ahead[key]

@@ -20,9 +20,9 @@ R = TypeVar("R")
 
 
 class Write(msgspec.Struct, frozen=True):
-    """A plain row to append, and who waits for it."""
+    """Plain rows to append together, and who waits for the first of them."""
 
-    row: backend.LogRow
+    appended: tuple[backend.LogRow, ...]
     done: "asyncio.Future[rows.Row]"
 
 
@@ -49,6 +49,8 @@ class Writer:
         self._codec = codec
         self._committed = committed
         self._failed = failed
+        # Revisions of rows that changed along with a write that failed.
+        self._lost: set[int] = set()
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Write | _Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="boxfleet-store", daemon=True)
@@ -109,13 +111,20 @@ class Writer:
             writes = [item]
             item = self._gather(writes)
             try:
-                base.append([self._stored(write.row) for write in writes])
+                self._check(writes)
+                base.append([self._stored(row) for write in writes for row in write.appended])
             except errors.StoreError as error:
+                self._lost.update(row[0] for write in writes for row in write.appended[1:])
                 self._tell(self._failed, writes, error)
             else:
                 self._tell(self._committed, writes)
             if item is _NOTHING:
                 item = self._queue.get()
+
+    def _check(self, writes: list[Write]) -> None:
+        """Refuse what goes on from a row that never came to be."""
+        if self._lost and any(row[3] in self._lost for write in writes for row in write.appended):
+            raise errors.StoreError("cannot write: what it goes on from could not be written; try again")
 
     def _stored(self, row: backend.LogRow) -> backend.LogRow:
         revision, key, value, previous, deleted = row

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import pytest
 
+from boxfleet.store import backend, errors, rows
 from boxfleet.store import codec as codecs
-from boxfleet.store import errors, rows
 from boxfleet.store import settings as settings_
 from boxfleet.store import store as stores
 
@@ -253,6 +253,68 @@ class StoreConformance:
         assert [row.revision for row in written] == list(range(1, 301))
         with log.watch("/", after=0) as watch:
             assert [change.revision for change in await watch.take(timeout=1)] == list(range(1, 301))
+
+    async def test_rows_change_along_with_a_write(self, bed: StoreBed) -> None:
+        """In one step, each from what the last one made, however many come at once; a refusal refuses the whole."""
+        log = await bed.open()
+        await log.write("/sum", lambda revision: b"0", expected=0)
+
+        def add(before: bytes, revision: int) -> bytes:
+            if before == b"20":
+                raise ValueError("enough")
+            return b"%d" % (int(before) + 1)
+
+        along = [backend.Along("/sum", add), backend.Along("/absent", add), backend.Along("/sum2", lambda *_: None)]
+        with log.watch("/", after=1) as watch:
+            outcomes = await asyncio.gather(
+                *(log.write(f"/a/{number:02}", text("x"), expected=0, along=along) for number in range(30)),
+                return_exceptions=True,
+            )
+            changes = await watch.take(timeout=1)
+        assert [isinstance(each, rows.Row) for each in outcomes] == [True] * 20 + [False] * 10
+        assert (log.count("/a/"), log.revision) == (20, 41)
+        assert [change.key for change in changes[:4]] == ["/a/00", "/sum", "/a/01", "/sum"]
+        there = log.get("/sum")
+        assert there == rows.Row("/sum", 41, b"20")
+        # Somebody who sets such a row has his turn, and is told when it is another one by then.
+        with pytest.raises(errors.Conflict):
+            await log.write("/sum", text("x"), expected=39)
+        await log.write("/sum", lambda revision: b"0", expected=41)
+        with pytest.raises(errors.Conflict):
+            await log.delete("/a/00", text("x"), expected=1, along=along)
+        assert log.get("/sum") == rows.Row("/sum", 42, b"0")
+        await log.delete("/a/00", text("x"), expected=2, along=along)
+        assert log.get("/sum") == rows.Row("/sum", 44, b"1")
+
+    async def test_who_replaces_a_row_that_changes_along_has_his_turn(self, bed: StoreBed) -> None:
+        """However many go on changing it."""
+        log = await bed.open()
+        await log.write("/sum", lambda revision: b"0", expected=0)
+        along = [backend.Along("/sum", lambda before, _: b"%d" % (int(before) + 1))]
+        done = False
+
+        async def stream(number: int) -> None:
+            turn = 0
+            while not done:
+                turn += 1
+                await log.write(f"/{number}/{turn}", text("x"), expected=0, along=along)
+
+        async def replace() -> None:
+            nonlocal done
+            for _ in range(20):
+                there = log.get("/sum")
+                assert there is not None
+                try:
+                    await log.write("/sum", lambda revision: b"1000", expected=there.revision)
+                except errors.Conflict:
+                    continue
+                break
+            done = True
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(stream(number) for number in range(4)), replace())
+        last = log.get("/sum")
+        assert last is not None and int(last.value) >= 1000
 
     async def test_nothing_is_accepted_after_close(self, bed: StoreBed) -> None:
         """Watches end, writes that were accepted do not."""
