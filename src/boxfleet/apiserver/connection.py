@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_piece",
         "_present",
+        "_refusal",
         "_respond",
         "_state",
         "_timer",
@@ -74,6 +75,8 @@ class Connection(asyncio.Protocol):
         self._arriving: exchange.Exchange | None = None
         self._waiting: collections.deque[exchange.Exchange] = collections.deque()
         self._closing = False
+        # What is said last to somebody who does not keep to HTTP.
+        self._refusal = b""
         self._paused = False
         self._heard = self._loop.time()
         self._beside_body = 0
@@ -105,6 +108,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; answers begin once all that has arrived is read."""
+        if self._refusal:
+            return
         self._piece = len(data)
         self._beside_body += self._piece
         try:
@@ -241,6 +246,9 @@ class Connection(asyncio.Protocol):
             if len(self._waiting) > 1:
                 # Whoever sends many requests ahead waits until they are answered.
                 self.hold(reading=False)
+            if self._present is None and self._refusal:
+                self._transport.write(self._refusal)
+                self._transport.close()
             return
         self._present = self._waiting.popleft()
         self._state.total_requests += 1
@@ -266,17 +274,20 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(max(left, 1.0), self._look)
 
     def _refuse(self, status: int, text: bytes) -> None:
-        if self._transport.is_closing():
-            return
+        """Answer what came whole before, then say what is wrong, and hang up."""
         # Let go of what was gathered at once: the connection may take a while to end.
         self._headers = []
-        self._waiting.clear()
-        self._closing = True
-        if self._present is None:
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
-            head = wire.head(status, headers, date=self.date_line(), keep_alive=False)
-            self._transport.write(head + text)
-        self._transport.close()
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        self._refusal = wire.head(status, headers, date=self.date_line(), keep_alive=False) + text
+        arriving, self._arriving = self._arriving, None
+        if arriving is not None:
+            if arriving is self._present:
+                # Whoever answers it has read some of it already.
+                arriving.lost()
+                self._present = None
+            else:
+                self._waiting.remove(arriving)
+        self._next()
 
     def _wants_websocket(self) -> bool:
         upgrade = next((value.lower() for name, value in self._headers if name == b"upgrade"), b"")
