@@ -6,7 +6,7 @@ import pathlib
 import socket
 import sys
 
-from boxfleet.app import access, credentials, fixed, found, paths, pki, settings, supervision
+from boxfleet.app import access, credentials, fixed, found, paths, pki, secret_keys, settings, supervision
 
 SERVICES = ("server", "agent")
 # Where the command is put for everybody's PATH.
@@ -42,6 +42,8 @@ def prepare(known: settings.All, *, now: datetime.datetime) -> Prepared:
     fixed.note(known)
     settings.save(known)
     renewed = renew(known, now=now)
+    secret_keys.ensure(where.secret_keys, now=now)
+    secret_keys.load(where.secret_keys)
     issued = credentials.ensure(where, node=known.node, server=access.url_of(known))
     changed = write_services(known)
     if renewed or issued.admin_token:

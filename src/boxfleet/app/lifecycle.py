@@ -181,18 +181,7 @@ async def wait_ready(known: settings.All, api: clients.Client, *, since: datetim
     Raises LifecycleError when it takes too long.
     """
     where = paths.of(known)
-    end = time.monotonic() + _API
-    while True:
-        try:
-            await api.get(namespace.Namespace, "default")
-            await control.complete(known, api)
-            break
-        except errors.ApiError as error:
-            if time.monotonic() > end:
-                raise LifecycleError(
-                    f"the API does not answer: {error.message}; its log: {where.logs / 'server' / 'current'}"
-                ) from None
-        await asyncio.sleep(0.05)
+    await wait_serving(known, api)
     end = time.monotonic() + _NODE
     told = False
     while True:
@@ -209,6 +198,21 @@ async def wait_ready(known: settings.All, api: clients.Client, *, since: datetim
             say(f"waiting for node {known.node}")
             told = True
         await asyncio.sleep(0.1)
+
+
+async def wait_serving(known: settings.All, api: clients.Client) -> None:
+    """Return when the API answers; raises LifecycleError when it takes too long."""
+    end = time.monotonic() + _API
+    while True:
+        try:
+            await api.get(namespace.Namespace, "default")
+            await control.complete(known, api)
+            return
+        except errors.ApiError as error:
+            if time.monotonic() > end:
+                log = paths.of(known).logs / "server" / "current"
+                raise LifecycleError(f"the API does not answer: {error.message}; its log: {log}") from None
+        await asyncio.sleep(0.05)
 
 
 def _is_ready(subject: node.Node, since: datetime.datetime | None) -> bool:

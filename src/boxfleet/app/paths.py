@@ -34,6 +34,11 @@ class Paths:
         return self.pki / "server.key"
 
     @property
+    def secret_keys(self) -> pathlib.Path:
+        """The keys that Secrets lie under in the store."""
+        return self.pki / "secrets.keys"
+
+    @property
     def credentials(self) -> pathlib.Path:
         """Tokens and kubeconfigs."""
         return self.state / "credentials"

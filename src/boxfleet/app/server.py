@@ -10,7 +10,7 @@ import structlog
 from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, serve
-from boxfleet.app import control, credentials, paths, services, settings
+from boxfleet.app import control, credentials, paths, secret_keys, services, settings
 from boxfleet.client import client, inprocess, shared
 from boxfleet.controllers import manager
 from boxfleet.kit import clock as clocks
@@ -18,7 +18,7 @@ from boxfleet.kit import ids, supervise
 from boxfleet.planning import admission
 from boxfleet.scheduler import scheduler
 from boxfleet.scheduler import settings as scheduler_settings
-from boxfleet.store import compactor
+from boxfleet.store import compactor, encryption, errors
 from boxfleet.store import settings as store_settings
 from boxfleet.store import store as stores
 
@@ -35,8 +35,10 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
     # Controllers speak to the API like everybody; their tokens live as long as this process.
     tokens = {user: ids.new_token() for user in roles.PARTS}
     async with contextlib.AsyncExitStack() as stack:
-        store = await stores.Store.open(where.store)
+        codec = secret_keys.load(where.secret_keys)
+        store = await stores.Store.open(where.store, codec=codec)
         stack.push_async_callback(store.close)
+        await _encrypt_anew(store, codec)
         app = apps.ApiServer(
             store,
             types=catalog.TYPES,
@@ -104,6 +106,17 @@ def _tokens(where: paths.Paths, *, own: Mapping[str, str]) -> authn.TokenAuthent
     known = [(each.sha256, authn.User(name=each.user, groups=tuple(each.groups))) for each in credentials.load(where)]
     known += [(credentials.digest(token), authn.User(name=user)) for user, token in own.items()]
     return authn.TokenAuthenticator(known)
+
+
+async def _encrypt_anew(store: stores.Store, codec: encryption.Encryption) -> None:
+    """Bring what is confidential under the newest key; where that cannot be written, reading goes on."""
+    try:
+        count = await secret_keys.rewrite(store, codec)
+    except errors.StoreError as error:
+        log.warning("secrets stay under an older key until the next start", cause=str(error))
+        return
+    if count:
+        log.info("secrets were encrypted anew", count=count, key=codec.key_id)
 
 
 async def _renew(known: settings.Server, *, clock: clocks.Clock, stop: asyncio.Event) -> None:

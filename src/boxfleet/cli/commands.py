@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 images = typer.Typer(help="Images of this machine, and building them from recipes.", no_args_is_help=True)
 app.add_typer(images, name="image")
+secrets = typer.Typer(help="How Secrets lie in the database.", no_args_is_help=True)
+app.add_typer(secrets, name="secrets")
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
@@ -189,6 +191,14 @@ def image_remove(
     from boxfleet.cli import image
 
     raise typer.Exit(image.remove(options.known(state, run), reference))
+
+
+@secrets.command("rotate")
+def secrets_rotate(state: options.State = None, run: options.Run = None) -> None:
+    """Encrypt all Secrets anew under a new key; the server starts anew with it, instances go on."""
+    from boxfleet.cli import keys
+
+    raise typer.Exit(keys.rotate_secrets(options.known(state, run)))
 
 
 def run() -> int:

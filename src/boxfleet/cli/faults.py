@@ -7,12 +7,19 @@ class CommandFailed(Exception):
 
 def words(error: Exception) -> str:
     """What to tell people of an error; empty for a fault of ours, which shows where it happened."""
-    from boxfleet.app import access, pki, settings, supervision
+    from boxfleet.app import access, pki, secret_keys, settings, supervision
     from boxfleet.client import errors
 
     if isinstance(error, errors.ApiError):
         return error.message
     if isinstance(error, PermissionError):
         return f"{error.filename}: permission denied; run it again with sudo"
-    told = (CommandFailed, settings.SettingsError, access.NoAccess, supervision.SupervisionError, pki.PkiError)
+    told = (
+        CommandFailed,
+        settings.SettingsError,
+        access.NoAccess,
+        supervision.SupervisionError,
+        pki.PkiError,
+        secret_keys.KeyFileError,
+    )
     return str(error) if isinstance(error, told) else ""

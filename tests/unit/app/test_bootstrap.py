@@ -32,7 +32,14 @@ def test_what_is_secret_is_closed_to_others(known: settings.All) -> None:
     where = paths.of(known)
     for folder in (where.pki, where.credentials, where.store.parent, where.agent, where.logs, where.images):
         assert folder.stat().st_mode & 0o777 == 0o700, folder
-    for file in (where.pki / "ca.key", where.server_key, where.token_hashes, where.agent_token, where.admin_kubeconfig):
+    for file in (
+        where.pki / "ca.key",
+        where.server_key,
+        where.secret_keys,
+        where.token_hashes,
+        where.agent_token,
+        where.admin_kubeconfig,
+    ):
         assert file.stat().st_mode & 0o777 == 0o600, file
     agent_token = where.agent_token.read_text().strip()
     for file in [*where.run.rglob("*"), *(each for each in where.state.glob("*") if each.is_file())]:
