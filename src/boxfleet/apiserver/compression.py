@@ -22,7 +22,9 @@ async def packed(call: route.Call, answer: route.Answer) -> route.Answer:
     if negotiate.wants_pretty(call):
         return answer
     small = _gzip(body) if len(body) < _OFF_THE_LOOP_FROM else await asyncio.to_thread(_gzip, body)
-    headers = [*answer.headers, ("content-encoding", "gzip"), ("vary", "Accept-Encoding")]
+    vary = [value for name, value in answer.headers if name == "vary"]
+    headers = [header for header in answer.headers if header[0] != "vary"]
+    headers += [("content-encoding", "gzip"), ("vary", ", ".join([*vary, "Accept-Encoding"]))]
     return route.Answer(status=answer.status, body=small, content_type=answer.content_type, headers=headers)
 
 

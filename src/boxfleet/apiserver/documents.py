@@ -1,17 +1,18 @@
 """Paths that are no objects: versions, discovery, OpenAPI."""
 
+import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import compression, discovery, faults, openapi, route, schema
+from boxfleet.apiserver import compression, discovery, faults, openapi, openapi_v2, route, schema
 
 # The Kubernetes version whose API this is.
 VERSION = "v1.32.0"
 # What is served beside groups and their versions.
-_OTHERS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version")
+_OTHERS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 
 
 class Documents:
@@ -20,6 +21,7 @@ class Documents:
     def __init__(self, served: Sequence[kinds.Kind], schemas: schema.Schemas, *, build: str) -> None:
         self._kinds = served
         self._openapi = openapi.Documents(served, schemas, version=VERSION)
+        self._openapi_v2_documents = openapi_v2.Documents(self._openapi)
         self._build = build
 
     def routes(self) -> list[route.Route]:
@@ -29,6 +31,7 @@ class Documents:
             ("/api", self._core),
             ("/apis", self._groups),
             ("/apis/{group}", self._group),
+            ("/openapi/v2", self._openapi_v2),
             ("/openapi/v3", self._openapi_index),
             ("/openapi/v3/{rest*}", self._openapi_document),
             ("/", self._index),
@@ -89,6 +92,14 @@ class Documents:
         if found is None:
             raise faults.no_such_path()
         return _json(found)
+
+    async def _openapi_v2(self, call: route.Call) -> route.Answer:
+        media = openapi_v2.accepted(call.headers.get("accept", ""))
+        found = await asyncio.to_thread(self._openapi_v2_documents.document, protobuf=media in openapi_v2.PROTOBUF)
+        headers = [("etag", f'"{found.hash}"'), ("vary", "Accept")]
+        if call.headers.get("if-none-match") == f'"{found.hash}"':
+            return route.Answer(status=304, headers=headers)
+        return await compression.packed(call, route.Answer(body=found.body, content_type=media, headers=headers))
 
     async def _openapi_index(self, call: route.Call) -> route.Answer:
         return route.Answer(body=self._openapi.index())

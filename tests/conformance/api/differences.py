@@ -86,9 +86,6 @@ AGGREGATED_DISCOVERY = Differs(
     boxfleet=True, kubernetes=False, because="Kubernetes has aggregated discovery since 1.26"
 )
 OPENAPI_V3 = Differs(boxfleet=True, kubernetes=False, because="Kubernetes has OpenAPI v3 since 1.23")
-OPENAPI_PROTOBUF = Differs(
-    boxfleet=406, kubernetes=200, because="Boxfleet has no protobuf; kubectl goes on with JSON by itself"
-)
 EVICTION = Differs(boxfleet="policy/v1", kubernetes="policy/v1beta1", because="Kubernetes has policy/v1 since 1.22")
 BINDING_WITHOUT_NODE = Differs(
     boxfleet=(422,), kubernetes=(400, 422, 500), because="kube-apiserver blames itself for a client's mistake"

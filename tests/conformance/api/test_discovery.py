@@ -1,6 +1,7 @@
 """Discovery and OpenAPI: what a client can learn about the server."""
 
 import hashlib
+from typing import Any
 
 import pytest
 from tests.conformance.api import differences, wire
@@ -104,6 +105,43 @@ def test_aggregated(api: wire.Api, version: str) -> None:
     assert (again.status, again.body) == (304, b"")
     groups = api.get("/apis", headers={"accept": accept}).ok()
     assert "coordination.k8s.io" in [each["metadata"]["name"] for each in groups["items"]]
+
+
+def definition(document: dict[str, Any], kind: str) -> dict[str, Any]:
+    for schema in document["definitions"].values():
+        if {"group": "", "version": "v1", "kind": kind} in schema.get("x-kubernetes-group-version-kind", []):
+            found: dict[str, Any] = schema
+            return found
+    raise AssertionError(f"no definition of {kind}")
+
+
+def test_openapi_v2(api: wire.Api) -> None:
+    """kubectl before 1.24 reads it to check what it sends, and to explain."""
+    reply = api.get("/openapi/v2")
+    assert reply.status == 200
+    document = reply.json
+    assert document["swagger"] == "2.0"
+    pod = definition(document, "Pod")
+    assert {"metadata", "spec", "status"} <= set(pod["properties"])
+    spec = document["definitions"][pod["properties"]["spec"]["$ref"].rpartition("/")[2]]
+    assert spec["properties"]["containers"]["x-kubernetes-patch-merge-key"] == "name"
+    assert spec["required"] == ["containers"]
+    post = document["paths"]["/api/v1/namespaces/{namespace}/pods"]["post"]
+    assert post["x-kubernetes-group-version-kind"] == {"group": "", "version": "v1", "kind": "Pod"}
+    assert "application/json" in document["paths"]["/api/v1/namespaces/{namespace}/pods"]["get"]["produces"]
+    again = api.get("/openapi/v2", headers={"if-none-match": reply.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_openapi_v2_as_protobuf(api: wire.Api) -> None:
+    """kubectl reads it in no other form."""
+    media = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    reply = api.get("/openapi/v2", headers={"accept": media})
+    assert reply.status == 200
+    # The first field is the text "2.0".
+    assert reply.body.startswith(b"\x0a\x032.0")
+    assert b"io.k8s.api.core.v1.Pod" in reply.body
+    assert api.get("/openapi/v2", headers={"accept": "application/xml"}).status == 406
 
 
 def test_openapi_v3(api: wire.Api) -> None:

@@ -103,6 +103,8 @@ class Bed:
         self._agent: asyncio.Task[None] | None = None
         self._sandboxes: list[str] = []
         self._number = 0
+        # Of which version.
+        self.program = "kubectl"
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -208,7 +210,7 @@ class Bed:
     async def start(self, *words: str, stdin: int | None = subprocess.DEVNULL) -> asyncio.subprocess.Process:
         """A kubectl that runs."""
         return await asyncio.create_subprocess_exec(
-            "kubectl",
+            self.program,
             "--kubeconfig",
             str(self.socket.kubeconfig),
             f"--cache-dir={self.folder / 'cache'}",
