@@ -12,7 +12,9 @@ class LeaseSpec(meta.Model):
 
     holderIdentity: str = ""
     leaseDurationSeconds: int | None = None
+    acquireTime: str | None = None
     renewTime: str | None = None
+    leaseTransitions: int | None = None
 
 
 def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:

@@ -15,6 +15,8 @@ CONTROLLERS = "system:boxfleet:controllers"
 GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
 NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
 SCHEDULER = "system:boxfleet:scheduler"
+# The Lease of the server that runs them, where several servers share a store.
+OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
 PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, SCHEDULER)
 
@@ -91,7 +93,8 @@ def _controllers() -> list[kind.JsonObject]:
         rule("", "nodes", (*_READ, "patch")),
         rule("", ("nodes/status", "pods/status"), ("patch", "update")),
         rule("", "namespaces", _READ),
-        rule("coordination.k8s.io", "leases", _READ),
+        rule("coordination.k8s.io", "leases", (*_READ, "create")),
+        rule("coordination.k8s.io", "leases", ("patch", "update"), names=OFFICE),
     ]
 
 

@@ -20,6 +20,7 @@ from boxfleet.apiserver import (
     deleting,
     documents,
     faults,
+    freshness,
     health,
     metrics,
     negotiate,
@@ -88,7 +89,13 @@ class ApiServer:
         self.metrics.objects(self._count_objects)
         self.metrics.gauge("apiserver_registered_watchers", "Watches now.", lambda: store.watchers)
         self.metrics.gauge("boxfleet_store_revision", "The newest revision.", lambda: store.revision)
-        own = health.Health([health.Check(name="server", problem=self._readiness), *checks])
+        own = health.Health(
+            [
+                health.Check(name="server", problem=self._readiness),
+                health.Check(name="store", problem=self._store_trouble),
+                *checks,
+            ]
+        )
         self._router = route.Router(
             [
                 *self._documents.routes(),
@@ -184,6 +191,8 @@ class ApiServer:
         self.metrics.begin(call, found)
         access = found.access
         self._authorize(call, _wish(call, access))
+        if self._store.shared:
+            await freshness.wait(self._store, call, access)
         return await found.handle(call)
 
     async def _authenticate(self, call: route.Call) -> authn.User | None:
@@ -199,6 +208,9 @@ class ApiServer:
 
     async def _readiness(self) -> str:
         return "" if self._started else "the server is starting or stopping"
+
+    async def _store_trouble(self) -> str:
+        return self._store.trouble
 
     def _count_objects(self) -> dict[str, int]:
         return {kind.qualified: self._store.count(registry.prefix(kind)) for kind in self.registry.kinds if kind.stored}

@@ -16,6 +16,7 @@ REMEDIES = {
     "domain": _NAMES,
     "cidr": f"addresses are kept for good; leave it, and make another AddressPool for more of them, {_ANEW}",
     "bridge": f"instances hang on it; leave it, {_ANEW}",
+    "store": "the objects are there; bring them along by boxfleet down and boxfleet store move, " + _ANEW,
     "cgroup_parent": f"instances live below it; leave it, {_ANEW}",
 }
 
@@ -29,13 +30,26 @@ def note(known: settings.All) -> None:
         durable.write(path, (text + yaml.safe_dump(now)).encode())
 
 
+def note_store(known: settings.All) -> None:
+    """The objects were moved to where the settings say."""
+    head = "# Fixed by the first start of this Boxfleet; a change here changes nothing.\n"
+    now = _first(known) | {"store": known.store}
+    durable.write(paths.of(known).fixed, (head + yaml.safe_dump(now)).encode())
+
+
+def store(known: settings.All) -> str:
+    """The setting `store` that objects were last known to be at."""
+    return str(_first(known).get("store", ""))
+
+
 def faults(known: settings.All) -> list[str]:
     """What is asked for and cannot be any more: what is set, what was asked, and what to do."""
     found = []
     for name, value in _first(known).items():
         wanted = getattr(known, name)
         if wanted != value:
-            found.append(f"{name} is {value} since the first start and cannot become {wanted}\n    -> {REMEDIES[name]}")
+            now = value or "in the state folder"
+            found.append(f"{name} is {now} since the first start and cannot become {wanted}\n    -> {REMEDIES[name]}")
     before = saved(known)
     if before is not None and before.run != known.run and supervision.is_running(paths.of(before)):
         found.append(
@@ -59,4 +73,5 @@ def _first(known: settings.All) -> dict[str, Any]:
     except FileNotFoundError:
         before = saved(known)
         return {} if before is None else {name: getattr(before, name) for name in REMEDIES}
-    return {name: value for name, value in loaded.items() if name in REMEDIES}
+    # Before there was a choice, objects were in the default place.
+    return {"store": ""} | {name: value for name, value in loaded.items() if name in REMEDIES}

@@ -10,16 +10,12 @@ import structlog
 from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, serve
-from boxfleet.app import control, credentials, paths, secret_keys, services, settings
-from boxfleet.client import client, inprocess, shared
-from boxfleet.controllers import manager
+from boxfleet.app import controlling, credentials, objects, paths, secret_keys, services, settings
+from boxfleet.client import client, election, inprocess
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import ids, supervise
 from boxfleet.planning import admission
-from boxfleet.scheduler import scheduler
-from boxfleet.scheduler import settings as scheduler_settings
-from boxfleet.store import compactor, encryption, errors
-from boxfleet.store import settings as store_settings
+from boxfleet.store import encryption, errors
 from boxfleet.store import store as stores
 
 log = structlog.get_logger()
@@ -36,7 +32,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
     tokens = {user: ids.new_token() for user in roles.PARTS}
     async with contextlib.AsyncExitStack() as stack:
         codec = secret_keys.load(where.secret_keys)
-        store = await stores.Store.open(where.store, codec=codec)
+        store = await stores.Store.open(objects.place(known), codec=codec)
         stack.push_async_callback(store.close)
         await _encrypt_anew(store, codec)
         app = apps.ApiServer(
@@ -63,24 +59,24 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             user: client.Client(inprocess.InProcess(app, token=token, program=f"boxfleet-{user.rpartition(':')[2]}"))
             for user, token in tokens.items()
         }
-        caches = shared.Caches(apis[roles.CONTROLLERS], clock=clock)
-        placing = caches.speaking(apis[roles.SCHEDULER])
-        controllers = manager.Manager(
-            caches,
-            clock=clock,
-            settings=control.settings_of(known),
-            garbage_api=apis[roles.GARBAGE_COLLECTOR],
-            namespace_api=apis[roles.NAMESPACE_CONTROLLER],
-        )
-        loops = {
+
+        async def work() -> None:
+            await controlling.run(known, apis, store, clock=clock)
+
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
             "api": app.run,
-            "controllers": controllers.run,
-            "scheduler": scheduler.Scheduler(placing, clock=clock, settings=scheduler_settings.Settings()).run,
-            # After those that ask for caches.
-            "caches": caches.run,
-            "compactor": lambda: compactor.run(store, clock=clock, settings=store_settings.Settings()),
             "certificate": lambda: _renew(known, clock=clock, stop=stop),
+            "control": work,
         }
+        if store.shared:
+            candidate = election.Election(
+                apis[roles.CONTROLLERS],
+                name=roles.OFFICE,
+                namespace="kube-system",
+                identity=f"{known.node}_{ids.new_uid()}",
+                clock=clock,
+            )
+            loops["control"] = lambda: candidate.lead(work)
         await until(stop, {name: _kept(name, loop, clock) for name, loop in loops.items()})
         log.info("stopping")
 

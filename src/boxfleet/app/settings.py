@@ -101,6 +101,22 @@ class Server(Instance):
             extra={"unit": "DNS names or IP addresses"},
         ),
     ] = ()
+    store: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where objects are kept. A file in `state` when empty; postgresql://USER@HOST/DATABASE lets "
+            "several servers share one. Without a password, for URLs are shown. `boxfleet store move` changes it.",
+            extra={"unit": "URL or path"},
+        ),
+    ] = ""
+    store_password_file: Annotated[
+        str,
+        msgspec.Meta(
+            description="The file that holds the database's password, readable by its owner only; when empty, libpq's "
+            "own ways hold (PGPASSFILE, ~/.pgpass).",
+            extra={"unit": "path"},
+        ),
+    ] = ""
     cidr: Annotated[
         str,
         msgspec.Meta(

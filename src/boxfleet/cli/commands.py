@@ -19,6 +19,8 @@ images = typer.Typer(help="Images of this machine, and building them from recipe
 app.add_typer(images, name="image")
 secrets = typer.Typer(help="How Secrets lie in the database.", no_args_is_help=True)
 app.add_typer(secrets, name="secrets")
+stores = typer.Typer(help="Where this Boxfleet keeps its objects.", no_args_is_help=True)
+app.add_typer(stores, name="store")
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
@@ -199,6 +201,53 @@ def secrets_rotate(state: options.State = None, run: options.Run = None) -> None
     from boxfleet.cli import keys
 
     raise typer.Exit(keys.rotate_secrets(options.known(state, run)))
+
+
+@stores.command("move")
+def store_move(
+    to: Annotated[
+        str,
+        typer.Option("--to", help="postgresql://USER@HOST/DATABASE, without a password, or sqlite for the own file."),
+    ],
+    password_file: Annotated[
+        str, typer.Option("--password-file", help="File with the database's password, readable by its owner only.")
+    ] = "",
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Bring all objects, with revisions, uids and history, to an empty store; Boxfleet must be down."""
+    from boxfleet.cli import store
+
+    raise typer.Exit(store.move(options.known(state, run), to=to, password_file=password_file))
+
+
+@app.command()
+def backup(
+    file: Annotated[str, typer.Argument(help="A new file, which only its owner will read: it holds Secrets.")],
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Write all objects, as they are at one revision, and their history to a file; servers go on meanwhile."""
+    from boxfleet.cli import store
+
+    raise typer.Exit(store.backup(options.known(state, run), file, output))
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(help="What `boxfleet backup` wrote.")],
+    revision: Annotated[
+        int | None, typer.Option("--revision", min=0, help="An earlier state that the file holds; default its newest.")
+    ] = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Fill an empty store from a backup; Boxfleet must be down."""
+    from boxfleet.cli import store
+
+    raise typer.Exit(store.restore(options.known(state, run), file, revision, output))
 
 
 def run() -> int:

@@ -9,6 +9,7 @@ def words(error: Exception) -> str:
     """What to tell people of an error; empty for a fault of ours, which shows where it happened."""
     from boxfleet.app import access, pki, secret_keys, settings, supervision
     from boxfleet.client import errors
+    from boxfleet.store import errors as store_errors
 
     if isinstance(error, errors.ApiError):
         return error.message
@@ -18,6 +19,7 @@ def words(error: Exception) -> str:
         CommandFailed,
         settings.SettingsError,
         access.NoAccess,
+        store_errors.StoreError,
         supervision.SupervisionError,
         pki.PkiError,
         secret_keys.KeyFileError,

@@ -8,6 +8,7 @@ from boxfleet.store import backend as backends
 from boxfleet.store import codec as codecs
 from boxfleet.store import errors, memory, rows
 from boxfleet.store import settings as settings_
+from boxfleet.store import where as places
 
 
 class Store:
@@ -26,12 +27,12 @@ class Store:
     @classmethod
     async def open(
         cls,
-        where: pathlib.Path | str,
+        where: places.Where,
         settings: settings_.Settings = settings_.Settings(),  # noqa: B008  # it is frozen
         *,
         codec: codecs.Codec = codecs.Identity(),  # noqa: B008  # it has no state
     ) -> "Store":
-        """Open or make the log in a file (SQLite) or at a URL (PostgreSQL), and load it; raises `errors.StoreError`."""
+        """Open or make the log in a file or a database, and load it; raises `errors.StoreError`."""
         store = cls(settings)
         if isinstance(where, pathlib.Path):
             from boxfleet.store.sqlite import backend as sqlite

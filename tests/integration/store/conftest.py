@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from boxfleet.store import where
 from boxfleet.testing import postgres
 
 _numbers = itertools.count(1)
@@ -35,6 +36,6 @@ def database(cluster: postgres.Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(cluster: postgres.Cluster, database: str) -> str:
+def url(cluster: postgres.Cluster, database: str) -> where.Postgres:
     """Where the database of the test is."""
-    return cluster.url(database)
+    return where.Postgres(cluster.url(database))

@@ -10,13 +10,14 @@ import pytest
 from boxfleet.store import codec as codecs
 from boxfleet.store import settings as settings_
 from boxfleet.store import store as stores
+from boxfleet.store import where
 from boxfleet.testing import postgres
 from boxfleet.testing.conformance import store as conformance
 
 
 class _Opener:
-    def __init__(self, where: pathlib.Path | str) -> None:
-        self._where = where
+    def __init__(self, place: where.Where) -> None:
+        self._place = place
         self.opened: list[stores.Store] = []
 
     async def __call__(
@@ -25,7 +26,7 @@ class _Opener:
         *,
         codec: codecs.Codec = codecs.Identity(),  # noqa: B008
     ) -> stores.Store:
-        opened = await stores.Store.open(self._where, settings, codec=codec)
+        opened = await stores.Store.open(self._place, settings, codec=codec)
         self.opened.append(opened)
         return opened
 
@@ -60,6 +61,6 @@ class TestPostgres(conformance.StoreConformance):
             parts = [line.split("|") for line in lines]
             return [(int(revision), key, bytes.fromhex(value)) for revision, key, value in parts]
 
-        opener = _Opener(cluster.url(database))
+        opener = _Opener(where.Postgres(cluster.url(database)))
         yield conformance.StoreBed(open=opener, stored=stored)
         await opener.close()

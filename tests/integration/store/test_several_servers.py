@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from boxfleet.store import errors, rows, settings, store
+from boxfleet.store import errors, rows, settings, store, where
 from boxfleet.testing import postgres
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +15,9 @@ _USUAL = settings.Settings()
 
 
 @contextlib.asynccontextmanager
-async def _two(url: str, known: settings.Settings = _USUAL) -> AsyncIterator[tuple[store.Store, store.Store]]:
+async def _two(
+    url: where.Postgres, known: settings.Settings = _USUAL
+) -> AsyncIterator[tuple[store.Store, store.Store]]:
     first = await store.Store.open(url, known)
     try:
         second = await store.Store.open(url, known)
@@ -31,7 +33,7 @@ def _named(name: str):
     return lambda revision: f"{name}@{revision}".encode()
 
 
-async def test_what_one_acknowledged_the_other_reads(url: str) -> None:
+async def test_what_one_acknowledged_the_other_reads(url: where.Postgres) -> None:
     async with _two(url) as (first, second):
         for number in range(20):
             row = await first.write(f"/{number}", _named("x"), expected=0)
@@ -39,7 +41,7 @@ async def test_what_one_acknowledged_the_other_reads(url: str) -> None:
             assert second.get(f"/{number}") == row
 
 
-async def test_all_write_at_once_and_hear_the_same(url: str) -> None:
+async def test_all_write_at_once_and_hear_the_same(url: where.Postgres) -> None:
     async with _two(url) as (first, second):
         with first.watch("/", after=0) as here, second.watch("/", after=0) as there:
 
@@ -80,7 +82,7 @@ async def _all(watch: rows.Subscription, wanted: int) -> list[tuple[int, str, by
     return heard
 
 
-async def test_the_other_hears_without_asking(url: str) -> None:
+async def test_the_other_hears_without_asking(url: where.Postgres) -> None:
     patient = settings.Settings(poll_every=60.0)
     async with _two(url, patient) as (first, second):
         with second.watch("/", after=0) as watch:
@@ -90,7 +92,9 @@ async def test_the_other_hears_without_asking(url: str) -> None:
             assert not await second.reach(2, timeout=0.01)
 
 
-async def test_what_nobody_told_of_is_found_all_the_same(cluster: postgres.Cluster, database: str, url: str) -> None:
+async def test_what_nobody_told_of_is_found_all_the_same(
+    cluster: postgres.Cluster, database: str, url: where.Postgres
+) -> None:
     log = await store.Store.open(url, settings.Settings(poll_every=0.05))
     try:
         with log.watch("/", after=0) as watch:
@@ -103,7 +107,7 @@ async def test_what_nobody_told_of_is_found_all_the_same(cluster: postgres.Clust
         await log.close()
 
 
-async def test_of_two_servers_creators_one_wins(url: str) -> None:
+async def test_of_two_servers_creators_one_wins(url: where.Postgres) -> None:
     async with _two(url) as (first, second):
         outcomes = await asyncio.gather(
             *((first, second)[number % 2].write("/a", _named(str(number)), expected=0) for number in range(20)),
@@ -113,7 +117,9 @@ async def test_of_two_servers_creators_one_wins(url: str) -> None:
         assert sum(isinstance(outcome, errors.Conflict) for outcome in outcomes) == 19
 
 
-async def test_compaction_beyond_a_server_that_was_away(cluster: postgres.Cluster, database: str, url: str) -> None:
+async def test_compaction_beyond_a_server_that_was_away(
+    cluster: postgres.Cluster, database: str, url: where.Postgres
+) -> None:
     keep = settings.Settings(keep_revisions=0)
     async with _two(url, keep) as (first, second):
         await first.write("/kept", _named("x"), expected=0)
@@ -144,14 +150,18 @@ async def _eventually(log: store.Store, key: str) -> rows.Row:
     raise AssertionError(key)
 
 
-async def test_a_store_that_moved_away_is_refused(cluster: postgres.Cluster, database: str, url: str) -> None:
+async def test_a_store_that_moved_away_is_refused(
+    cluster: postgres.Cluster, database: str, url: where.Postgres
+) -> None:
     await (await store.Store.open(url)).close()
     cluster.sql("UPDATE boxfleet.standing SET state = 'moved'", database=database)
     with pytest.raises(errors.StoreError, match="moved elsewhere"):
         await store.Store.open(url)
 
 
-async def test_servers_that_end_in_order_leave_nothing(cluster: postgres.Cluster, database: str, url: str) -> None:
+async def test_servers_that_end_in_order_leave_nothing(
+    cluster: postgres.Cluster, database: str, url: where.Postgres
+) -> None:
     async with _two(url) as (first, second):
         await first.write("/a", _named("x"), expected=0)
         await second.write("/b", _named("x"), expected=0)

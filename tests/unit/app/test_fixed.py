@@ -30,6 +30,7 @@ OTHERS: list[tuple[str, Any]] = [
     ("cidr", "10.99.0.0/16"),
     ("bridge", "other0"),
     ("cgroup_parent", "/other"),
+    ("store", "postgresql://db/fleet"),
 ]
 
 
@@ -44,7 +45,8 @@ def test_what_is_fixed_is_refused_with_what_is_set_and_what_was_asked(
     other = dataclasses.replace(known, **{name: value})
     for _ in range(2):
         (fault,) = fixed.faults(other)
-        assert fault.startswith(f"{name} is {getattr(known, name)} since the first start and cannot become {value}\n")
+        now = getattr(known, name) or "in the state folder"
+        assert fault.startswith(f"{name} is {now} since the first start and cannot become {value}\n")
         assert "boxfleet down --purge" in fault
         # Also when it is the settings' file that somebody changed.
         settings.save(other)

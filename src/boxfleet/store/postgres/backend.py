@@ -17,6 +17,7 @@ import structlog
 from boxfleet.kit import backoff
 from boxfleet.store import backend, codec, errors, memory, rows
 from boxfleet.store import settings as settings_
+from boxfleet.store import where as places
 from boxfleet.store.postgres import connecting, heads, session
 
 log = structlog.get_logger()
@@ -43,9 +44,10 @@ class Postgres:
 
     shared = True
 
-    def __init__(self, url: str, *, memory: memory.Memory, settings: settings_.Settings, codec: codec.Codec) -> None:
-        self._url = url
-        self._where = connecting.shown(url)
+    def __init__(
+        self, where: places.Postgres, *, memory: memory.Memory, settings: settings_.Settings, codec: codec.Codec
+    ) -> None:
+        self._where = where
         self._memory = memory
         self._settings = settings
         self._codec = codec
@@ -80,7 +82,7 @@ class Postgres:
 
     async def start(self) -> None:
         """Connect and load; raises Unavailable when the database is away."""
-        with connecting.told("open", self._url):
+        with connecting.told("open", self._where):
             opened = await self._open()
             try:
                 self._memory.fill(await opened.load())
@@ -112,8 +114,8 @@ class Postgres:
 
     async def compact(self, *, to: int) -> None:
         """On a connection of its own, in small steps, so that writes and reads go on."""
-        with connecting.told("compact", self._url):
-            connection = await connecting.connect(self._url, settings=self._settings)
+        with connecting.told("compact", self._where):
+            connection = await connecting.connect(self._where, settings=self._settings)
             try:
                 await _compact(connection, to=to)
             finally:
@@ -128,7 +130,7 @@ class Postgres:
             async with asyncio.timeout(self._settings.answer_seconds):
                 await self._task
         except TimeoutError:
-            log.warning("the store was closed while its database did not answer", database=self._where)
+            log.warning("the store was closed while its database did not answer", database=str(self._where))
         self._refuse(errors.Closed("cannot write: the server stops"))
         if self._unknown is not None:
             why = "the server stops before the database could tell whether this was written"
@@ -226,7 +228,7 @@ class Postgres:
             if isinstance(error, connecting.LOST):
                 self._undecided(wishes, committing, error)
                 raise
-            _fail(wishes, connecting.explain(error, action="write to", url=self._url))
+            _fail(wishes, connecting.explain(error, action="write to", where=self._where))
             await opened.rollback()
             return
         except BaseException as error:
@@ -268,7 +270,7 @@ class Postgres:
     def _cut_off(self, cause: str) -> None:
         """The database is away: refuse what waits, and say so."""
         if not self._lost:
-            log.error("the database is away", database=self._where, cause=cause)
+            log.error("the database is away", database=str(self._where), cause=cause)
         self._lost = cause
         if self._session is not None:
             self._session.terminate()
@@ -282,7 +284,7 @@ class Postgres:
         self._wishes.clear()
 
     async def _open(self) -> session.Session:
-        return await session.Session.open(self._url, settings=self._settings, codec=self._codec, heard=self._hear)
+        return await session.Session.open(self._where, settings=self._settings, codec=self._codec, heard=self._hear)
 
     async def _return(self) -> session.Session:
         """Connect again, find out what became of a commit, and catch up without a gap."""
@@ -292,7 +294,9 @@ class Postgres:
                 done = await opened.committed_batch(self._server) if self._unknown is not None else 0
                 head = await opened.newest()
             if head < self._memory.revision:
-                log.error("the database has lost writes", database=self._where, head=head, known=self._memory.revision)
+                log.error(
+                    "the database has lost writes", database=str(self._where), head=head, known=self._memory.revision
+                )
                 self._memory.fill(await opened.load())
             else:
                 try:
@@ -313,7 +317,7 @@ class Postgres:
                     errors.Unavailable(f"cannot write to {self._where}: it was cut off; nothing was written"),
                 )
         self._lost = ""
-        log.info("the database is back", database=self._where, revision=self._memory.revision)
+        log.info("the database is back", database=str(self._where), revision=self._memory.revision)
         return opened
 
     def _hear(self) -> None:

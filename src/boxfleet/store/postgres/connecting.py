@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import urllib.parse
 from collections.abc import Iterator
 
 import asyncpg
@@ -10,6 +9,7 @@ import structlog
 
 from boxfleet.store import errors, queries
 from boxfleet.store import settings as settings_
+from boxfleet.store import where as places
 
 log = structlog.get_logger()
 
@@ -33,20 +33,12 @@ SQL = queries.named("postgres")
 _OLDEST = 150000
 
 
-def shown(url: str) -> str:
-    """A URL for messages: without a password, should one be in it."""
-    parts = urllib.parse.urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    host = host or urllib.parse.parse_qs(parts.query).get("host", [""])[0]
-    user = user.partition(":")[0]
-    return f"{parts.scheme}://{f'{user}@' if user else ''}{host}{parts.path}"
-
-
-async def connect(url: str, *, settings: settings_.Settings) -> asyncpg.Connection:
+async def connect(where: places.Postgres, *, settings: settings_.Settings) -> asyncpg.Connection:
     """A session that keeps what an acknowledgement promises. Raises `errors.StoreError` or one of `LOST`."""
     try:
         connection = await asyncpg.connect(
-            url,
+            where.url,
+            password=where.password if where.password_file is not None else None,
             timeout=settings.answer_seconds,
             target_session_attrs=asyncpg.connect_utils.SessionAttribute.read_write,
             server_settings={
@@ -62,17 +54,17 @@ async def connect(url: str, *, settings: settings_.Settings) -> asyncpg.Connecti
             },
         )
     except asyncpg.ClientConfigurationError as error:
-        raise errors.StoreError(f"cannot open {shown(url)}: {error}") from None
+        raise errors.StoreError(f"cannot open {where}: {error}") from None
     except LOST:
         raise
     except (asyncpg.PostgresError, ValueError) as error:
-        raise errors.StoreError(f"cannot open {shown(url)}: {error}") from None
+        raise errors.StoreError(f"cannot open {where}: {error}") from None
     try:
         facts = await connection.fetchrow(SQL["facts"])
         assert facts is not None
         if facts["version"] < _OLDEST or facts["encoding"] != "UTF8":
             raise errors.StoreError(
-                f"cannot open {shown(url)}: it is PostgreSQL {facts['version'] // 10000} with encoding "
+                f"cannot open {where}: it is PostgreSQL {facts['version'] // 10000} with encoding "
                 f"{facts['encoding']}; take PostgreSQL {_OLDEST // 10000} or later and a database with UTF8"
             )
         if facts["synchronous_commit"] in ("off", "local"):
@@ -86,16 +78,16 @@ async def connect(url: str, *, settings: settings_.Settings) -> asyncpg.Connecti
     return connection
 
 
-async def migrate(connection: asyncpg.Connection, *, url: str) -> None:
+async def migrate(connection: asyncpg.Connection, *, where: places.Postgres) -> None:
     """Bring the schema up to date; several servers at once are harmless."""
     steps = queries.migrations("postgres")
-    with told("prepare", url):
+    with told("prepare", where):
         async with connection.transaction():
             await connection.execute(SQL["lock_migration"])
             version = await connection.fetchval(SQL["version"]) if await connection.fetchval(SQL["migrated"]) else 0
             if version > len(steps):
                 raise errors.StoreError(
-                    f"cannot open {shown(url)}: it was written by a newer Boxfleet (schema {version}, this one knows "
+                    f"cannot open {where}: it was written by a newer Boxfleet (schema {version}, this one knows "
                     f"{len(steps)}); install that version again"
                 )
             for script in steps[version:]:
@@ -105,19 +97,18 @@ async def migrate(connection: asyncpg.Connection, *, url: str) -> None:
 
 
 @contextlib.contextmanager
-def told(action: str, url: str) -> Iterator[None]:
+def told(action: str, where: places.Postgres) -> Iterator[None]:
     """Turn the database's errors into ours; a lost connection into Unavailable."""
     try:
         yield
     except LOST as error:
-        raise errors.Unavailable(f"cannot {action} {shown(url)}: {cause(error)}") from error
+        raise errors.Unavailable(f"cannot {action} {where}: {cause(error)}") from error
     except asyncpg.PostgresError as error:
-        raise explain(error, action=action, url=url) from error
+        raise explain(error, action=action, where=where) from error
 
 
-def explain(error: asyncpg.PostgresError, *, action: str, url: str) -> errors.StoreError:
+def explain(error: asyncpg.PostgresError, *, action: str, where: places.Postgres) -> errors.StoreError:
     """A refused statement."""
-    where = shown(url)
     if isinstance(error, _FULL):
         return errors.Full(f"cannot {action} {where}: its disk is full ({error}); make room and try again")
     if isinstance(error, asyncpg.LockNotAvailableError):

@@ -12,6 +12,7 @@ import asyncpg
 
 from boxfleet.store import backend, codec, errors, memory
 from boxfleet.store import settings as settings_
+from boxfleet.store import where as places
 from boxfleet.store.postgres import connecting
 
 _SQL = connecting.SQL
@@ -28,33 +29,31 @@ class Session:
         work: asyncpg.Connection,
         asking: asyncpg.Connection,
         *,
-        url: str,
         settings: settings_.Settings,
         codec: codec.Codec,
     ) -> None:
         self._work = work
         self._asking = asking
-        self._url = url
         self._settings = settings
         self._codec = codec
 
     @classmethod
     async def open(
-        cls, url: str, *, settings: settings_.Settings, codec: codec.Codec, heard: Callable[[], None]
+        cls, where: places.Postgres, *, settings: settings_.Settings, codec: codec.Codec, heard: Callable[[], None]
     ) -> "Session":
         """Connect, migrate, listen; `heard` is called when others have written. Raises `errors.StoreError` besides."""
-        work = await connecting.connect(url, settings=settings)
+        work = await connecting.connect(where, settings=settings)
         try:
             async with asyncio.timeout(settings.answer_seconds):
-                await connecting.migrate(work, url=url)
-                await _enter(work, url=url)
+                await connecting.migrate(work, where=where)
+                await _enter(work, where=where)
                 own = work.get_server_pid()
                 await work.add_listener(_CHANNEL, lambda _c, pid, _n, _p: None if pid == own else heard())
-            asking = await connecting.connect(url, settings=settings)
+            asking = await connecting.connect(where, settings=settings)
         except BaseException:
             connecting.terminate(work)
             raise
-        return cls(work, asking, url=url, settings=settings, codec=codec)
+        return cls(work, asking, settings=settings, codec=codec)
 
     async def load(self) -> memory.Loaded:
         """Everything, at one revision. Takes as long as it takes."""
@@ -140,16 +139,14 @@ class Session:
         await connecting.close(self._asking)
 
 
-async def _enter(connection: asyncpg.Connection, *, url: str) -> None:
+async def _enter(connection: asyncpg.Connection, *, where: places.Postgres) -> None:
     """Begin to use the log; refused while it is copied or replaced, and when it is not in charge."""
     if not await connection.fetchval(_SQL["share"]):
-        raise errors.Locked(
-            f"cannot open the store: {connecting.shown(url)} is being moved or restored; wait until that is done"
-        )
+        raise errors.Locked(f"cannot open the store: {where} is being moved or restored; wait until that is done")
     state = await connection.fetchval(_SQL["standing"])
     if state == "moved":
         raise errors.StoreError(
-            f"cannot open the store: {connecting.shown(url)} was moved elsewhere and is no longer in charge; correct "
+            f"cannot open the store: {where} was moved elsewhere and is no longer in charge; correct "
             "the setting `store` of this server"
         )
     if state == "arriving":

@@ -77,6 +77,9 @@ class Sqlite:
         await self._writer.stop()
 
     def _read(self, base: database.Database) -> memory.Loaded:
+        if base.standing() == "arriving":
+            # The settings lead here already, so the copy is whole: a move was cut off just before its end.
+            base.set_standing("live")
         decode = self._codec.decode
         limit = self._settings.history_changes
         return memory.read(

@@ -8,10 +8,12 @@ import fcntl
 import os
 import pathlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from boxfleet.store import backend, errors, queries
 
+# Rows in memory at a time while the log is copied.
+_PAGE = 2000
 # Revisions per transaction while compacting, so that writers are not held up.
 _COMPACT_STEP = 2000
 
@@ -24,7 +26,7 @@ class Database:
         self._sql = queries.named("sqlite")
         with self._told("open"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _lock(path.with_name(path.name + ".lock"))
+            self._lock = lock(path.with_name(path.name + ".lock"))
         try:
             with self._told("open"):
                 self._connection = _connect(path)
@@ -74,6 +76,32 @@ class Database:
         with self._told("compact"):
             # The pragma gives pages back as its rows are fetched.
             self._connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+
+    def standing(self) -> str:
+        """Whether the log is in charge: live, arriving or moved."""
+        with self._told("read"):
+            return str(self._connection.execute(self._sql["standing"]).fetchone()[0])
+
+    def set_standing(self, state: str) -> None:
+        """Put the log in charge, or out of it."""
+        with self._told("write to"):
+            self._connection.execute(self._sql["set_standing"], (state,))
+
+    def rows(self) -> Iterator[list[backend.LogRow]]:
+        """The whole log in pages, in order of revisions."""
+        with self._told("read"):
+            cursor = self._connection.execute(self._sql["rows"])
+            while page := cursor.fetchmany(_PAGE):
+                yield page
+
+    @contextlib.contextmanager
+    def replacing(self, *, compacted: int, standing: str) -> Iterator[Callable[[Sequence[backend.LogRow]], object]]:
+        """Replace the whole log in one transaction, by the rows that are given to what this yields."""
+        with self._told("write to"), self._transaction():
+            self._connection.execute(self._sql["clear"])
+            yield lambda rows: self._connection.executemany(self._sql["append"], rows)
+            self._connection.execute(self._sql["set_compacted"], (compacted,))
+            self._connection.execute(self._sql["set_standing"], (standing,))
 
     def close(self) -> None:
         """Close the file and let go of the lock."""
@@ -128,7 +156,7 @@ def _connect(path: pathlib.Path) -> sqlite3.Connection:
     return connection
 
 
-def _lock(path: pathlib.Path) -> int:
+def lock(path: pathlib.Path) -> int:
     """Take the lock that makes this process the database's only server; the kernel frees it with the process."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

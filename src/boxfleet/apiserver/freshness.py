@@ -1,0 +1,27 @@
+"""Where other servers write to the same log: requests see what any of them has acknowledged before.
+
+A resourceVersion in the query asks for less, as Kubernetes defines it: 0 for whatever is known here, another one for a
+state that is at least as new.
+"""
+
+from boxfleet.apiserver import faults, reading, route
+from boxfleet.store import errors, store
+
+# Seconds to wait for a revision that another server gave out, as the real server waits.
+_PATIENCE = 3.0
+# What goes to an agent needs no newest state, and helps most when the database is away.
+_STREAMS = frozenset({"log", "exec", "attach", "portforward"})
+
+
+async def wait(shared: store.Store, call: route.Call, access: route.Access) -> None:
+    """Return when memory is as new as the request asks for; raises Fault 400 and 503."""
+    if not access.resource or access.subresource in _STREAMS:
+        return
+    text = call.one("resourceVersion")
+    if text:
+        await shared.reach(reading.parse_revision(text), timeout=_PATIENCE)
+        return
+    try:
+        await shared.current()
+    except errors.StoreError as error:
+        raise faults.unavailable(str(error)) from error
