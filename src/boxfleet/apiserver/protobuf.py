@@ -5,12 +5,12 @@ Kubernetes' published API definitions. Only kinds that kubectl writes this way a
 """
 
 import base64
-import dataclasses
 import datetime
 from collections.abc import Iterator
 from typing import Any
 
 from boxfleet.apiserver import faults
+from boxfleet.apiserver import protobuf_records as records
 from boxfleet.kit import clock
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
@@ -22,91 +22,6 @@ _WORDS = {_FIXED64: 8, _FIXED32: 4}
 Wire = int | bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Field:
-    """A field's JSON name; how one value is read (text, bytes, int, bool, time, or a record); whether it repeats."""
-
-    name: str
-    type: str = "text"
-    shape: str = "one"
-
-
-_Record = dict[int, _Field]
-
-_OBJECT_REFERENCE: _Record = {
-    number: _Field(name)
-    for number, name in enumerate(
-        ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"), start=1
-    )
-}
-_RECORDS: dict[str, _Record] = {
-    "ObjectMeta": {
-        1: _Field("name"),
-        2: _Field("generateName"),
-        3: _Field("namespace"),
-        5: _Field("uid"),
-        6: _Field("resourceVersion"),
-        7: _Field("generation", "int"),
-        8: _Field("creationTimestamp", "time"),
-        9: _Field("deletionTimestamp", "time"),
-        10: _Field("deletionGracePeriodSeconds", "int"),
-        11: _Field("labels", "text", "map"),
-        12: _Field("annotations", "text", "map"),
-        13: _Field("ownerReferences", "OwnerReference", "list"),
-        14: _Field("finalizers", "text", "list"),
-    },
-    "OwnerReference": {
-        1: _Field("kind"),
-        3: _Field("name"),
-        4: _Field("uid"),
-        5: _Field("apiVersion"),
-        6: _Field("controller", "bool"),
-        7: _Field("blockOwnerDeletion", "bool"),
-    },
-    "ObjectReference": _OBJECT_REFERENCE,
-    "LocalObjectReference": {1: _Field("name")},
-    "NamespaceSpec": {1: _Field("finalizers", "text", "list")},
-    "NamespaceStatus": {1: _Field("phase")},
-    "Preconditions": {1: _Field("uid"), 2: _Field("resourceVersion")},
-    "DeleteOptions": {
-        1: _Field("gracePeriodSeconds", "int"),
-        2: _Field("preconditions", "Preconditions"),
-        3: _Field("orphanDependents", "bool"),
-        4: _Field("propagationPolicy"),
-        5: _Field("dryRun", "text", "list"),
-    },
-    "v1/ConfigMap": {
-        1: _Field("metadata", "ObjectMeta"),
-        2: _Field("data", "text", "map"),
-        3: _Field("binaryData", "bytes", "map"),
-        4: _Field("immutable", "bool"),
-    },
-    "v1/Secret": {
-        1: _Field("metadata", "ObjectMeta"),
-        2: _Field("data", "bytes", "map"),
-        3: _Field("type"),
-        4: _Field("stringData", "text", "map"),
-        5: _Field("immutable", "bool"),
-    },
-    "v1/Namespace": {
-        1: _Field("metadata", "ObjectMeta"),
-        2: _Field("spec", "NamespaceSpec"),
-        3: _Field("status", "NamespaceStatus"),
-    },
-    "v1/ServiceAccount": {
-        1: _Field("metadata", "ObjectMeta"),
-        2: _Field("secrets", "ObjectReference", "list"),
-        3: _Field("imagePullSecrets", "LocalObjectReference", "list"),
-        4: _Field("automountServiceAccountToken", "bool"),
-    },
-    "v1/Binding": {1: _Field("metadata", "ObjectMeta"), 2: _Field("target", "ObjectReference")},
-    "policy/v1/Eviction": {1: _Field("metadata", "ObjectMeta"), 2: _Field("deleteOptions", "DeleteOptions")},
-}
-_RECORDS["v1/DeleteOptions"] = _RECORDS["meta.k8s.io/v1/DeleteOptions"] = _RECORDS["DeleteOptions"]
-_TYPE_META: _Record = {1: _Field("apiVersion"), 2: _Field("kind")}
-_RECORDS["TypeMeta"] = _TYPE_META
-
-
 def decode(body: bytes) -> dict[str, Any]:
     """The object as JSON data; raises Fault 400 when it is malformed and 415 when its kind is not read here."""
     if not body.startswith(_MAGIC):
@@ -114,7 +29,10 @@ def decode(body: bytes) -> dict[str, Any]:
     envelope = dict(_fields(body[len(_MAGIC) :]))
     about = _read("TypeMeta", _bytes(envelope.get(1, b"")))
     name = f"{about.get('apiVersion', '')}/{about.get('kind', '')}"
-    if "/" not in name or name not in _RECORDS:
+    if about.get("kind") == "DeleteOptions":
+        # They belong to every group.
+        name = "v1/DeleteOptions"
+    if "/" not in name or name not in records.RECORDS:
         raise faults.unsupported_media_type(["application/json"])
     return about | _read(name, _bytes(envelope.get(2, b"")))
 
@@ -122,7 +40,7 @@ def decode(body: bytes) -> dict[str, Any]:
 def _read(record: str, data: bytes) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for number, value in _fields(data):
-        field = _RECORDS[record].get(number)
+        field = records.RECORDS[record].get(number)
         if field is None:
             continue
         if field.shape == "map":
@@ -149,6 +67,8 @@ def _value(type_: str, value: Wire) -> Any:
             return data.decode()
         except UnicodeDecodeError:
             raise _malformed("a text is not valid UTF-8") from None
+    if type_ == "texts":
+        return [_value("text", each) for number, each in _fields(data) if number == 1]
     if type_ == "bytes":
         return base64.b64encode(data).decode()
     if type_ == "time":

@@ -34,6 +34,7 @@ _INT32 = nodes.Scalar(type="integer", format="int32")
 _INT64 = nodes.Scalar(type="integer", format="int64")
 _STRING_MAP = nodes.Mapping(values=nodes.Scalar(type="string"))
 _QUANTITY_MAP = nodes.Mapping(values=nodes.Quantity())
+_LIST_MAP = nodes.Mapping(values=nodes.Array(items=nodes.Scalar(type="string")))
 _BYTE_MAP = nodes.Mapping(values=nodes.Scalar(type="string", format="byte"))
 
 
@@ -124,6 +125,8 @@ def _node(text: str, *, module: str, owner: str, field: str) -> nodes.Node:
     if text == "dict":
         if (owner, field) in standard.BYTE_MAPS:
             return _BYTE_MAP
+        if (owner, field) in standard.LIST_MAPS:
+            return _LIST_MAP
         return _QUANTITY_MAP if field in standard.QUANTITY_MAPS else _STRING_MAP
     if text in _PLAIN:
         enum = standard.ENUMS.get((owner, field))

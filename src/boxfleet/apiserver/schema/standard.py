@@ -17,6 +17,8 @@ QUANTITY_MAPS = frozenset({
     "allocatable", "allocatedResources", "capacity", "default", "defaultRequest", "hard", "limits", "max",
     "maxLimitRequestRatio", "min", "overhead", "requests", "used",
 })  # fmt: skip
+# Maps whose values are lists of words.
+LIST_MAPS = frozenset({("SubjectAccessReviewSpec", "extra"), ("UserInfo", "extra")})
 BYTE_MAPS = frozenset({("ConfigMap", "binaryData"), ("Secret", "data")})
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
