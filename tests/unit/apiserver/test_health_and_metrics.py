@@ -102,7 +102,10 @@ async def test_checks_are_named_and_can_be_left_out(tmp_path: pathlib.Path) -> N
         said = "nobody leads"
         whole = await server.send(app, "GET", "/readyz")
         assert whole.status == 500
-        assert whole.body == b"[+]ping ok\n[+]server ok\n[+]store ok\n[-]leader failed: nobody leads\nreadyz check failed\n"
+        assert (
+            whole.body
+            == b"[+]ping ok\n[+]server ok\n[+]store ok\n[-]leader failed: nobody leads\nreadyz check failed\n"
+        )
         assert (await server.send(app, "GET", "/readyz/leader")).status == 500
         assert (await server.send(app, "GET", "/readyz/server")).body == b"ok"
         assert (await server.send(app, "GET", "/readyz/other")).status == 404
