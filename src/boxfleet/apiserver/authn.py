@@ -27,6 +27,8 @@ class Shown:
 
     # A bearer token; empty when there is none.
     token: str = ""
+    # Whom the token must be for, one of them; empty: for this API.
+    audiences: tuple[str, ...] = ()
 
 
 class Authenticator(Protocol):
@@ -59,7 +61,8 @@ class TokenAuthenticator:
 
     async def authenticate(self, shown: Shown) -> User | None:
         """Compare with every hash, each in constant time, so that time tells nothing."""
-        if not shown.token:
+        # These tokens are for this API alone.
+        if not shown.token or shown.audiences:
             return None
         digest = hashlib.sha256(shown.token.encode(errors="surrogatepass")).hexdigest().encode()
         found = None

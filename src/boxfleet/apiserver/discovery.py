@@ -36,6 +36,9 @@ _DECLARED: dict[str, tuple[Subresource, ...]] = {
         Subresource(name="log", verbs=("get",), kind="Pod"),
         Subresource(name="portforward", verbs=_STREAM, kind="PodPortForwardOptions"),
     ),
+    "serviceaccounts": (
+        Subresource(name="token", verbs=("create",), kind="TokenRequest", group="authentication.k8s.io"),
+    ),
     "namespaces": (Subresource(name="finalize", verbs=("update",), kind="Namespace"),),
 }
 

@@ -150,3 +150,43 @@ for _question in ("SubjectAccessReview", "SelfSubjectAccessReview", "SelfSubject
 RECORDS[f"{_ASK}LocalSubjectAccessReview"] = RECORDS[f"{_ASK}SubjectAccessReview"]
 _TYPE_META: Record = {1: Field("apiVersion"), 2: Field("kind")}
 RECORDS["TypeMeta"] = _TYPE_META
+
+# authentication/v1 TokenRequest and certificates/v1 CertificateSigningRequest, as `kubectl create token` and
+# `kubectl certificate` write them.
+_SIGNING = "CertificateSigningRequest"
+RECORDS |= {
+    "authentication.k8s.io/v1/TokenRequest": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "TokenRequestSpec")},
+    "TokenRequestSpec": {
+        1: Field("audiences", "text", "list"),
+        3: Field("boundObjectRef", "BoundObjectReference"),
+        4: Field("expirationSeconds", "int"),
+    },
+    "BoundObjectReference": {1: Field("kind"), 2: Field("apiVersion"), 3: Field("name"), 4: Field("uid")},
+    f"certificates.k8s.io/v1/{_SIGNING}": {
+        1: Field("metadata", "ObjectMeta"),
+        2: Field("spec", f"{_SIGNING}Spec"),
+        3: Field("status", f"{_SIGNING}Status"),
+    },
+    f"{_SIGNING}Spec": {
+        1: Field("request", "bytes"),
+        2: Field("username"),
+        3: Field("uid"),
+        4: Field("groups", "text", "list"),
+        5: Field("usages", "text", "list"),
+        6: Field("extra", "texts", "map"),
+        7: Field("signerName"),
+        8: Field("expirationSeconds", "int"),
+    },
+    f"{_SIGNING}Status": {
+        1: Field("conditions", f"{_SIGNING}Condition", "list"),
+        2: Field("certificate", "bytes"),
+    },
+    f"{_SIGNING}Condition": {
+        1: Field("type"),
+        2: Field("reason"),
+        3: Field("message"),
+        4: Field("lastUpdateTime", "time"),
+        5: Field("lastTransitionTime", "time"),
+        6: Field("status"),
+    },
+}

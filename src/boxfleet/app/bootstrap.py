@@ -6,7 +6,7 @@ import pathlib
 import socket
 import sys
 
-from boxfleet.app import access, credentials, fixed, found, paths, pki, secret_keys, settings, supervision
+from boxfleet.app import access, credentials, fixed, found, paths, pki, secret_keys, settings, supervision, token_keys
 
 SERVICES = ("server", "agent")
 # Where the command is put for everybody's PATH.
@@ -44,6 +44,8 @@ def prepare(known: settings.All, *, now: datetime.datetime) -> Prepared:
     renewed = renew(known, now=now)
     secret_keys.ensure(where.secret_keys, now=now)
     secret_keys.load(where.secret_keys)
+    token_keys.ensure(where.token_keys, now=now)
+    token_keys.load(where.token_keys)
     issued = credentials.ensure(where, node=known.node, server=access.url_of(known))
     changed = write_services(known)
     if renewed or issued.admin_token:

@@ -39,6 +39,11 @@ class Paths:
         return self.pki / "secrets.keys"
 
     @property
+    def token_keys(self) -> pathlib.Path:
+        """The keys that tokens of ServiceAccounts are signed with."""
+        return self.pki / "tokens.keys"
+
+    @property
     def credentials(self) -> pathlib.Path:
         """Tokens and kubeconfigs."""
         return self.state / "credentials"

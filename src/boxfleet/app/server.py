@@ -10,7 +10,8 @@ import structlog
 from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, serve
-from boxfleet.app import controlling, credentials, objects, paths, secret_keys, services, settings
+from boxfleet.apiserver.identity import wiring
+from boxfleet.app import access, controlling, credentials, objects, paths, secret_keys, services, settings, token_keys
 from boxfleet.client import client, election, inprocess
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import ids, supervise
@@ -35,10 +36,18 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
         store = await stores.Store.open(objects.place(known), codec=codec)
         stack.push_async_callback(store.close)
         await _encrypt_anew(store, codec)
+        who = wiring.identity(
+            store,
+            token_keys=token_keys.load(where.token_keys),
+            issuer=f"https://kubernetes.default.svc.{known.domain}",
+            server=access.url_of(known),
+            clock=clock,
+        )
         app = apps.ApiServer(
             store,
             types=catalog.TYPES,
-            authenticators=[_tokens(where, own=tokens)],
+            authenticators=[_tokens(where, own=tokens), *who.authenticators],
+            extra_routes=who.routes,
             clock=clock,
             admission_rules=admission.RULES,
             default_roles=roles.objects(),

@@ -21,6 +21,8 @@ secrets = typer.Typer(help="How Secrets lie in the database.", no_args_is_help=T
 app.add_typer(secrets, name="secrets")
 stores = typer.Typer(help="Where this Boxfleet keeps its objects.", no_args_is_help=True)
 app.add_typer(stores, name="store")
+tokens = typer.Typer(help="How tokens of ServiceAccounts are signed.", no_args_is_help=True)
+app.add_typer(tokens, name="tokens")
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
@@ -248,6 +250,18 @@ def restore(
     from boxfleet.cli import store
 
     raise typer.Exit(store.restore(options.known(state, run), file, revision, output))
+
+
+@tokens.command("rotate")
+def tokens_rotate(
+    revoke: Annotated[bool, typer.Option("--revoke", help="End all tokens of ServiceAccounts at once.")] = False,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Sign tokens of ServiceAccounts with a new key; those that are in use go on until they end."""
+    from boxfleet.cli import keys
+
+    raise typer.Exit(keys.rotate_tokens(options.known(state, run), revoke=revoke))
 
 
 def run() -> int:

@@ -1,10 +1,10 @@
-"""``boxfleet secrets rotate``: new keys in place of old ones."""
+"""``boxfleet secrets rotate`` and ``boxfleet tokens rotate``: new keys in place of old ones."""
 
 import asyncio
 import datetime
 import os
 
-from boxfleet.app import access, lifecycle, paths, secret_keys, settings, supervision
+from boxfleet.app import access, lifecycle, paths, secret_keys, settings, supervision, token_keys
 from boxfleet.cli import faults, output
 
 
@@ -20,6 +20,21 @@ def rotate_secrets(known: settings.All) -> int:
         fresh = secret_keys.add(where.secret_keys, now=datetime.datetime.now(datetime.UTC))
         _restart(known)
     output.say(f"Secrets lie under the key {fresh} now; older keys stay in {where.secret_keys} for backups")
+    return 0
+
+
+def rotate_tokens(known: settings.All, *, revoke: bool) -> int:
+    """Put a new key first, and have the server sign with it."""
+    where = paths.of(known)
+    _require_root()
+    with lifecycle.one_at_a_time(where, say=output.say):
+        if not where.token_keys.exists():
+            raise faults.CommandFailed(
+                f"there is no {where.token_keys}: Boxfleet was not started here, try boxfleet up"
+            )
+        token_keys.rotate(where.token_keys, now=datetime.datetime.now(datetime.UTC), revoke=revoke)
+        _restart(known)
+    output.say("all earlier tokens have ended" if revoke else "new tokens have a new signature; earlier ones go on")
     return 0
 
 

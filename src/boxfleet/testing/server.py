@@ -20,6 +20,8 @@ from cryptography.x509.oid import NameOID
 from boxfleet.api import catalog, meta, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
+from boxfleet.apiserver.identity import wiring
+from boxfleet.app import token_keys
 from boxfleet.client import client, inprocess
 from boxfleet.kit import clock as clocks
 from boxfleet.planning import admission
@@ -29,6 +31,8 @@ from boxfleet.store import store as stores
 ADMIN_TOKEN = "test-admin-token"  # noqa: S105  # opens test servers only
 NODE_TOKEN = "test-node-token"  # noqa: S105
 NODE = "node-1"
+# Who makes tokens of ServiceAccounts.
+ISSUER = "https://kubernetes.default.svc.fleet.internal"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +142,20 @@ async def running(
     """An API in this process, with its store in a folder; again on the same folder, it is a restart."""
     store = await stores.Store.open(folder / "boxfleet.db", settings)
     try:
+        token_keys.ensure(folder / "tokens.keys", now=clock.now())
+        who = wiring.identity(
+            store,
+            token_keys=token_keys.load(folder / "tokens.keys"),
+            issuer=ISSUER,
+            server="https://127.0.0.1:6443",
+            clock=clock,
+        )
         app = apps.ApiServer(
             store,
             types=types,
-            authenticators=[authenticator()],
+            authenticators=[authenticator(), *who.authenticators],
             clock=clock,
-            extra_routes=extra_routes,
+            extra_routes=[*who.routes, *extra_routes],
             admission_rules=admission.RULES,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,

@@ -7,6 +7,7 @@ import pytest
 
 from boxfleet.apiserver import authn, authz, route
 from boxfleet.apiserver.access import rights
+from boxfleet.apiserver.identity import issuer_documents
 from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +28,8 @@ _NODE_MAY = {
     ("get", "serviceaccounts"), ("list", "serviceaccounts"),
     ("get", "leases"), ("create", "leases"), ("update", "leases"), ("patch", "leases"),
     ("create", "selfsubjectaccessreviews"), ("create", "selfsubjectrulesreviews"), ("create", "selfsubjectreviews"),
+    # For a Pod that is bound to it.
+    ("create", "serviceaccounts/token"),
     ("get", "events"), ("create", "events"), ("update", "events"), ("patch", "events"),
 }  # fmt: skip
 
@@ -71,7 +74,7 @@ async def test_an_agent_may_do_what_the_table_says_and_no_more(api: server.Api) 
             allowed = (access.verb, resource) in _NODE_MAY
         else:
             # Figures and single checks of health are for monitoring; the index of all paths is not part of discovery.
-            allowed = entry.path not in ("/metrics", "/") and "{check}" not in entry.path
+            allowed = entry.path not in ("/metrics", "/", *issuer_documents.PATHS) and "{check}" not in entry.path
         path = _path(entry)
         if resource == "pods" and access.verb == "list":
             path += f"?fieldSelector=spec.nodeName%3D{server.NODE}"

@@ -10,6 +10,7 @@ from typing import Any
 from boxfleet.api import rbac_objects
 from boxfleet.apiserver import authn, authz
 from boxfleet.apiserver.access import rules
+from boxfleet.apiserver.identity import issuer_documents
 
 JsonObject = dict[str, Any]
 
@@ -55,6 +56,10 @@ def objects(*, node_rules: Sequence[rules.Rule]) -> list[JsonObject]:
                 rule("authorization.k8s.io", "subjectaccessreviews", "create"),
             ],
         ),
+    ]
+    made += [
+        role("system:service-account-issuer-discovery", [paths(issuer_documents.PATHS, "get")]),
+        bind("system:service-account-issuer-discovery", group="system:serviceaccounts"),
     ]
     # Nobody gets in who is not known: all three are for known users only.
     made += [

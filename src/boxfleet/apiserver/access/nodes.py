@@ -46,6 +46,8 @@ _RULES: tuple[Rule, ...] = (
         resources=frozenset({"/persistentvolumeclaims/"}),
     ),
     Rule(verbs=_READ, resources=frozenset({"/configmaps/", "/secrets/", "/serviceaccounts/"}), concern=Concern.BESIDE),
+    # For its Pods alone, which is looked at where the token is made.
+    Rule(verbs=frozenset({"create"}), resources=frozenset({"/serviceaccounts/token"}), concern=Concern.BESIDE),
     Rule(verbs=_READ | {"delete"}, resources=frozenset({"/pods/"}), concern=Concern.BOUND),
     Rule(verbs=_CHANGE, resources=frozenset({"/pods/status"}), concern=Concern.BOUND),
     Rule(verbs=frozenset({"get"}), resources=frozenset({"/nodes/", _LEASES}), concern=Concern.OWN),

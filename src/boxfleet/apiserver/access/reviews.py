@@ -101,10 +101,18 @@ class Reviews:
         token = (obj.get("spec") or {}).get("token", "")
         if not token:
             raise faults.bad_request("token is required for TokenReview in authentication")
-        user = await self._authenticator.authenticate(authn.Shown(token=token))
+        user = None
+        fitting: list[str] = []
+        # Without audiences it is asked whether the token is for this API.
+        for audience in obj["spec"].get("audiences") or [""]:
+            audiences = (audience,) if audience else ()
+            found = await self._authenticator.authenticate(authn.Shown(token=token, audiences=audiences))
+            if found is not None:
+                user = found
+                fitting += audiences
         if user is None:
             return {"user": {}, "error": "invalid bearer token"}
-        return {"authenticated": True, "user": _info(user)}
+        return {"authenticated": True, "user": _info(user), **({"audiences": fitting} if fitting else {})}
 
 
 def _check(kind: kinds.Kind, obj: JsonObject) -> None:
