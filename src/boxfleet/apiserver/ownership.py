@@ -44,9 +44,6 @@ class Ownership:
 
         def account(old: JsonObject, entries: list[Entry], new: JsonObject, given: list[Entry] | None) -> list[Entry]:
             if given is not None and not author.subresource:
-                wrong = managers.errors(given)
-                if wrong:
-                    raise faults.invalid(kind, old["metadata"]["name"], wrong)
                 entries = given
             if not entries:
                 # Nobody keeps account of this object; the first apply begins with it.

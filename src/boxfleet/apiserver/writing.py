@@ -190,7 +190,9 @@ class Writing:
 
         def change(current: JsonObject) -> JsonObject:
             nonlocal outcome
-            outcome = self._ownership.apply(kind, current, fresh(), applier, force=wanted.force)
+            wish = fresh()
+            _check_uid(kind, name, wish, current)
+            outcome = self._ownership.apply(kind, current, wish, applier, force=wanted.force)
             self.check_schema(kind, outcome.obj, name=name, wanted=wanted, warnings=call.warnings, patched=True)
             return outcome.obj
 
@@ -201,8 +203,8 @@ class Writing:
         for _ in range(_CONFLICT_TRIES):
             if subresource or self._registry.store.get(registry.key(kind, namespace=namespace, name=name)):
                 return await self._update(call, kind, change, subresource=subresource, wanted=wanted, account=entries)
-            if (stated.get("metadata") or {}).get("resourceVersion") or stated["metadata"].get("uid"):
-                # Only an object that is there has them.
+            if stated["metadata"].get("resourceVersion"):
+                # Only an object that is there has one.
                 raise faults.modified(kind, name)
             self._judge.check_create(call.user, kind, namespace=namespace, name=name)
             try:
@@ -373,9 +375,9 @@ class Writing:
 
 
 def _check_uid(kind: kinds.Kind, name: str, patched: JsonObject, current: JsonObject) -> None:
-    """A patch may name the uid and not change it; raises Fault 422."""
+    """A patch may name the uid of an object that is there and not change it; raises Fault 422."""
     uid = patched.get("metadata", {}).get("uid")
-    if uid not in (None, "", current["metadata"]["uid"]):
+    if uid not in (None, "", current.get("metadata", {}).get("uid")):
         text = f"Invalid value: {faults.shown(uid)}: field is immutable"
         raise faults.invalid(kind, name, [kinds.FieldError("metadata.uid", text)])
 

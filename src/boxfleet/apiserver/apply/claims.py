@@ -11,8 +11,11 @@ class DuplicateItem(ValueError):
     """Two items of a list have the same key, or one has none: nobody could say which of them is meant."""
 
 
-def whole(shape: shapes.Shape | None, value: Any) -> Tree:
-    """All fields of a value and of all objects and lists in it: what is new when the value is."""
+def whole(shape: shapes.Shape | None, value: Any, *, fresh: bool = True) -> Tree:
+    """All fields of a value and of all objects and lists in it: what is new when the value is.
+
+    `fresh`: the value itself is new, not only what is in it.
+    """
     result: Tree = {}
     if isinstance(shape, shapes.Record):
         if isinstance(value, dict):
@@ -21,8 +24,8 @@ def whole(shape: shapes.Shape | None, value: Any) -> Tree:
                 member = members.get(key)
                 if member is None:
                     continue
-                node = whole_member(member, item)
-                if node or not member.always or not item:
+                node = whole_member(member, item, fresh=fresh)
+                if node or fresh or not member.always:
                     result[member.element] = node
     elif isinstance(shape, shapes.Mapping | shapes.Free):
         if isinstance(value, dict):
@@ -37,12 +40,13 @@ def whole(shape: shapes.Shape | None, value: Any) -> Tree:
     return result
 
 
-def whole_member(member: shapes.Member, value: Any) -> Tree:
-    """All fields of a named member of a record."""
+def whole_member(member: shapes.Member, value: Any, *, fresh: bool) -> Tree:
+    """All fields of a named member that is new in a record, which may be new itself."""
     if member.shape is None:
         return {}
-    node = whole(member.shape, value)
-    return node if member.always else fieldsets.with_self(node)
+    if member.always and not fresh:
+        return whole(member.shape, value, fresh=False)
+    return fieldsets.with_self(whole(member.shape, value))
 
 
 def applied(shape: shapes.Shape | None, value: Any, *, path: str = "") -> Tree | None:

@@ -49,7 +49,7 @@ def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], cha
                 continue
             _differing(member.shape, was, item, member.element, changed, removed)
         elif (member := members.get(key)) is not None:
-            changed[member.element] = claims.whole_member(member, item)
+            changed[member.element] = claims.whole_member(member, item, fresh=False)
     for key, was in old.items():
         if key not in new and (member := members.get(key)) is not None:
             removed[member.element] = fieldsets.with_self(claims.whole(member.shape, was))

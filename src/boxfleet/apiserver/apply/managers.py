@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import msgspec
+
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver.apply import fieldsets
 
@@ -61,20 +63,22 @@ def shown(entry: Entry) -> str:
 
 
 def from_client(given: list[Entry] | None) -> list[Entry] | None:
-    """The entries that a client wrote; None when it wrote none that can be understood, an empty list to forget all."""
-    if not given:
+    """The entries that a client wrote, an empty list to forget all; None when there are none, or none that make sense.
+
+    As in Kubernetes, an empty list forgets all, and so does a list of one empty entry.
+    """
+    if given is None:
         return None
-    if given == [{}]:
-        return []
     entries = []
     for one in given:
         fields = one.get("fieldsV1") or {}
-        if not fieldsets.is_well_formed(fields):
-            return None
+        known = one.get("operation") in (APPLY, UPDATE) and fieldsets.is_well_formed(fields)
+        if not known or name_errors("", one.get("manager") or ""):
+            return [] if given == [{}] else None
         entries.append(
             {
                 "manager": one.get("manager") or "",
-                "operation": one.get("operation") or "",
+                "operation": one["operation"],
                 "apiVersion": one.get("apiVersion") or "",
                 **({"time": one["time"]} if one.get("time") else {}),
                 "fieldsType": "FieldsV1",
@@ -85,23 +89,15 @@ def from_client(given: list[Entry] | None) -> list[Entry] | None:
     return [entry for entry in entries if entry["fieldsV1"]]
 
 
-def errors(entries: list[Entry]) -> list[kinds.FieldError]:
-    """What is wrong with entries that a client wrote."""
-    found = []
-    for number, entry in enumerate(entries):
-        path = f"metadata.managedFields[{number}]"
-        if entry["operation"] not in (APPLY, UPDATE):
-            found.append(kinds.FieldError(f"{path}.operation", "must be `Apply` or `Update`"))
-        found += name_errors(f"{path}.manager", entry["manager"])
-    return found
-
-
 def name_errors(path: str, name: str) -> list[kinds.FieldError]:
     """What is wrong with a manager's name."""
     if len(name) > NAME_LIMIT:
         return [kinds.FieldError(path, f"Too long: may not be more than {NAME_LIMIT} bytes", kinds.Reason.TOO_LONG)]
-    odd = next((letter for letter in name if not letter.isprintable()), "")
-    return [kinds.FieldError(path, f"should only contain printable characters, not {odd!a}")] if odd else []
+    for place, letter in enumerate(name):
+        if not letter.isprintable():
+            text = f"Invalid value: {_quoted(name)}: invalid character U+{ord(letter):04X} (at position {place})"
+            return [kinds.FieldError(path, text)]
+    return []
 
 
 def from_user_agent(text: str) -> str:
@@ -120,6 +116,10 @@ def arranged(entries: list[Entry], *, now: str) -> list[Entry]:
 def same(some: list[Entry], others: list[Entry]) -> bool:
     """Whether two lists say the same but for times and order."""
     return some == others or sorted(map(_timeless, some)) == sorted(map(_timeless, others))
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
 
 
 def _place(entry: Entry) -> tuple[str, ...]:

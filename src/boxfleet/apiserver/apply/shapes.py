@@ -84,8 +84,8 @@ _UNOWNED = frozenset({
 })  # fmt: skip
 # Members of Kubernetes' own types that are neither pointers nor left out when empty.
 _ALWAYS = frozenset({
-    "containers", "daemonEndpoints", "kubeletEndpoint", "lastState", "metadata", "nodeInfo", "resources", "spec",
-    "state", "status", "strategy", "template",
+    "containers", "daemonEndpoints", "kubeletEndpoint", "metadata", "nodeInfo", "resources", "spec", "status",
+    "strategy", "template",
 })  # fmt: skip
 _STANDARD = "io.k8s."
 

@@ -13,7 +13,7 @@ def created(shape: shapes.Record, obj: JsonObject, author: managers.Manager, *, 
 
     A status is not theirs: it comes through its subresource.
     """
-    fields = claims.whole(shape, obj)
+    fields = claims.whole(shape, obj, fresh=False)
     fields.pop("f:status", None)
     return [author.entry(fields, time=now)] if fields else []
 
