@@ -91,3 +91,6 @@ BINDING_WITHOUT_NODE = Differs(
     boxfleet=(422,), kubernetes=(400, 422, 500), because="kube-apiserver blames itself for a client's mistake"
 )
 NAMESPACE_LABEL = Differs(boxfleet=True, kubernetes=False, because="Kubernetes labels Namespaces since 1.21")
+UNTYPED_APPLY = Differs(
+    boxfleet=400, kubernetes=500, because="kube-apiserver blames itself for an applied object that fits no schema"
+)
