@@ -33,6 +33,7 @@ from boxfleet.apiserver import (
     writing,
 )
 from boxfleet.apiserver.access import aggregation, impersonation, reviews, rights
+from boxfleet.apiserver.audit import auditor, marks
 from boxfleet.apiserver.streams import agents as stream_agents
 from boxfleet.apiserver.streams import routes as stream_routes
 from boxfleet.apiserver.streams import target as stream_target
@@ -60,13 +61,19 @@ class ApiServer:
         checks: Sequence[health.Check] = (),
         default_roles: Sequence[kinds.JsonObject] = (),
         node_reads: Collection[str] = (),
+        audit: auditor.Auditor | None = None,
     ) -> None:
-        """`default_roles` are there from the start; every agent reads the `node_reads` (``group/resource``)."""
+        """`default_roles` are there from the start; every agent reads the `node_reads` (``group/resource``).
+
+        Without an `audit` requests are numbered, and nothing is recorded.
+        """
         self._store = store
+        self._audit = audit or auditor.Auditor(None)
         self._authenticator = authn.Chain(authenticators)
         self.registry = registry.Registry(store, types=[*types, *review_kinds.TYPES], clock=clock)
         self._rights = rights.Rights(self.registry, node_reads=node_reads)
         self._default_roles = default_roles
+        self._audit.tenant_of = marks.Marks(self.registry).tenant
         read = reading.Reading(self.registry)
         admit = admission.Admission(self.registry, admission_rules or {})
         self._writing = writing.Writing(self.registry, admit, judge=self._rights)
@@ -152,20 +159,27 @@ class ApiServer:
     async def respond(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Whole | None:
         """The answer to a request or WebSocket; None when it was given by `send`, or the client left meanwhile."""
         call = _call(scope, receive, send)
+        call.audit_id = self._audit.ids.next()
         began = time.perf_counter()
+        answer = None
         # What the client sees when this is cancelled: nothing.
         status = _GONE
         try:
             answer = await self._answer(call)
             status = answer.status if answer is not None else 200
         finally:
-            self.metrics.end(call, call.route, status=status, seconds=time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self.metrics.end(call, call.route, status=status, seconds=seconds)
+            recorded = self._audit.end(call, answer, code=status, seconds=seconds)
+        if recorded is not None and (fault := await self._audit.settle(recorded)) is not None:
+            answer = _failure(fault) if answer is not None else None
         return _whole(call, answer) if answer is not None else None
 
     async def _answer(self, call: route.Call) -> route.Answer | None:
         try:
             return await self._handle(call)
         except faults.Fault as fault:
+            call.fault = fault
             return _failure(fault)
         except RecursionError:
             return _failure(faults.bad_request("the request is nested too deeply"))
@@ -191,6 +205,8 @@ class ApiServer:
         self.metrics.begin(call, found)
         access = found.access
         self._authorize(call, _wish(call, access))
+        if (begun := self._audit.admit(call)) is not None:
+            await begun
         if self._store.shared:
             await freshness.wait(self._store, call, access)
         return await found.handle(call)
@@ -203,6 +219,7 @@ class ApiServer:
 
     def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
         decision = self._rights.authorizer.decide(call.user, wish)
+        call.authorized = decision.allowed
         if not decision.allowed:
             raise authz.refusal(call.user, wish, reason=decision.reason)
 
@@ -286,6 +303,7 @@ def _whole(call: route.Call, answer: route.Answer) -> route.Whole:
         (b"content-type", answer.content_type.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-cache, private"),
+        (b"audit-id", call.audit_id.encode()),
     ]
     if call.warnings:
         headers += [(b"warning", _warning(text)) for text in dict.fromkeys(call.warnings)]

@@ -50,6 +50,12 @@ class Call:
     warnings: list[str] = dataclasses.field(default_factory=list)
     # A patch made an object that was not there: answered by 201.
     created: bool = False
+    # What the audit log and the client know the request by, whether it was let in (None: that was never asked), why
+    # it failed, and the recording that holds its session.
+    audit_id: str = ""
+    authorized: bool | None = None
+    fault: faults.Fault | None = None
+    recording: str = ""
 
     def one(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

@@ -214,6 +214,7 @@ def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 async def _start(call: route.Call) -> None:
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
+    headers.append((b"audit-id", call.audit_id.encode()))
     await call.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

@@ -69,6 +69,11 @@ class Paths:
         return self.state / "store" / "boxfleet.db"
 
     @property
+    def audit(self) -> pathlib.Path:
+        """Who did what: audit files, and below them recordings of sessions."""
+        return self.state / "audit"
+
+    @property
     def agent(self) -> pathlib.Path:
         """The agent's wanted state, logs and volumes of instances."""
         return self.state / "agent"

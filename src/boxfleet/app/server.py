@@ -11,7 +11,18 @@ from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, serve
 from boxfleet.apiserver.identity import wiring
-from boxfleet.app import access, controlling, credentials, objects, paths, secret_keys, services, settings, token_keys
+from boxfleet.app import (
+    access,
+    auditing,
+    controlling,
+    credentials,
+    objects,
+    paths,
+    secret_keys,
+    services,
+    settings,
+    token_keys,
+)
 from boxfleet.client import client, election, inprocess
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import ids, supervise
@@ -52,6 +63,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             admission_rules=admission.RULES,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,
+            audit=await stack.enter_async_context(auditing.opened(known, clock=clock)),
         )
         await app.start()
         served = await stack.enter_async_context(

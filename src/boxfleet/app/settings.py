@@ -117,6 +117,45 @@ class Server(Instance):
             extra={"unit": "path"},
         ),
     ] = ""
+    audit_policy: Annotated[
+        str,
+        msgspec.Meta(
+            description="Which requests the audit log has: a Policy of audit.k8s.io/v1 with the levels None and "
+            "Metadata. When empty: every write but heartbeats, sessions, impersonation and refusals.",
+            extra={"unit": "path"},
+        ),
+    ] = ""
+    audit_required: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Refuse writes and sessions while the audit log cannot be written: nothing is done unrecorded.",
+            extra={"unit": "true or false"},
+        ),
+    ] = True
+    audit_flush: Annotated[
+        str,
+        msgspec.Meta(
+            description="When the disk itself has a record: within a `second`, which a power cut may cost, or before "
+            "the `answer`, which takes every write longer. The death of the server costs no record either way.",
+            pattern="^(second|answer)$",
+            extra={"unit": "word"},
+        ),
+    ] = "second"
+    audit_days: Annotated[
+        int,
+        msgspec.Meta(
+            description="How long audit files and recordings are kept: a quarter, as most audits ask for.",
+            ge=1,
+            extra={"unit": "days"},
+        ),
+    ] = 90
+    audit_size: Annotated[
+        str,
+        msgspec.Meta(
+            description="What a server's audit files may take together; beyond that the oldest go.",
+            extra={"unit": "bytes quantity"},
+        ),
+    ] = "10Gi"
     cidr: Annotated[
         str,
         msgspec.Meta(

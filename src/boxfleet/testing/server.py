@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from boxfleet.api import catalog, meta, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
+from boxfleet.apiserver.audit import auditor
 from boxfleet.apiserver.identity import wiring
 from boxfleet.app import token_keys
 from boxfleet.client import client, inprocess
@@ -138,6 +139,7 @@ async def running(
     clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
     settings: settings_.Settings = settings_.Settings(),  # noqa: B008
     extra_routes: Sequence[route.Route] = (),
+    audit: auditor.Auditor | None = None,
 ) -> AsyncIterator[Api]:
     """An API in this process, with its store in a folder; again on the same folder, it is a restart."""
     store = await stores.Store.open(folder / "boxfleet.db", settings)
@@ -159,6 +161,7 @@ async def running(
             admission_rules=admission.RULES,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,
+            audit=audit,
         )
         await app.start()
         kept = asyncio.create_task(app.run(), name="api")

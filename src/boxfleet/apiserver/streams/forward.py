@@ -32,7 +32,7 @@ class Forward:
     async def forward(self, call: route.Call) -> None:
         """WebSocket on pods/portforward."""
         node, order = await self._order(call)
-        user = websocket.WebSocket(call.scope, call.receive, call.send)
+        user = websocket.WebSocket(call.scope, call.receive, call.send, audit_id=call.audit_id)
         if PROTOCOL not in user.offered:
             raise faults.bad_request(f"unable to upgrade: none of {user.offered} is {PROTOCOL}")
         await self._agents.control(node)

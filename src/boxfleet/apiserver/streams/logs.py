@@ -121,6 +121,7 @@ async def _relay(call: route.Call, stream: agents.Stream) -> None:
 
 async def _send(call: route.Call, stream: agents.Stream) -> None:
     headers = [(b"content-type", b"text/plain"), (b"cache-control", b"no-cache, private")]
+    headers.append((b"audit-id", call.audit_id.encode()))
     await call.send({"type": "http.response.start", "status": 200, "headers": headers})
     # The headers go out now, also when no line comes for long.
     await call.send({"type": "http.response.body", "body": b"", "more_body": True})

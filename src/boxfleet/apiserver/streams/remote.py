@@ -91,7 +91,7 @@ class Remote:
         return namespace, found, stdin, stdout, stderr, tty
 
     async def _serve(self, call: route.Call, node: str, order: tunnel.ExecOrder | tunnel.AttachOrder) -> None:
-        user = websocket.WebSocket(call.scope, call.receive, call.send)
+        user = websocket.WebSocket(call.scope, call.receive, call.send, audit_id=call.audit_id)
         chosen = next((one for one in PROTOCOLS if one in user.offered), None)
         if chosen is None:
             raise faults.bad_request(f"unable to upgrade: none of {user.offered} is one of {list(PROTOCOLS)}")

@@ -10,9 +10,10 @@ class Gone(Exception):
 class WebSocket:
     """One connection. Sending waits while the other side reads slowly; receiving slowly holds the other side back."""
 
-    def __init__(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> None:
+    def __init__(self, scope: route.Scope, receive: route.Receive, send: route.Send, *, audit_id: str = "") -> None:
         self._receive = receive
         self._send = send
+        self._headers = [(b"audit-id", audit_id.encode())] if audit_id else []
         self.offered: list[str] = list(scope.get("subprotocols") or ())
         self._accepted = False
         self._gone = False
@@ -23,7 +24,7 @@ class WebSocket:
         """Complete the handshake. Raises Gone."""
         # Whoever authorized the call may have read the connect event already; a second one never comes.
         self._accepted = True
-        await self._give({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        await self._give({"type": "websocket.accept", "subprotocol": subprotocol, "headers": self._headers})
 
     async def receive(self) -> bytes:
         """The next message. Raises Gone."""
