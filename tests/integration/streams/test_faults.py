@@ -1,6 +1,7 @@
 """What breaks while streams run: users, servers and runtimes that die."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,13 +25,16 @@ async def test_a_user_who_dies_while_nobody_takes_the_input(bed: beds.Bed, monke
         "sh",
         "-c",
         f"head -c 200000000 /dev/zero | exec kubectl --kubeconfig {bed.socket.kubeconfig} exec -i p -- sleep 100000",
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
     async with asyncio.timeout(10):
         while len(asyncio.all_tasks()) <= tasks:
             await asyncio.sleep(0.01)
-    await asyncio.sleep(2)
+    assert process.stderr is not None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            assert await process.stderr.read() == b"the command goes on"
     os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
     async with asyncio.timeout(10):
