@@ -14,11 +14,12 @@ _ALL = (*_READ, *_CHANGE)
 CONTROLLERS = "system:boxfleet:controllers"
 GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
 NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
+QUOTA_CONTROLLER = "system:boxfleet:quota-controller"
 SCHEDULER = "system:boxfleet:scheduler"
 # The Lease of the server that runs them, where several servers share a store.
 OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
-PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, SCHEDULER)
+PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER)
 
 # Where its instances' addresses are, every node must know of all.
 NODE_READS = (f"{kind.GROUP}/addresses", f"{kind.GROUP}/addresspools")
@@ -71,6 +72,7 @@ def _of_parts() -> list[kind.JsonObject]:
         CONTROLLERS: _controllers(),
         GARBAGE_COLLECTOR: [rbac_objects.rule("*", "*", (*_READ, "delete", "patch"))],
         NAMESPACE_CONTROLLER: _namespaces(),
+        QUOTA_CONTROLLER: _quotas(),
         SCHEDULER: _scheduler(),
     }
     roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]
@@ -92,7 +94,7 @@ def _controllers() -> list[kind.JsonObject]:
         rule("", "events", (*_READ, "create", "delete", "patch", "update")),
         rule("", "nodes", (*_READ, "patch")),
         rule("", ("nodes/status", "pods/status"), ("patch", "update")),
-        rule("", "namespaces", _READ),
+        rule("", ("namespaces", "resourcequotas"), _READ),
         rule("coordination.k8s.io", "leases", (*_READ, "create")),
         rule("coordination.k8s.io", "leases", ("patch", "update"), names=OFFICE),
     ]
@@ -106,6 +108,12 @@ def _namespaces() -> list[kind.JsonObject]:
         rule("", "namespaces/finalize", "update"),
         rule("", "namespaces/status", "patch"),
     ]
+
+
+def _quotas() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    # What may be counted may be of any kind.
+    return [rule("*", "*", _READ), rule("", "resourcequotas/status", ("patch", "update"))]
 
 
 def _scheduler() -> list[kind.JsonObject]:

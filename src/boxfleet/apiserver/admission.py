@@ -1,21 +1,68 @@
-"""Holds writes and deletions against rules that look at other objects."""
+"""Holds writes and deletions against rules that look at other objects, and finds who keeps count of them."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from boxfleet.api import admission, meta
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults, registry
+from boxfleet.store import backend
 
 
 class Admission:
     """The rules of all kinds, by the qualified name of the kind."""
 
-    def __init__(self, known: registry.Registry, rules: Mapping[str, admission.Rules]) -> None:
+    def __init__(self, known: registry.Registry, policy: admission.Policy) -> None:
+        self._registry = known
         self._look = StoreLook(known)
-        self._rules = dict(rules)
+        self._rules = dict(policy.rules)
+        self._accounts = policy.accounts
+
+    def default(self, kind: kinds.Kind, new: kinds.JsonObject, old: kinds.JsonObject | None) -> None:
+        """Fill in what an object leaves out and others say; raises Fault 403."""
+        rules = self._rules.get(kind.qualified)
+        if rules is not None:
+            try:
+                rules.default(new, old, self._look)
+            except admission.Refused as refused:
+                raise faults.forbidden(kind, new["metadata"]["name"], str(refused)) from None
+
+    def check_write(self, kind: kinds.Kind, new: kinds.JsonObject, old: kinds.JsonObject | None) -> None:
+        """Raise Fault 403 for what is valid and may not be."""
+        rules = self._rules.get(kind.qualified)
+        if rules is not None and (why := rules.refuse(new, old, self._look)):
+            raise faults.forbidden(kind, new["metadata"]["name"], why)
+
+    def along(
+        self, kind: kinds.Kind, new: kinds.JsonObject | None, old: kinds.JsonObject | None
+    ) -> Sequence[backend.Along]:
+        """What changes in the store along with a write; raises Fault 403."""
+        if not self._accounts:
+            return ()
+        metadata = (new or old or {})["metadata"]
+        name = metadata["name"]
+        try:
+            found = [each for accounts in self._accounts for each in accounts(kind, new, old, self._look)]
+        except admission.Refused as refused:
+            raise faults.forbidden(kind, name, str(refused)) from None
+        if not found:
+            return ()
+        own = registry.key(kind, namespace=metadata.get("namespace", ""), name=name)
+        return [
+            backend.Along(where, _stored(each.change, functools.partial(faults.forbidden, kind, name)))
+            for each in found
+            # An object that counts its own kind does not count itself while it is written.
+            if (where := registry.key(each.kind, namespace=each.namespace, name=each.name)) != own
+        ]
+
+    def rehearse(self, along: Sequence[backend.Along]) -> None:
+        """For a dry run: raise what the changes would raise."""
+        for each in along:
+            row = self._registry.store.get(each.key)
+            if row is not None:
+                each.change(row.value, row.revision)
 
     def write_errors(
         self, kind: kinds.Kind, new: kinds.JsonObject, old: kinds.JsonObject | None
@@ -49,6 +96,29 @@ class StoreLook:
         decode = _decoder(type).decode
         for row in self._registry.store.range(registry.prefix(type.KIND, namespace=namespace)):
             yield decode(row.value)
+
+    def raw(self, type: type[meta.Object], *, namespace: str = "") -> Iterator[kinds.JsonObject]:
+        """All objects of a kind as they are stored."""
+        for row in self._registry.store.range(registry.prefix(type.KIND, namespace=namespace)):
+            yield registry.decode(row.value)
+
+
+def _stored(
+    change: Callable[[kinds.JsonObject], kinds.JsonObject | None], refusal: Callable[[str], faults.Fault]
+) -> Callable[[bytes, int], bytes | None]:
+    """A change of an object as a change of its bytes."""
+
+    def stored(before: bytes, revision: int) -> bytes | None:
+        try:
+            obj = change(registry.decode(before))
+        except admission.Refused as refused:
+            raise refusal(str(refused)) from None
+        if obj is None:
+            return None
+        obj["metadata"]["resourceVersion"] = str(revision)
+        return msgspec.json.encode(obj)
+
+    return stored
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import time
 import urllib.parse
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import msgspec
@@ -57,7 +57,7 @@ class ApiServer:
         authenticators: Sequence[authn.Authenticator],
         clock: clocks.Clock = clocks.SystemClock(),  # noqa: B008  # it has no state
         extra_routes: Sequence[route.Route] = (),
-        admission_rules: Mapping[str, rules.Rules] | None = None,
+        admission_policy: rules.Policy = rules.Policy(rules={}),  # noqa: B008  # it is frozen
         checks: Sequence[health.Check] = (),
         default_roles: Sequence[kinds.JsonObject] = (),
         node_reads: Collection[str] = (),
@@ -75,7 +75,7 @@ class ApiServer:
         self._default_roles = default_roles
         self._audit.tenant_of = marks.Marks(self.registry).tenant
         read = reading.Reading(self.registry)
-        admit = admission.Admission(self.registry, admission_rules or {})
+        admit = admission.Admission(self.registry, admission_policy)
         self._writing = writing.Writing(self.registry, admit, judge=self._rights)
         self._aggregation = aggregation.Aggregation(self.registry, self._writing)
         delete = deleting.Deleting(self.registry, admit)

@@ -76,7 +76,10 @@ class Deleting:
             value = row.value
             if outcome.changed and not wanted.dry_run:
                 try:
-                    value = await self._registry.put(kind, outcome.obj, expected=row.revision, deleted=outcome.gone)
+                    along = self._admission.along(kind, None if outcome.gone else outcome.obj, old)
+                    value = await self._registry.put(
+                        kind, outcome.obj, expected=row.revision, deleted=outcome.gone, along=along
+                    )
                 except errors.Conflict:
                     continue
             elif outcome.changed:

@@ -9,7 +9,7 @@ from boxfleet.api import kind as kinds
 from boxfleet.api import meta
 from boxfleet.apiserver import faults, schema
 from boxfleet.kit import clock as clocks
-from boxfleet.store import errors, rows, store
+from boxfleet.store import backend, errors, rows, store
 
 JsonObject = dict[str, Any]
 
@@ -35,10 +35,19 @@ class Registry:
             raise faults.not_found(kind, name)
         return row
 
-    async def put(self, kind: kinds.Kind, obj: JsonObject, *, expected: int, deleted: bool = False) -> bytes:
-        """Write an object that is at a revision (0: not there yet); returns its bytes.
+    async def put(
+        self,
+        kind: kinds.Kind,
+        obj: JsonObject,
+        *,
+        expected: int,
+        deleted: bool = False,
+        along: Sequence[backend.Along] = (),
+    ) -> bytes:
+        """Write an object that is at a revision (0: not there yet), and what changes along; returns its bytes.
 
-        Raises `errors.Conflict` when it is at another one, and Fault 503 when the store cannot write.
+        Raises `errors.Conflict` when it is at another one, Fault 503 when the store cannot write, and what a change
+        along with it raises.
         """
         metadata = obj["metadata"]
 
@@ -48,7 +57,7 @@ class Registry:
 
         where = key(kind, namespace=metadata.get("namespace", ""), name=metadata["name"])
         write = self.store.delete if deleted else self.store.write
-        with_store = write(where, encode, expected=expected)
+        with_store = write(where, encode, expected=expected, along=along)
         try:
             row = await with_store
         except errors.Conflict:

@@ -107,6 +107,7 @@ class Writing:
             if generated:
                 self._generate_name(kind, obj, prefix)
             name = obj["metadata"]["name"]
+            self._admission.default(kind, obj, None)
             self.check_rules(kind, obj, None)
             if admit is not None:
                 admit(kind, obj, None)
@@ -114,13 +115,15 @@ class Writing:
             entries = owned(obj) if owned is not None else []
             if entries:
                 obj["metadata"]["managedFields"] = entries
+            along = self._admission.along(kind, obj, None)
             if wanted.dry_run:
+                self._admission.rehearse(along)
                 if self._registry.store.get(registry.key(kind, namespace=namespace, name=name)) is None:
                     del obj["metadata"]["resourceVersion"]
                     return msgspec.json.encode(obj)
                 continue
             try:
-                return await self._registry.put(kind, obj, expected=0)
+                return await self._registry.put(kind, obj, expected=0, along=along)
             except errors.Conflict:
                 continue
         raise faults.name_exhausted(kind, prefix) if generated else faults.already_exists(kind, name)
@@ -280,6 +283,8 @@ class Writing:
             said = (wished.get("metadata") or {}).get("managedFields")
             given = None if said == entries else managers.from_client(said)
             new = objects.prepare_update(kind, wished, old, subresource=subresource)
+            if subresource != "status":
+                self._admission.default(kind, new, old)
             self.check_rules(kind, new, old, subresource=subresource)
             if admit is not None:
                 admit(kind, new, old)
@@ -288,12 +293,14 @@ class Writing:
                 return row.value
             if after:
                 new["metadata"]["managedFields"] = after
-            if dry_run:
-                return msgspec.json.encode(new)
             # The last finalizer is gone, and nothing else holds it.
             gone = "deletionTimestamp" in old["metadata"] and not objects.held(kind, new)
+            along = self._admission.along(kind, None if gone else new, old)
+            if dry_run:
+                self._admission.rehearse(along)
+                return msgspec.json.encode(new)
             try:
-                return await self._registry.put(kind, new, expected=row.revision, deleted=gone)
+                return await self._registry.put(kind, new, expected=row.revision, deleted=gone, along=along)
             except errors.Conflict:
                 # A pinned resourceVersion shows itself as a conflict on the next look.
                 continue
@@ -342,6 +349,8 @@ class Writing:
             found = self._admission.write_errors(kind, new, old)
         if found:
             raise faults.invalid(kind, new["metadata"]["name"], found, obj=new)
+        if subresource != "status":
+            self._admission.check_write(kind, new, old)
 
     def _generate_name(self, kind: kinds.Kind, obj: JsonObject, prefix: str) -> None:
         obj["metadata"]["name"] = prefix[: metadata.GENERATED_PREFIX_LIMIT] + ids.name_suffix()

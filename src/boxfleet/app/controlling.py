@@ -28,6 +28,7 @@ async def run(
         settings=control.settings_of(known),
         garbage_api=apis[roles.GARBAGE_COLLECTOR],
         namespace_api=apis[roles.NAMESPACE_CONTROLLER],
+        quota_api=apis[roles.QUOTA_CONTROLLER],
     )
     loops = {
         "controllers": controllers.run,

@@ -60,7 +60,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             authenticators=[_tokens(where, own=tokens), *who.authenticators],
             extra_routes=who.routes,
             clock=clock,
-            admission_rules=admission.RULES,
+            admission_policy=admission.POLICY,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,
             audit=await stack.enter_async_context(auditing.opened(known, clock=clock)),

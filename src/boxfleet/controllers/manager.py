@@ -12,6 +12,7 @@ from boxfleet.controllers.event_ttl import events, pods
 from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
 from boxfleet.controllers.node import cluster, health
+from boxfleet.controllers.quota import controller as quota
 from boxfleet.controllers.unit import controller as unit
 from boxfleet.kit import clock, supervise
 
@@ -19,7 +20,8 @@ from boxfleet.kit import clock, supervise
 class Manager:
     """The controllers on shared caches; whoever made the caches runs them.
 
-    `garbage_api` and `namespace_api` are for the two that touch objects of all kinds: they speak as users who may.
+    `garbage_api`, `namespace_api` and `quota_api` are for those that touch objects of all kinds: they speak as users
+    who may.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Manager:
         settings: settings.Settings,
         garbage_api: client.Client | None = None,
         namespace_api: client.Client | None = None,
+        quota_api: client.Client | None = None,
     ) -> None:
         api = shared.api
         collecting = shared.speaking(garbage_api or api)
@@ -46,6 +49,7 @@ class Manager:
             "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "garbage": garbage.GarbageController(collecting.api, collecting).run,
             "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
+            "quota": quota.QuotaController(quota_api or api, shared).run,
             "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,

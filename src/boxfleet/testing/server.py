@@ -158,7 +158,7 @@ async def running(
             authenticators=[authenticator(), *who.authenticators],
             clock=clock,
             extra_routes=[*who.routes, *extra_routes],
-            admission_rules=admission.RULES,
+            admission_policy=admission.POLICY,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,
             audit=audit,

@@ -48,7 +48,7 @@ def a_pod(name: str, has: str = "") -> pod.Pod:
 
 def errors(new: meta.Object, *there: meta.Object, old: meta.Object | None = None) -> list[str]:
     before = as_json(old) if old is not None else None
-    found = admission.RULES[new.KIND.qualified].write(as_json(new), before, Look(*there))
+    found = admission.POLICY.rules[new.KIND.qualified].write(as_json(new), before, Look(*there))
     return [f"{each.field}: {each.message}" for each in found]
 
 
@@ -91,7 +91,7 @@ def test_a_gateway_is_nobodys_address() -> None:
 
 
 def test_a_pool_goes_only_when_nobody_has_an_address_of_it() -> None:
-    rules = admission.RULES[address_pool.AddressPool.KIND.qualified]
+    rules = admission.POLICY.rules[address_pool.AddressPool.KIND.qualified]
     held = [an_address(f"10.88.0.{number}", namespace="default", instance=f"app-{number}") for number in range(2, 7)]
     text = rules.delete(as_json(a_pool("default")), Look(*held))
     assert "10.88.0.2 (default/app-2)" in text and "2 more" in text and "kubectl get addresses" in text
