@@ -1,5 +1,6 @@
 """Get and list, from memory."""
 
+import asyncio
 import base64
 import binascii
 import re
@@ -19,6 +20,8 @@ _EXPIRED_CONTINUE = (
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
 _FORMAT = "meta.k8s.io/v1"
+# Objects that are looked into before others get their turn: a few milliseconds.
+_AT_ONCE = 256
 _REVISION = re.compile(r"\d{1,18}")
 
 
@@ -75,9 +78,11 @@ class Reading:
         options.integer(call, "timeoutSeconds")
         namespace = call.params.get("namespace", "")
         token, revision = self._position(call)
+        # Rows never change, so what is found here stays one consistent state however long the rest takes.
         found = self._rows(kind, namespace, selection, token, revision)
         if selection:
-            found = [row for row in found if selection.matches(row.value)]
+            # One more than wanted tells that there is more.
+            found = await _selected(found, selection, at_most=limit + 1 if limit else len(found))
         metadata = _ListMeta(resourceVersion=str(revision))
         if limit and len(found) > limit:
             metadata.continue_ = _encode_token(_Token(rv=revision, start=found[limit - 1].key))
@@ -87,25 +92,30 @@ class Reading:
         values = [row.value for row in found]
         if not form.as_:
             return encode_list(kind, values, metadata)
-        return self._in_form(call, kind, values, metadata, form)
+        return await self._in_form(call, kind, values, metadata, form)
 
-    def _in_form(
+    async def _in_form(
         self, call: route.Call, kind: kinds.Kind, values: Sequence[bytes], metadata: _ListMeta, form: negotiate.Form
     ) -> bytes:
-        decoded = (registry.decode(value) for value in values)
+        now, include = self._registry.clock.now(), include_of(call)
+        parts: list[dict[str, Any]] = []
+        for at in range(0, len(values), _AT_ONCE):
+            decoded = map(registry.decode, values[at : at + _AT_ONCE])
+            if form.as_ == "Table":
+                parts += tables.rows(kind, decoded, now=now, include=include)
+            else:
+                parts += map(tables.partial_metadata, decoded)
+            await asyncio.sleep(0)
         if form.as_ == "Table":
-            table = tables.table(
+            table = tables.document(
                 kind,
-                decoded,
-                now=self._registry.clock.now(),
-                include=include_of(call),
+                parts,
                 resource_version=metadata.resourceVersion,
                 continue_token=metadata.continue_,
                 remaining=metadata.remainingItemCount,
             )
             return encode_form(table, form)
-        listing = tables.partial_metadata_list(decoded, metadata=msgspec.to_builtins(metadata))
-        return encode_form(listing, form)
+        return encode_form(tables.partial_metadata_list(parts, metadata=msgspec.to_builtins(metadata)), form)
 
     def _position(self, call: route.Call) -> tuple[_Token | None, int]:
         """Where a list begins and at which revision it is read; raises Fault 400, 422 and 504."""
@@ -153,6 +163,17 @@ class Reading:
         if token is not None:
             found = [row for row in found if row.key > token.start]
         return found
+
+
+async def _selected(found: Sequence[rows.Row], selection: selectors.Selection, *, at_most: int) -> list[rows.Row]:
+    """The first rows that are selected; others get their turn in between."""
+    taken: list[rows.Row] = []
+    for at in range(0, len(found), _AT_ONCE):
+        taken += [row for row in found[at : at + _AT_ONCE] if selection.matches(row.value)]
+        if len(taken) >= at_most:
+            return taken[:at_most]
+        await asyncio.sleep(0)
+    return taken
 
 
 def _list_errors(call: route.Call, *, match: str, revision: str, continued: str) -> list[kinds.FieldError]:

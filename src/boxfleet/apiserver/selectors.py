@@ -1,5 +1,6 @@
 """Label and field selectors: their grammar, and whether an object's bytes match."""
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults
+from boxfleet.store import rows
 
 _TOKEN = re.compile(r"\s*(==|!=|=|[(),!<>]|[^\s=!(),<>]+)")
 _KEY = re.compile(
@@ -31,14 +33,67 @@ class _Labelled(msgspec.Struct):
 _labelled = msgspec.json.Decoder(_Labelled)
 
 
+class Facts:
+    """What selectors look at in one encoded object, read when it is first asked for and kept for who asks next."""
+
+    __slots__ = ("_meta", "_texts", "_value")
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+        self._meta: _Meta | None = None
+        self._texts: dict[str, str] | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return self._metadata().labels
+
+    def text(self, path: str) -> str:
+        """The field at a dotted path as selectors compare it."""
+        if path == "metadata.name":
+            return self._metadata().name
+        if path == "metadata.namespace":
+            return self._metadata().namespace
+        if self._texts is None:
+            self._texts = {}
+        found = self._texts.get(path)
+        if found is None:
+            found = self._texts[path] = _text(msgspec.json.decode(self._value), path)
+        return found
+
+    def _metadata(self) -> _Meta:
+        if self._meta is None:
+            self._meta = _labelled.decode(self._value).metadata
+        return self._meta
+
+
+def before(change: rows.Change) -> Facts | None:
+    """Facts of the state that a change replaced; None when there was none."""
+    if change.before is None:
+        return None
+    facts: Facts | None = change.memo.get("before")
+    if facts is None:
+        facts = change.memo["before"] = Facts(change.before)
+    return facts
+
+
+def after(change: rows.Change) -> Facts:
+    """Facts of the state that a change made, or of the last one when it deleted the object."""
+    facts: Facts | None = change.memo.get("after")
+    if facts is None:
+        facts = change.memo["after"] = Facts(change.value)
+    return facts
+
+
 class Selection:
     """Both selectors of a request."""
+
+    __slots__ = ("_fields", "_labels")
 
     def __init__(self, *, labels: Sequence[LabelTest], fields: Sequence[tuple[str, str, bool]]) -> None:
         self._labels = labels
         # (path, value, whether it must be equal)
         self._fields = fields
-        self._inner = any(path not in ("metadata.name", "metadata.namespace") for path, _, _ in fields)
 
     def __bool__(self) -> bool:
         return bool(self._labels or self._fields)
@@ -48,25 +103,43 @@ class Selection:
         """The only name that can match; empty when there may be several."""
         return next((value for path, value, equal in self._fields if equal and path == "metadata.name"), "")
 
+    @property
+    def topic(self) -> rows.Topic | None:
+        """A field that must have one value, by which changes that may concern this selection are found."""
+        for path, value, equal in self._fields:
+            if equal and value != _OFF:
+                return rows.Topic(_values_of(path), value)
+        return None
+
     def matches(self, value: bytes) -> bool:
         """Whether an encoded object is selected."""
-        if not self:
-            return True
-        metadata = _labelled.decode(value).metadata
-        if not all(test(metadata.labels) for test in self._labels):
-            return False
-        whole: Any = msgspec.json.decode(value) if self._inner else None
+        return not self or self.takes(Facts(value))
+
+    def takes(self, facts: Facts) -> bool:
+        """Whether the object with these facts is selected."""
+        for test in self._labels:
+            if not test(facts.labels):
+                return False
         for path, wanted, equal in self._fields:
-            if path == "metadata.name":
-                actual = metadata.name
-            elif path == "metadata.namespace":
-                actual = metadata.namespace
-            else:
-                actual = _text(whole, path)
+            actual = facts.text(path)
             # A switch that is not set is off.
-            if (actual == wanted or (wanted == "false" and actual == "")) is not equal:
+            if (actual == wanted or (wanted == _OFF and actual == "")) is not equal:
                 return False
         return True
+
+
+_OFF = "false"
+
+
+@functools.cache
+def _values_of(path: str) -> Callable[[rows.Change], Sequence[str]]:
+    """What a field was and is: one function for all who look at it."""
+
+    def values(change: rows.Change) -> Sequence[str]:
+        now, then = after(change).text(path), before(change)
+        return (now,) if then is None else (now, then.text(path))
+
+    return values
 
 
 def parse(kind: kinds.Kind, *, labels: str, fields: str) -> Selection:

@@ -34,9 +34,36 @@ def table(
     `include` says what of the object each row carries. Rows of a watch leave the columns out after the first
     event (`headers`), as clients expect.
     """
-    columns = kind.columns or (cells.AGE,)
-    if all(column.name != _NAME.name for column in columns):
-        columns = (_NAME, *columns)
+    return document(
+        kind,
+        rows(kind, objects, now=now, include=include),
+        resource_version=resource_version,
+        continue_token=continue_token,
+        remaining=remaining,
+        headers=headers,
+    )
+
+
+def rows(
+    kind: kinds.Kind, objects: Iterable[dict[str, Any]], *, now: datetime.datetime, include: Include = "Metadata"
+) -> list[dict[str, Any]]:
+    """The rows of a Table."""
+    columns = _columns(kind)
+    return [
+        {"cells": [_cell(column, obj, now) for column in columns], "object": _included(obj, include)} for obj in objects
+    ]
+
+
+def document(
+    kind: kinds.Kind,
+    rows: Sequence[dict[str, Any]],
+    *,
+    resource_version: str = "",
+    continue_token: str = "",
+    remaining: int | None = None,
+    headers: bool = True,
+) -> dict[str, Any]:
+    """A Table of rows that are made already."""
     metadata: dict[str, Any] = {}
     if resource_version:
         metadata["resourceVersion"] = resource_version
@@ -48,12 +75,14 @@ def table(
         "kind": "Table",
         "apiVersion": _META,
         "metadata": metadata,
-        "columnDefinitions": [_definition(column) for column in columns] if headers else None,
-        "rows": [
-            {"cells": [_cell(column, obj, now) for column in columns], "object": _included(obj, include)}
-            for obj in objects
-        ],
+        "columnDefinitions": [_definition(column) for column in _columns(kind)] if headers else None,
+        "rows": rows,
     }
+
+
+def _columns(kind: kinds.Kind) -> Sequence[kinds.Column]:
+    columns = kind.columns or (cells.AGE,)
+    return columns if any(column.name == _NAME.name for column in columns) else (_NAME, *columns)
 
 
 def partial_metadata(obj: dict[str, Any]) -> dict[str, Any]:
@@ -61,15 +90,13 @@ def partial_metadata(obj: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": obj.get("metadata", {})}
 
 
-def partial_metadata_list(
-    objects: Iterable[dict[str, Any]], *, metadata: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Objects cut to their metadata; `metadata` is that of the list."""
+def partial_metadata_list(items: Sequence[dict[str, Any]], *, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A list of objects that are cut to their metadata; `metadata` is that of the list."""
     return {
         "kind": "PartialObjectMetadataList",
         "apiVersion": _META,
         "metadata": metadata or {},
-        "items": [partial_metadata(obj) for obj in objects],
+        "items": items,
     }
 
 

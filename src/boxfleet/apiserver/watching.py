@@ -17,6 +17,8 @@ _BOOKMARK_EVERY = 60.0
 _SHORTEST, _SPREAD = 1800, 1800
 # Bytes per message to the HTTP server: enough to share its cost, not so much that it waits in memory.
 _CHUNK = 256 * 1024
+# Seconds that a client which is too slow gets to take what is on its way.
+_STALL_SECONDS = 5.0
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -40,15 +42,23 @@ class Watching:
             return
         except errors.Closed as error:
             raise faults.unavailable(str(error)) from None
+        loop = asyncio.get_running_loop()
         with subscription:
             await _start(call)
             async with asyncio.TaskGroup() as group:
                 listener = group.create_task(_close_when_gone(call, subscription))
                 try:
-                    async for chunk in stream.chunks(subscription):
-                        await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    await call.send({"type": "http.response.body", "body": b""})
+                    async with asyncio.timeout(stream.seconds + _STALL_SECONDS) as limit:
+                        # Too far behind: what is being sent may still end, and nothing more.
+                        subscription.overflow = lambda: limit.reschedule(loop.time() + _STALL_SECONDS)
+                        async for chunk in stream.chunks(subscription):
+                            await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
+                        await call.send({"type": "http.response.body", "body": b""})
+                except TimeoutError:
+                    # The client reads nothing. An answer without its end is broken off, which frees what waits for it.
+                    return
                 finally:
+                    subscription.close()
                     listener.cancel()
 
 
@@ -63,7 +73,8 @@ class _Stream:
         self._selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
         self._prefix = registry.prefix(kind, namespace=call.params.get("namespace", ""))
         self._bookmarks = call.flag("allowWatchBookmarks")
-        self._seconds = options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD)
+        # How long it lasts.
+        self.seconds = options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD)
         self._initial: Sequence[rows.Row] = ()
         self._headers = True
         text = call.one("resourceVersion")
@@ -82,15 +93,17 @@ class _Stream:
             self._initial = store.range(self._prefix)
         elif after == 0:
             after = store.revision
-        return store.watch(self._prefix, after=after)
+        return store.watch(self._prefix, after=after, topic=self._selection.topic)
 
     async def chunks(self, subscription: rows.Subscription) -> AsyncIterator[bytes]:
         """Lines, several at a time."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._seconds
+        end = loop.time() + self.seconds
         revision = self._registry.store.revision
         for chunk in _joined(self._initial_lines()):
             yield chunk
+            # Making many takes a while, in which others are not kept waiting.
+            await asyncio.sleep(0)
         self._initial = ()
         if self._initial_end:
             yield self._bookmark(revision, initial_end=True)
@@ -118,23 +131,26 @@ class _Stream:
                 continue
             if event == "DELETED" and not change.deleted:
                 yield self._line(event, _last_match(change))
-            elif self._form.as_:
+            elif self._form.as_ == "Table" and self._headers:
                 yield self._line(event, change.value)
             else:
-                # One encoding for all who watch.
-                line = change.memo.get(event)
+                # One encoding for all who watch in this form.
+                key = (event, self._form, self._include)
+                line = change.memo.get(key)
                 if line is None:
-                    line = change.memo[event] = self._line(event, change.value)
+                    line = change.memo[key] = self._line(event, change.value)
                 yield line
 
     def _event(self, change: rows.Change) -> str:
         """What a change is to somebody who sees only what is selected; empty when it is nothing."""
-        before = change.before is not None and self._selection.matches(change.before)
-        if change.deleted:
-            return "DELETED" if before else ""
-        if self._selection.matches(change.value):
-            return "MODIFIED" if before else "ADDED"
-        return "DELETED" if before else ""
+        then, now = change.before is not None, True
+        if self._selection:
+            facts = selectors.before(change)
+            then = facts is not None and self._selection.takes(facts)
+            now = change.deleted or self._selection.takes(selectors.after(change))
+        if change.deleted or not now:
+            return "DELETED" if then else ""
+        return "MODIFIED" if then else "ADDED"
 
     def _line(self, event: str, value: bytes) -> bytes:
         if self._form.as_ == "Table":

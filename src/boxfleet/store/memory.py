@@ -79,15 +79,21 @@ class Memory:
         present: dict[str, rows.Row | None] = {row.key: row for row in self._table.range(prefix)}
         return [row for _, row in sorted((present | past).items()) if row is not None]
 
-    def watch(self, prefix: str, *, after: int) -> rows.Subscription:
+    def watch(self, prefix: str, *, after: int, topic: rows.Topic | None = None) -> rows.Subscription:
         """Changes after a revision; one that is still to come is waited for. Raises Compacted."""
         backlog = self._history.after(after)
         subscription = rows.Subscription(
-            prefix=prefix, after=after, backlog=self._settings.watch_backlog, leave=self._watchers.discard
+            prefix=prefix,
+            after=after,
+            backlog=self._settings.watch_backlog,
+            backlog_bytes=self._settings.watch_backlog_bytes,
+            leave=self._watchers.discard,
+            topic=topic,
         )
         for change in backlog:
-            # What is in memory anyway costs nothing more.
-            subscription.offer(change, bounded=False)
+            if topic is None or topic.value in topic.values(change):
+                # What is in memory anyway costs nothing more.
+                subscription.offer(change, bounded=False)
         self._watchers.add(subscription)
         return subscription
 

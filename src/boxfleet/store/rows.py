@@ -3,8 +3,8 @@
 import asyncio
 import bisect
 import collections
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -116,19 +116,61 @@ class History:
             yield change
 
 
+def _nothing() -> None:
+    """Nobody is to be told."""
+
+
+class Topic(NamedTuple):
+    """Of all changes below a prefix, only those for which `values` yields the value.
+
+    Watchers with the same `values` are found by their value, so that a change costs nothing for all the others.
+    """
+
+    values: Callable[[Change], Iterable[str]]
+    value: str
+
+
 class Subscription:
     """Changes of keys with a prefix, after a revision, in order. Use it as a context manager."""
 
-    def __init__(self, *, prefix: str, after: int, backlog: int, leave: "Callable[[Subscription], None]") -> None:
+    __slots__ = (
+        "_after",
+        "_backlog",
+        "_bytes",
+        "_bytes_limit",
+        "_leave",
+        "_waiting",
+        "_wake",
+        "closed",
+        "overflow",
+        "overflowed",
+        "prefix",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        after: int,
+        backlog: int,
+        backlog_bytes: int,
+        leave: "Callable[[Subscription], None]",
+        topic: Topic | None = None,
+    ) -> None:
         self.prefix = prefix
+        self.topic = topic
         self._after = after
         self._backlog = backlog
+        self._bytes_limit = backlog_bytes
+        self._bytes = 0
         self._leave = leave
         self._waiting: collections.deque[Change] = collections.deque()
         self._wake = asyncio.Event()
         self.closed = False
-        # Set when the reader was too slow and lost its place.
+        # Set when the reader was too slow and lost its place; called then, for who is busy elsewhere.
         self.overflowed = False
+        self.overflow: Callable[[], object] = _nothing
 
     def __enter__(self) -> "Subscription":
         return self
@@ -140,10 +182,12 @@ class Subscription:
         """Queue a change if it concerns this reader; a reader too far behind is closed."""
         if self.closed or change.revision <= self._after or not change.key.startswith(self.prefix):
             return
-        if bounded and len(self._waiting) >= self._backlog:
+        self._bytes += change.size()
+        if bounded and self._waiting and (len(self._waiting) >= self._backlog or self._bytes > self._bytes_limit):
             self.overflowed = True
             self._waiting.clear()
             self.close()
+            self.overflow()
             return
         self._waiting.append(change)
         self._wake.set()
@@ -168,6 +212,7 @@ class Subscription:
         """All that waits now."""
         taken = list(self._waiting)
         self._waiting.clear()
+        self._bytes = 0
         return taken
 
     def close(self) -> None:
@@ -178,26 +223,43 @@ class Subscription:
             self._wake.set()
 
 
+_Look = Callable[[Change], Iterable[str]] | None
+
+
 class Watchers:
     """Subscriptions by their prefix, so that a change costs only those whom it may concern."""
 
     def __init__(self) -> None:
-        self._by_prefix: dict[str, set[Subscription]] = {}
+        # By prefix, then by what they look at (nothing: at everything), then by its value.
+        self._by_prefix: dict[str, dict[_Look, dict[str, set[Subscription]]]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_prefix.values()))
+        return self._count
 
     def add(self, subscription: Subscription) -> None:
         """Tell it of changes from now on."""
-        self._by_prefix.setdefault(subscription.prefix, set()).add(subscription)
+        look, value = subscription.topic or (None, "")
+        looks = self._by_prefix.setdefault(subscription.prefix, {})
+        looks.setdefault(look, {}).setdefault(value, set()).add(subscription)
+        self._count += 1
 
     def discard(self, subscription: Subscription) -> None:
         """No longer."""
-        group = self._by_prefix.get(subscription.prefix)
-        if group is not None:
-            group.discard(subscription)
-            if not group:
-                del self._by_prefix[subscription.prefix]
+        look, value = subscription.topic or (None, "")
+        looks = self._by_prefix.get(subscription.prefix, {})
+        values = looks.get(look, {})
+        group = values.get(value, set())
+        if subscription not in group:
+            return
+        group.discard(subscription)
+        self._count -= 1
+        if not group:
+            del values[value]
+            if not values:
+                del looks[look]
+                if not looks:
+                    del self._by_prefix[subscription.prefix]
 
     def tell(self, change: Change) -> None:
         """Offer a change to the watchers of its key and of everything above it."""
@@ -211,13 +273,16 @@ class Watchers:
 
     def close_all(self) -> None:
         """End every subscription."""
-        for group in list(self._by_prefix.values()):
-            for subscription in list(group):
-                subscription.close()
+        groups = [group for looks in self._by_prefix.values() for values in looks.values() for group in values.values()]
+        for subscription in [one for group in groups for one in group]:
+            subscription.close()
 
     def _offer(self, prefix: str, change: Change) -> None:
-        group = self._by_prefix.get(prefix)
-        if group:
-            # One that is too slow leaves while it is told.
-            for subscription in list(group):
-                subscription.offer(change)
+        looks = self._by_prefix.get(prefix)
+        if not looks:
+            return
+        # One that is too slow leaves while it is told.
+        for look, values in list(looks.items()):
+            for value in ("",) if look is None else set(look(change)):
+                for subscription in list(values.get(value, ())):
+                    subscription.offer(change)

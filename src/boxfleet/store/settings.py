@@ -13,6 +13,8 @@ class Settings:
     history_bytes: int = 8 * 2**20
     # Changes that may wait for one watcher before it is cut off: a slow reader must not eat memory either.
     watch_backlog: int = 4096
+    # The same in bytes of values.
+    watch_backlog_bytes: int = 8 * 2**20
     # Revisions that stay in the log whatever their age.
     keep_revisions: int = 10_000
     # Seconds that history stays in the log at least, as long as Kubernetes keeps it by default.

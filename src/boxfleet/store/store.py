@@ -111,14 +111,15 @@ class Store:
         """Remove a row that is at a revision; `value` makes the last state, which watches are shown."""
         return await self._write(key, value, expected=expected, deleted=True, along=along)
 
-    def watch(self, prefix: str, *, after: int) -> rows.Subscription:
+    def watch(self, prefix: str, *, after: int, topic: rows.Topic | None = None) -> rows.Subscription:
         """Changes after a revision, of keys below a prefix that ends with a slash, or of one key.
 
+        With a topic only those that concern it; many watchers of one prefix should have one where they can.
         One that is still to come is waited for. Raises Compacted, Closed.
         """
         if self._closed:
             raise errors.Closed("the store is closed")
-        return self._memory.watch(prefix, after=after)
+        return self._memory.watch(prefix, after=after, topic=topic)
 
     async def compact(self, *, to: int) -> None:
         """Drop history up to a revision from the disk; the newest `keep_revisions` stay."""

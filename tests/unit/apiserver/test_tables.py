@@ -58,7 +58,9 @@ def test_every_kind_has_a_table_even_of_empty_objects(type_: Any) -> None:
 
 
 def test_partial_metadata() -> None:
-    found = tables.partial_metadata_list([{"metadata": META, "spec": {}}], metadata={"resourceVersion": "1"})
+    found = tables.partial_metadata_list(
+        [tables.partial_metadata({"metadata": META, "spec": {}})], metadata={"resourceVersion": "1"}
+    )
     assert found["items"] == [tables.partial_metadata({"metadata": META})]
     assert found["metadata"] == {"resourceVersion": "1"}
 
