@@ -50,6 +50,7 @@ def _of_kinds() -> list[kind.JsonObject]:
                     _READ,
                 ),
                 rule("authorization.k8s.io", "subjectaccessreviews", "create"),
+                rbac_objects.paths("/audit", "get"),
             ],
             into=("auditor",),
         ),

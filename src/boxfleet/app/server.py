@@ -10,6 +10,7 @@ import structlog
 from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, serve
+from boxfleet.apiserver.audit import served as audit_served
 from boxfleet.apiserver.identity import wiring
 from boxfleet.app import (
     access,
@@ -58,7 +59,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             store,
             types=catalog.TYPES,
             authenticators=[_tokens(where, own=tokens), *who.authenticators],
-            extra_routes=who.routes,
+            extra_routes=[*who.routes, *audit_served.Served(where.audit, clock=clock).routes()],
             clock=clock,
             admission_policy=admission.POLICY,
             default_roles=roles.objects(),

@@ -24,6 +24,9 @@ app.add_typer(stores, name="store")
 tokens = typer.Typer(help="How tokens of ServiceAccounts are signed.", no_args_is_help=True)
 app.add_typer(tokens, name="tokens")
 
+records = typer.Typer(help="Who did what, when, from where.", invoke_without_command=True)
+app.add_typer(records, name="audit")
+
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
 
@@ -122,6 +125,40 @@ def doctor(state: options.State = None, run: options.Run = None, output: options
     from boxfleet.cli import doctor as implementation
 
     raise typer.Exit(implementation.run(options.known(state, run), output))
+
+
+@records.callback()
+def audit(
+    context: typer.Context,
+    user: Annotated[str, typer.Option(help="Who did it, or in whose name.")] = "",
+    tenant: Annotated[str, typer.Option(help="Whose namespace it was.")] = "",
+    namespace: Namespace = "",
+    verb: Annotated[str, typer.Option(help="Such as create, patch or delete.")] = "",
+    resource: Annotated[str, typer.Option(help="Such as secrets or pods/exec.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the object.")] = "",
+    since: Annotated[str, typer.Option(help="30m, 2h or 7d ago, or a time such as 2030-01-31T12:00:00Z.")] = "",
+    until: Annotated[str, typer.Option(help="Up to then, in the same words.")] = "",
+    denied: Annotated[bool, typer.Option("--denied", help="Only what was refused.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="As many of the newest; 0 is all.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on.")] = False,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: Annotated[options.Lines, typer.Option("--output", "-o", help="table, json, yaml or jsonl.")] = (
+        options.Lines.TABLE
+    ),
+) -> None:
+    """Say who did what, when, from where; reads this machine's files, also those set aside."""
+    if context.invoked_subcommand is not None:
+        return
+    from boxfleet.cli import audit as implementation
+
+    wanted = {"user": user, "tenant": tenant, "namespace": namespace, "verb": verb, "resource": resource, "name": name}
+    given = {key: value for key, value in (wanted | {"since": since, "until": until}).items() if value}
+    given |= {"denied": "true"} if denied else {}
+    given |= {"limit": str(limit)} if limit else {}
+    known = options.known(state, run)
+    raise typer.Exit(implementation.run(known, output, given, follow=follow, kubeconfig=kubeconfig))
 
 
 @app.command()

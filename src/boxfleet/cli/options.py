@@ -17,6 +17,15 @@ class Format(enum.StrEnum):
     YAML = "yaml"
 
 
+class Lines(enum.StrEnum):
+    """How many records are shown; jsonl is what the files hold."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    JSONL = "jsonl"
+
+
 class Shell(enum.StrEnum):
     """Shells that can complete our words."""
 

@@ -1,7 +1,7 @@
 """Typed calls to one Kubernetes API: Boxfleet's own or a hub's."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, Literal, cast
 
 import msgspec
@@ -212,6 +212,10 @@ class Client:
         encoded = b"" if body is None else msgspec.json.encode(body)
         answer = await self._send(method, path, query=query, body=encoded, content_type=content_type)
         return msgspec.json.decode(answer, type=dict[str, Any])
+
+    def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+        """GET an answer of lines that no type describes."""
+        return self._via.lines(path, query=query)
 
     async def close(self) -> None:
         """Let go of connections."""
