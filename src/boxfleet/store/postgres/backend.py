@@ -8,35 +8,20 @@ import asyncio
 import collections
 import contextlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 
 import asyncpg
-import msgspec
 import structlog
 
 from boxfleet.kit import backoff
 from boxfleet.store import backend, codec, errors, memory, rows
 from boxfleet.store import settings as settings_
 from boxfleet.store import where as places
-from boxfleet.store.postgres import connecting, heads, session
+from boxfleet.store.postgres import batches, compacting, connecting, heads, session
 
 log = structlog.get_logger()
 
 _RECONNECT = backoff.Backoff(initial=0.05, limit=2.0)
-
-
-class _Batch(msgspec.Struct):
-    """Writes that are committed together."""
-
-    number: int
-    wishes: list[backend.Wish]
-    # What each wish wrote, its own row first.
-    written: list[list[backend.LogRow]]
-
-    @property
-    def rows(self) -> list[backend.LogRow]:
-        """All rows, in order of revisions."""
-        return [row for rows in self.written for row in rows]
 
 
 class Postgres:
@@ -56,6 +41,8 @@ class Postgres:
         self._wishes: collections.deque[backend.Wish] = collections.deque()
         # Set when there is something to do.
         self._wake = asyncio.Event()
+        # Whether nobody else wrote when this server last did.
+        self._alone = True
         # Set when another server may have written.
         self._look = False
         self._heads = heads.Heads()
@@ -63,7 +50,7 @@ class Postgres:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         # A batch whose commit was cut off: it is there, or it is not.
-        self._unknown: _Batch | None = None
+        self._unknown: batches.Batch | None = None
         # Why the database is away; empty while it is there.
         self._lost = ""
         # When it last answered, by the event loop's clock.
@@ -117,7 +104,7 @@ class Postgres:
         with connecting.told("compact", self._where):
             connection = await connecting.connect(self._where, settings=self._settings)
             try:
-                await _compact(connection, to=to)
+                await compacting.run(connection, to=to)
             finally:
                 await connecting.close(connection)
 
@@ -134,7 +121,7 @@ class Postgres:
         self._refuse(errors.Closed("cannot write: the server stops"))
         if self._unknown is not None:
             why = "the server stops before the database could tell whether this was written"
-            _fail(self._unknown.wishes, errors.Closed(why))
+            batches.fail(self._unknown.wishes, errors.Closed(why))
 
     async def _run(self) -> None:
         """Work while the database is there, and come back to it when it is not."""
@@ -198,45 +185,83 @@ class Postgres:
                 await self._wake.wait()
 
     async def _commit(self, opened: session.Session) -> None:
-        """One batch. Its writers are told in any case, but for a commit that was cut off."""
-        wishes = [self._wishes.popleft() for _ in range(min(len(self._wishes), self._settings.batch))]
-        # First whoever replaces a row that others change along with theirs, or it would never be as he expects it.
-        wishes.sort(key=lambda wish: bool(wish.along))
-        committing: _Batch | None = None
-        try:
-            head = await opened.begin()
-            if head != self._memory.revision:
-                await self._follow(opened)
-            self._batches += 1
-            batch, refused = _decide(wishes, memory=self._memory, number=self._batches)
-            if batch.wishes:
+        """One batch: in one step while nobody else writes, and under the head's lock when somebody may."""
+        if not (self._alone and await self._commit_at_once(opened)):
+            await self._commit_locked(opened)
+
+    async def _commit_at_once(self, opened: session.Session) -> bool:
+        """Whether memory was at the head; if not, the writes wait on."""
+        attempt = batches.Attempt(self._take())
+        async with self._answering(opened, attempt):
+            batch, refused = self._decide(attempt.wishes)
+            done = False
+            # A refusal must be judged by the newest state.
+            if batch.rows and not refused:
+                attempt.committing = batch
+                done = await opened.append_at(
+                    self._memory.revision, batch.rows, server=self._server, batch=batch.number
+                )
+            if done:
+                self._settle(batch)
+            else:
+                self._alone = False
+                self._wishes.extendleft(reversed(attempt.wishes))
+        return done or attempt.answered
+
+    async def _commit_locked(self, opened: session.Session) -> None:
+        """What waits once the lock is held, so that those who came meanwhile go along."""
+        attempt = batches.Attempt([])
+        async with self._answering(opened, attempt):
+            await opened.begin()
+            self._alone = True
+            await self._follow(opened)
+            attempt.wishes = self._take()
+            batch, refused = self._decide(attempt.wishes)
+            if batch.rows:
                 await opened.append(batch.rows, server=self._server, batch=batch.number)
-                committing = batch
+                attempt.committing = batch
                 await opened.commit()
+                self._settle(batch)
             else:
                 await opened.rollback()
+            for wish, why in refused:
+                batches.fail([wish], why)
+
+    @contextlib.asynccontextmanager
+    async def _answering(self, opened: session.Session, attempt: batches.Attempt) -> AsyncIterator[None]:
+        """Tell the writers when it fails, but for those whose commit was cut off: what became of it is found out."""
+        try:
+            yield
         except errors.Unavailable as error:
             # History is gone: the session begins anew.
-            _fail(wishes, error)
+            batches.fail(attempt.wishes, error)
             raise
         except errors.StoreError as error:
             # The codec refuses.
-            _fail(wishes, error)
-            await opened.rollback()
-            return
+            await self._give_up(opened, attempt, error)
         except asyncpg.PostgresError as error:
             if isinstance(error, connecting.LOST):
-                self._undecided(wishes, committing, error)
+                self._undecided(attempt, error)
                 raise
-            _fail(wishes, connecting.explain(error, action="write to", where=self._where))
-            await opened.rollback()
-            return
+            why = connecting.explain(error, action="write to", where=self._where)
+            await self._give_up(opened, attempt, why)
         except BaseException as error:
-            self._undecided(wishes, committing, error)
+            self._undecided(attempt, error)
             raise
-        self._settle(batch)
-        for wish, why in refused:
-            _fail([wish], why)
+
+    async def _give_up(self, opened: session.Session, attempt: batches.Attempt, why: errors.StoreError) -> None:
+        """The database answered, so nothing is in doubt."""
+        attempt.answered = True
+        # Where the lock was not to be had, those in the queue have waited as well.
+        batches.fail(attempt.wishes or self._take(), why)
+        await opened.rollback()
+
+    def _take(self) -> list[backend.Wish]:
+        return [self._wishes.popleft() for _ in range(min(len(self._wishes), self._settings.batch))]
+
+    def _decide(self, wishes: list[backend.Wish]) -> tuple[batches.Batch, list[tuple[backend.Wish, Exception]]]:
+        self._batches += 1
+        return batches.decide(wishes, memory=self._memory, number=self._batches)
 
     async def _follow(self, opened: session.Session) -> None:
         """Take all rows that other servers have committed."""
@@ -246,20 +271,22 @@ class Postgres:
                 raise errors.Unavailable(
                     f"cannot follow {self._where}: what was written meanwhile is compacted already"
                 )
+            if page:
+                self._alone = False
             self._memory.apply(page)
             if len(page) < session.PAGE:
                 return
 
-    def _undecided(self, wishes: list[backend.Wish], committing: _Batch | None, error: BaseException) -> None:
+    def _undecided(self, attempt: batches.Attempt, error: BaseException) -> None:
         why = errors.Unavailable(f"cannot write to {self._where}: {connecting.cause(error)}; nothing was written")
-        if committing is None:
-            _fail(wishes, why)
+        if attempt.committing is None:
+            batches.fail(attempt.wishes, why)
             return
-        self._unknown = committing
-        asked = {id(wish) for wish in committing.wishes}
-        _fail([wish for wish in wishes if id(wish) not in asked], why)
+        self._unknown = attempt.committing
+        asked = {id(wish) for wish in attempt.committing.wishes}
+        batches.fail([wish for wish in attempt.wishes if id(wish) not in asked], why)
 
-    def _settle(self, batch: _Batch) -> None:
+    def _settle(self, batch: batches.Batch) -> None:
         """Make a committed batch visible, then tell its writers."""
         self._memory.apply(batch.rows)
         for wish, written in zip(batch.wishes, batch.written, strict=True):
@@ -280,7 +307,7 @@ class Postgres:
         self._heads.refuse(errors.Unavailable(f"cannot read the newest state: {self.trouble}"))
 
     def _refuse(self, why: errors.StoreError) -> None:
-        _fail(self._wishes, why)
+        batches.fail(self._wishes, why)
         self._wishes.clear()
 
     async def _open(self) -> session.Session:
@@ -312,7 +339,7 @@ class Postgres:
             if done >= batch.number:
                 self._settle(batch)
             else:
-                _fail(
+                batches.fail(
                     batch.wishes,
                     errors.Unavailable(f"cannot write to {self._where}: it was cut off; nothing was written"),
                 )
@@ -323,70 +350,3 @@ class Postgres:
     def _hear(self) -> None:
         self._look = True
         self._wake.set()
-
-
-def _decide(
-    wishes: list[backend.Wish], *, memory: memory.Memory, number: int
-) -> tuple[_Batch, list[tuple[backend.Wish, Exception]]]:
-    """Which writes go through, at which revisions; memory is at the locked head."""
-    batch = _Batch(number, [], [])
-    refused: list[tuple[backend.Wish, Exception]] = []
-    revision = memory.revision
-    # Keys that this batch changed already, with the revision and value that they then have; 0 when it deleted them.
-    within: dict[str, tuple[int, bytes]] = {}
-
-    def there(key: str) -> tuple[int, bytes]:
-        if (found := within.get(key)) is not None:
-            return found
-        row = memory.get(key)
-        return (row.revision, row.value) if row is not None else (0, b"")
-
-    for wish in wishes:
-        actual = there(wish.key)[0]
-        if actual != wish.expected:
-            refused.append((wish, errors.Conflict(key=wish.key, expected=wish.expected, actual=actual)))
-            continue
-        try:
-            written = [(revision + 1, wish.key, wish.value(revision + 1), wish.expected, wish.deleted)]
-            for each in wish.along:
-                previous, before = there(each.key)
-                number = revision + 1 + len(written)
-                if previous and (changed := each.change(before, number)) is not None:
-                    written.append((number, each.key, changed, previous, False))
-        except Exception as error:
-            # The writer's own fault, not that of the others in the batch.
-            refused.append((wish, error))
-            continue
-        revision += len(written)
-        batch.wishes.append(wish)
-        batch.written.append(written)
-        within.update((key, (0 if deleted else number, value)) for number, key, value, _, deleted in written)
-    return batch, refused
-
-
-def _fail(wishes: Iterable[backend.Wish], why: Exception) -> None:
-    for wish in wishes:
-        if not wish.done.done():
-            wish.done.set_exception(why)
-            # The waiter may be gone; then nobody else would look at it.
-            wish.done.exception()
-
-
-async def _compact(connection: asyncpg.Connection, *, to: int) -> None:
-    sql = connecting.SQL
-    while True:
-        async with connection.transaction():
-            done = await connection.fetchval(sql["lock_compacted"])
-            if done >= to:
-                return
-            step = min(done + _COMPACT_STEP, to)
-            await connection.execute(sql["drop_replaced"], done, step)
-            await connection.execute(sql["drop_deletions"], done, step)
-            await connection.execute(sql["set_compacted"], step)
-            await connection.execute(sql["forget_servers"], step - _FORGET_AFTER)
-
-
-# Revisions per transaction while compacting.
-_COMPACT_STEP = 2000
-# Revisions after which nobody can still ask what a server committed last.
-_FORGET_AFTER = 10_000_000

@@ -77,25 +77,17 @@ class Session:
             compacted=compacted,
         )
 
-    async def begin(self) -> int:
-        """Open a transaction that alone may move the head, which it returns."""
-        await self._work.execute("BEGIN")
-        return int(await self._work.fetchval(_SQL["lock_head"]))
+    async def append_at(self, head: int, rows: Sequence[backend.LogRow], *, server: uuid.UUID, batch: int) -> bool:
+        """Commit plain rows if the head is where it was; whether it was. When this fails with LOST, nobody knows."""
+        return bool(await self._work.fetch(_SQL["append_at"], *self._columns(rows), server, batch, rows[-1][0], head))
+
+    async def begin(self) -> None:
+        """Open a transaction that alone may move the head."""
+        await self._work.execute(f"BEGIN; {_SQL['lock_head']}")
 
     async def append(self, rows: Sequence[backend.LogRow], *, server: uuid.UUID, batch: int) -> None:
         """Add plain rows to the open transaction; the last one's revision is the new head."""
-        encode = self._codec.encode
-        await self._work.execute(
-            _SQL["append"],
-            [row[0] for row in rows],
-            [row[1] for row in rows],
-            [encode(row[1], row[2]) for row in rows],
-            [row[3] for row in rows],
-            [row[4] for row in rows],
-            server,
-            batch,
-            rows[-1][0],
-        )
+        await self._work.execute(_SQL["append"], *self._columns(rows), server, batch, rows[-1][0])
 
     async def commit(self) -> None:
         """End the transaction; afterwards it is on disk. When this fails with one of LOST, nobody knows."""
@@ -109,10 +101,13 @@ class Session:
         """A page of plain committed rows after a revision, oldest first; None when history no longer holds them all."""
         decode = self._codec.decode
         found = await self._work.fetch(_SQL["after"], revision, PAGE)
-        # Asked for after the rows: what is compacted now may not have been there then.
-        if await self._work.fetchval(_SQL["compacted"]) > revision:
+        if found[0][0] > revision:
             return None
-        return [(number, key, decode(key, value), previous, deleted) for number, key, value, previous, deleted in found]
+        if found[0][1] is None:
+            return []
+        return [
+            (number, key, decode(key, value), previous, deleted) for _, number, key, value, previous, deleted in found
+        ]
 
     async def newest(self) -> int:
         """The newest revision, by the connection that only asks for it."""
@@ -127,6 +122,16 @@ class Session:
     async def forget(self, server: uuid.UUID) -> None:
         """The server ends in order."""
         await self._work.execute(_SQL["forget_server"], server)
+
+    def _columns(self, rows: Sequence[backend.LogRow]) -> list[list[object]]:
+        encode = self._codec.encode
+        return [
+            [row[0] for row in rows],
+            [row[1] for row in rows],
+            [encode(row[1], row[2]) for row in rows],
+            [row[3] for row in rows],
+            [row[4] for row in rows],
+        ]
 
     def terminate(self) -> None:
         """Cut both connections at once."""

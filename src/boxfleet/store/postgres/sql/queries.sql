@@ -20,8 +20,7 @@ SELECT current_setting('synchronous_commit') AS synchronous_commit, current_sett
 SELECT log.key, log.revision, log.value
 FROM boxfleet.log
 JOIN (SELECT max(revision) AS revision FROM boxfleet.log GROUP BY key) AS newest USING (revision)
-WHERE NOT log.deleted
-ORDER BY log.key;
+WHERE NOT log.deleted;
 
 -- name: history
 -- The newest rows after the compacted part, newest first, with the state that each replaced.
@@ -45,8 +44,12 @@ SELECT revision FROM boxfleet.compaction;
 SELECT revision FROM boxfleet.head FOR UPDATE;
 
 -- name: after
--- What was written after a revision, oldest first.
-SELECT revision, key, value, previous, deleted FROM boxfleet.log WHERE revision > $1 ORDER BY revision LIMIT $2;
+-- What was written after a revision, oldest first, and up to where history is incomplete; one row when nothing was.
+SELECT compaction.revision AS compacted, log.revision, log.key, log.value, log.previous, log.deleted
+FROM boxfleet.compaction
+LEFT JOIN boxfleet.log ON log.revision > $1
+ORDER BY log.revision
+LIMIT $2;
 
 -- name: append
 -- A batch of writes with the revisions up to the new head, from the server and with the number that are named.
@@ -60,6 +63,21 @@ WITH appended AS (
     UPDATE boxfleet.head SET revision = $8::bigint
 )
 SELECT pg_notify('boxfleet', ($8::bigint)::text);
+
+-- name: append_at
+-- The same in one step, if the head is still where it was (the ninth); one row if so.
+WITH moved AS (
+    UPDATE boxfleet.head SET revision = $8::bigint WHERE revision = $9::bigint RETURNING revision
+), appended AS (
+    INSERT INTO boxfleet.log (revision, key, value, previous, deleted)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bigint[], $5::boolean[])
+    WHERE EXISTS (SELECT FROM moved)
+), committed AS (
+    INSERT INTO boxfleet.server (id, batch, revision)
+    SELECT $6::uuid, $7::bigint, moved.revision FROM moved
+    ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, revision = excluded.revision
+)
+SELECT pg_notify('boxfleet', moved.revision::text) FROM moved;
 
 -- name: batch
 -- The last batch that a server committed.
