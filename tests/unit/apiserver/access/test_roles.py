@@ -1,7 +1,6 @@
 """Decisions by roles and bindings, and the index below them."""
 
 import pathlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,12 +13,6 @@ from boxfleet.testing import server
 pytestmark = pytest.mark.anyio
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 READ = {"apiGroups": [""], "resources": ["pods", "*/log"], "verbs": ["get", "list"]}
-
-
-@pytest.fixture
-async def api(tmp_path: pathlib.Path, anyio_backend: str) -> AsyncIterator[server.Api]:
-    async with server.running(tmp_path) as running:
-        yield running
 
 
 async def put(api: server.Api, where: str, name: str, **fields: Any) -> None:
