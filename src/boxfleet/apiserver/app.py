@@ -193,8 +193,8 @@ class ApiServer:
             raise faults.unauthorized()
         call.user = user
         if impersonation.asked(call.headers):
-            call.impersonator = user
             call.user = impersonation.user(user, call.scope["headers"], self._rights.authorizer)
+            call.impersonator = user
         try:
             found, call.params = self._router.find(call.method, call.path)
         except faults.Fault:
