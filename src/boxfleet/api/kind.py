@@ -27,6 +27,7 @@ class Reason(enum.StrEnum):
     TYPE = "FieldValueTypeInvalid"
     NOT_FOUND = "FieldValueNotFound"
     TOO_LONG = "FieldValueTooLong"
+    TOO_MANY = "FieldValueTooMany"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,6 +109,12 @@ class Kind:
     grace: Callable[[JsonObject], int | None] | None = None
     # Strategic merge patch: standard kinds only, as in Kubernetes.
     strategic: bool = False
+    # What a list is called; empty: the kind with List behind it.
+    list_kind: str = ""
+    # Changes of anything but metadata and status are counted: of own and custom kinds always.
+    generations: bool = False
+    # What users of a version that is going are told with every answer.
+    warning: str = ""
 
     @property
     def api_version(self) -> str:
@@ -118,6 +125,11 @@ class Kind:
     def stored(self) -> bool:
         """Whether there are objects of it."""
         return "list" in self.verbs
+
+    @property
+    def listed(self) -> str:
+        """The kind of a list of them."""
+        return self.list_kind or f"{self.kind}List"
 
     @property
     def qualified(self) -> str:

@@ -69,7 +69,12 @@ class Admission:
     ) -> list[kinds.FieldError]:
         """What is wrong with an object beside others."""
         rules = self._rules.get(kind.qualified)
-        return rules.write(new, old, self._look) if rules is not None else []
+        if rules is None:
+            return []
+        # Rules know objects in the version of their types.
+        new = self._registry.stored_form(kind, new)
+        old = self._registry.stored_form(kind, old) if old is not None else None
+        return rules.write(new, old, self._look)
 
     def check_delete(self, kind: kinds.Kind, old: kinds.JsonObject) -> None:
         """Raise Fault 403 for what may not go; what is on its way already goes on."""

@@ -1,5 +1,6 @@
 """The ASGI app: who calls, what they want, whether they may, and the answer."""
 
+import asyncio
 import time
 import urllib.parse
 from collections.abc import Collection, Sequence
@@ -34,6 +35,7 @@ from boxfleet.apiserver import (
 )
 from boxfleet.apiserver.access import aggregation, impersonation, reviews, rights
 from boxfleet.apiserver.audit import auditor, marks
+from boxfleet.apiserver.custom import conditions, definition, serving
 from boxfleet.apiserver.streams import agents as stream_agents
 from boxfleet.apiserver.streams import routes as stream_routes
 from boxfleet.apiserver.streams import target as stream_target
@@ -70,7 +72,9 @@ class ApiServer:
         self._store = store
         self._audit = audit or auditor.Auditor(None)
         self._authenticator = authn.Chain(authenticators)
-        self.registry = registry.Registry(store, types=[*types, *review_kinds.TYPES], clock=clock)
+        self.registry = registry.Registry(
+            store, types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES], clock=clock
+        )
         self._rights = rights.Rights(self.registry, node_reads=node_reads)
         self._default_roles = default_roles
         self._audit.tenant_of = marks.Marks(self.registry).tenant
@@ -114,6 +118,8 @@ class ApiServer:
                 *extra_routes,
             ]
         )
+        self._custom = serving.Serving(self.registry, self._router, kind_routes)
+        self._conditions = conditions.Conditions(self.registry, self._writing, delete)
         self._started = False
 
     @property
@@ -126,13 +132,16 @@ class ApiServer:
         kind = self.registry.kind("namespaces")
         if kind is not None:
             await writing.ensure_namespaces(self._writing, kind)
+        self._custom.start()
         await self._rights.start(self._default_roles)
         await self._aggregation.settle()
         self._started = True
 
     async def run(self) -> None:
         """Keep what follows from other objects, until cancelled or the store closes."""
-        await self._aggregation.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._aggregation.run(), name="aggregation")
+            group.create_task(self._conditions.run(), name="definitions")
 
     def stop(self) -> None:
         """Be no longer ready and end all watches, so that the HTTP server can finish."""
@@ -195,6 +204,7 @@ class ApiServer:
         if impersonation.asked(call.headers):
             call.user = impersonation.user(user, call.scope["headers"], self._rights.authorizer)
             call.impersonator = user
+        self._custom.follow()
         try:
             found, call.params = self._router.find(call.method, call.path)
         except faults.Fault:
@@ -306,7 +316,7 @@ def _whole(call: route.Call, answer: route.Answer) -> route.Whole:
         (b"audit-id", call.audit_id.encode()),
     ]
     if call.warnings:
-        headers += [(b"warning", _warning(text)) for text in dict.fromkeys(call.warnings)]
+        headers += [(b"warning", route.warning_header(text)) for text in dict.fromkeys(call.warnings)]
     if answer.headers:
         given = {name.encode() for name, _ in answer.headers}
         headers = [header for header in headers if header[0] not in given]
@@ -326,13 +336,6 @@ async def _send(scope: route.Scope, send: route.Send, answer: route.Whole) -> No
         prefix = "websocket."
     await send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": f"{prefix}http.response.body", "body": answer.body})
-
-
-def _warning(text: str) -> bytes:
-    """A Warning header (RFC 7234, 5.5) as Kubernetes writes it."""
-    plain = "".join(letter if letter.isprintable() else "?" for letter in text)[:1024]
-    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
-    return b'299 - "' + escaped.encode("ascii", "replace") + b'"'
 
 
 async def _lifespan(receive: route.Receive, send: route.Send) -> None:

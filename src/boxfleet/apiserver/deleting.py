@@ -44,7 +44,9 @@ class Deleting:
         selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
         revision = self._registry.store.revision
         deleted = []
-        for row in self._registry.store.range(registry.prefix(kind, namespace=namespace)):
+        for row in self._registry.presented(
+            kind, self._registry.store.range(registry.prefix(kind, namespace=namespace))
+        ):
             if not selection.matches(row.value):
                 continue
             data = registry.decode(row.value)["metadata"]

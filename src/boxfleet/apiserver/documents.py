@@ -19,6 +19,7 @@ class Documents:
     """Answers about the server itself."""
 
     def __init__(self, served: Sequence[kinds.Kind], schemas: schema.Schemas, *, build: str) -> None:
+        """`served` is looked at with every call: kinds come and go."""
         self._kinds = served
         self._openapi = openapi.Documents(served, schemas, version=VERSION)
         self._openapi_v2_documents = openapi_v2.Documents(self._openapi)
@@ -35,7 +36,8 @@ class Documents:
             ("/openapi/v3", self._openapi_index),
             ("/openapi/v3/{rest*}", self._openapi_document),
             ("/", self._index),
-            *((path, self._resources) for path in sorted({_root(kind) for kind in self._kinds})),
+            ("/api/{version}", self._resources),
+            ("/apis/{group}/{version}", self._resources),
         ]
         return [
             route.Route(method="GET", path=path, access=route.Access(verb="get"), handle=handle)
@@ -87,8 +89,8 @@ class Documents:
         return _json(found)
 
     async def _resources(self, call: route.Call) -> route.Answer:
-        *_, group, version = call.path.strip("/").split("/")
-        found = discovery.resource_list(self._kinds, group="" if group == "api" else group, version=version)
+        group, version = call.params.get("group", ""), call.params["version"]
+        found = discovery.resource_list(self._kinds, group=group, version=version)
         if found is None:
             raise faults.no_such_path()
         return _json(found)

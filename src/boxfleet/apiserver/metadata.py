@@ -135,8 +135,8 @@ def _finalizers(kind: kinds.Kind, finalizers: list[str]) -> list[kinds.FieldErro
                 f"Invalid value: {faults.shown(finalizers)}: finalizer {ORPHAN} and {FOREGROUND} cannot be both set",
             )
         )
-    if kind.model:
-        # Of standard kinds alone.
+    if kind.model and not kind.group.startswith("apiextensions"):
+        # Of standard kinds alone, and not of definitions.
         errors += [
             _invalid(
                 f"metadata.finalizers[{number}]",

@@ -231,8 +231,8 @@ def _status_only(kind: kinds.Kind, new: JsonObject, old: JsonObject) -> JsonObje
 
 
 def _counts_generations(kind: kinds.Kind) -> bool:
-    """Own kinds do, as custom resources do; of the standard ones that are served here none does."""
-    return not kind.model
+    """Own kinds do, as custom resources do; of the standard ones hardly any."""
+    return not kind.model or kind.generations
 
 
 def _substance(obj: JsonObject) -> JsonObject:

@@ -22,6 +22,7 @@ _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _LIST_META = models.component("meta_v1.ListMeta")
 _DELETE_OPTIONS = models.component("meta_v1.DeleteOptions")
 _STATUS = models.component("meta_v1.Status")
+_OBJECT_META = models.component("meta_v1.ObjectMeta")
 _GVK = "x-kubernetes-group-version-kind"
 _ACTION = "x-kubernetes-action"
 
@@ -54,29 +55,38 @@ class Documents:
         """`version` is the Kubernetes version that the server reports."""
         self._schemas = known
         self._version = version
-        self._groups: dict[str, list[kinds.Kind]] = {}
-        for kind in served:
-            path = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
-            self._groups.setdefault(path, []).append(kind)
-        self._built: dict[str, Document] = {}
+        self._served = served
+        # Documents with the kinds that they are about.
+        self._built: dict[str, tuple[list[kinds.Kind], Document]] = {}
 
     def index(self) -> bytes:
         """The answer to ``/openapi/v3``: where each document is, with a hash so that clients may keep it."""
         paths = {
-            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._document(path).hash}"}
-            for path in sorted(self._groups)
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._document(path, served).hash}"}
+            for path, served in sorted(self._groups().items())
         }
         return msgspec.json.encode({"paths": paths})
 
     def document(self, path: str) -> Document | None:
         """The document of ``api/v1`` or ``apis/GROUP/VERSION``; None when there is none."""
-        return self._document(path) if path in self._groups else None
+        served = self._groups().get(path)
+        return self._document(path, served) if served is not None else None
 
-    def _document(self, path: str) -> Document:
-        built = self._built.get(path)
-        if built is None:
-            body = msgspec.json.encode(self._build(path, self._groups[path]))
-            built = self._built[path] = Document(body, hashlib.sha256(body).hexdigest()[:32].upper())
+    def _groups(self) -> dict[str, list[kinds.Kind]]:
+        groups: dict[str, list[kinds.Kind]] = {}
+        for kind in list(self._served):
+            path = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
+            groups.setdefault(path, []).append(kind)
+        return groups
+
+    def _document(self, path: str, served: list[kinds.Kind]) -> Document:
+        """The document, made anew when its kinds changed: a custom kind is another one after every change."""
+        kept = self._built.get(path)
+        if kept is not None and kept[0] == served:
+            return kept[1]
+        body = msgspec.json.encode(self._build(path, served))
+        built = Document(body, hashlib.sha256(body).hexdigest()[:32].upper())
+        self._built[path] = (served, built)
         return built
 
     def _build(self, path: str, served: list[kinds.Kind]) -> dict[str, Any]:
@@ -85,9 +95,14 @@ class Documents:
         paths: dict[str, Any] = {}
         for kind in served:
             root = self._schemas.root(kind)
-            self._component(root, components, library)
+            custom = self._schemas.custom(kind)
+            if custom is not None:
+                self._component(_OBJECT_META, components, library)
+                components[root] = _published(custom.stated)
+            else:
+                self._component(root, components, library)
             components[root][_GVK] = [_gvk(kind)]
-            if not kind.model:
+            if not kind.model and custom is None:
                 _borrow_descriptions(components[root])
             if kind.stored:
                 self._list(kind, root, components, library)
@@ -107,7 +122,7 @@ class Documents:
 
     def _list(self, kind: kinds.Kind, root: str, components: dict[str, Any], library: models.Library) -> None:
         self._component(_LIST_META, components, library)
-        components[f"{root}List"] = {
+        components[root.removesuffix(kind.kind) + kind.listed] = {
             "description": f"A list of {kind.kind} objects.",
             "type": "object",
             "required": ["items"],
@@ -117,7 +132,7 @@ class Documents:
                 "metadata": {"allOf": [{"$ref": _REF + _LIST_META}], "description": "Standard list metadata."},
                 "items": {"type": "array", "items": {"$ref": _REF + root}, "description": "The objects."},
             },
-            _GVK: [{**_gvk(kind), "kind": f"{kind.kind}List"}],
+            _GVK: [{**_gvk(kind), "kind": kind.listed}],
         }
 
     def _component(self, name: str, components: dict[str, Any], library: models.Library) -> None:
@@ -150,6 +165,17 @@ class Documents:
         required = [key for key, field in record.fields.items() if field.required]
         if required:
             entry["required"] = required
+
+
+def _published(stated: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a custom kind with what every object has."""
+    own: dict[str, Any] = {
+        "apiVersion": {"type": "string", "description": _DESCRIPTIONS["apiVersion"]},
+        "kind": {"type": "string", "description": _DESCRIPTIONS["kind"]},
+        "metadata": {"allOf": [{"$ref": _REF + _OBJECT_META}], "description": _DESCRIPTIONS["metadata"]},
+    }
+    rest = {name: inner for name, inner in (stated.get("properties") or {}).items() if name not in own}
+    return {**stated, "properties": own | rest}
 
 
 _DESCRIPTIONS = {
@@ -202,6 +228,9 @@ def _schema(node: nodes.Node, below: set[str]) -> dict[str, Any]:
         case nodes.Mapping():
             atomic = _set({"x-kubernetes-map-type": node.map_type or None})
             return {"type": "object", "additionalProperties": _schema(node.values, below)} | atomic
+        case nodes.RefOr():
+            # Kubernetes publishes these without a word on what they hold.
+            return {"x-kubernetes-preserve-unknown-fields": True}
         case nodes.Anything():
             entry: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
             return ({"type": "object"} if node.object_only else {}) | entry
@@ -244,7 +273,7 @@ def _paths(base: str, kind: kinds.Kind, root: str) -> dict[str, Any]:
         return {f"{scope}/{kind.plural}": post | _set({"parameters": where or None})}
     paths: dict[str, Any] = {
         f"{scope}/{kind.plural}": {
-            "get": maker.read("list", f"{root}List", _LIST_QUERY),
+            "get": maker.read("list", root.removesuffix(kind.kind) + kind.listed, _LIST_QUERY),
             "post": maker.write("post", root, _WRITE_QUERY),
             "delete": maker.write("deletecollection", _DELETE_OPTIONS, (*_LIST_QUERY, *_DELETE_QUERY), answer=_STATUS),
         }
@@ -260,7 +289,9 @@ def _paths(base: str, kind: kinds.Kind, root: str) -> dict[str, Any]:
     if "deletecollection" not in kind.verbs:
         del paths[f"{scope}/{kind.plural}"]["delete"]
     if kind.namespaced:
-        paths[f"{base}/{kind.plural}"] = {"get": maker.read("list", f"{root}List", _LIST_QUERY)}
+        paths[f"{base}/{kind.plural}"] = {
+            "get": maker.read("list", root.removesuffix(kind.kind) + kind.listed, _LIST_QUERY)
+        }
     for part in discovery.subresources(kind):
         if part.name not in ("status", "scale"):
             continue

@@ -162,7 +162,7 @@ class Reading:
             found = store.range(prefix)
         if token is not None:
             found = [row for row in found if row.key > token.start]
-        return found
+        return self._registry.presented(kind, found)
 
 
 async def _selected(found: Sequence[rows.Row], selection: selectors.Selection, *, at_most: int) -> list[rows.Row]:
@@ -203,7 +203,7 @@ def _list_errors(call: route.Call, *, match: str, revision: str, continued: str)
 
 def encode_list(kind: kinds.Kind, values: Sequence[bytes], metadata: object) -> bytes:
     """A list of objects that are encoded already."""
-    head = f'{{"kind":"{kind.kind}List","apiVersion":"{kind.api_version}","metadata":'.encode()
+    head = f'{{"kind":"{kind.listed}","apiVersion":"{kind.api_version}","metadata":'.encode()
     if not kind.model:
         items = b",".join(values)
     else:

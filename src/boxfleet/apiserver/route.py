@@ -131,6 +131,17 @@ class Router:
         for route in routes:
             self._add(route)
 
+    def add(self, routes: Iterable[Route]) -> None:
+        """Serve further routes, from now on."""
+        for route in routes:
+            self._add(route)
+
+    def remove(self, routes: Iterable[Route]) -> None:
+        """Serve routes no longer."""
+        for route in routes:
+            self._drop(self._root, _segments(route.path), route.method)
+            self.routes.remove(route)
+
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route and its parameters; raises Fault 404 or 405."""
         # A path may end in one slash, as the real server allows.
@@ -166,10 +177,28 @@ class Router:
             return node.rest, ["/".join(segments[at:])]
         return None, []
 
+    def _drop(self, node: _Node, segments: Sequence[str], method: str) -> None:
+        """Take a route out, and the nodes that only it needed."""
+        if not segments:
+            del node.methods[method]
+            return
+        segment, rest = segments[0], segments[1:]
+        below = node.rest if segment.endswith("*}") else node.wild if segment.startswith("{") else node.literal[segment]
+        assert below is not None
+        self._drop(below, rest, method)
+        if below.methods or below.literal or below.wild or below.rest:
+            return
+        if below is node.rest:
+            node.rest = None
+        elif below is node.wild:
+            node.wild = None
+        else:
+            del node.literal[segment]
+
     def _add(self, route: Route) -> None:
         node = self._root
         names = []
-        for segment in route.path.split("/")[1:] if route.path != "/" else []:
+        for segment in _segments(route.path):
             if segment.startswith("{") and segment.endswith("*}"):
                 names.append(segment[1:-2])
                 node.rest = node.rest or _Node()
@@ -184,3 +213,14 @@ class Router:
             raise ValueError(f"two routes for {route.method} {route.path}")
         node.methods[route.method] = (route, tuple(names))
         self.routes.append(route)
+
+
+def _segments(path: str) -> list[str]:
+    return path.split("/")[1:] if path != "/" else []
+
+
+def warning_header(text: str) -> bytes:
+    """A Warning header (RFC 7234, 5.5) as Kubernetes writes it."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in text)[:1024]
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return b'299 - "' + escaped.encode("ascii", "replace") + b'"'

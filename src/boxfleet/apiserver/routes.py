@@ -101,6 +101,8 @@ class KindRoutes:
         """A handler from a verb. What it returns is an object still to be put into form, unless it is final."""
 
         async def handle(call: route.Call) -> route.Answer:
+            if kind.warning:
+                call.warnings.append(kind.warning)
             form = negotiate.accepted(call.headers.get("accept", ""))
             body = await verb(call, kind)
             if form.as_ and not final and not body.startswith(b'{"kind":"Status"'):
@@ -113,6 +115,8 @@ class KindRoutes:
 
     def _list(self, kind: kinds.Kind) -> route.Handler:
         async def handle(call: route.Call) -> route.Answer | None:
+            if kind.warning:
+                call.warnings.append(kind.warning)
             if call.flag("watch"):
                 await self._watching.watch(call, kind)
                 return None

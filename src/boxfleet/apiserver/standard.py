@@ -41,6 +41,15 @@ def without_values(kind: kinds.Kind, errors: list[kinds.FieldError]) -> list[kin
     return hidden
 
 
+def is_definition(kind: kinds.Kind) -> bool:
+    """Whether the kind is the one that makes others."""
+    return kind.group == "apiextensions.k8s.io"
+
+
+# Holds a CustomResourceDefinition until its objects are gone.
+DEFINITION_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+
+
 def registers_with_status(kind: kinds.Kind) -> bool:
     """Nodes register with their status; of all others it is dropped on creation."""
     return not kind.group and kind.kind == "Node"
@@ -52,6 +61,8 @@ def on_create(kind: kinds.Kind, obj: JsonObject) -> None:
         obj.setdefault("spec", {})["finalizers"] = [KUBERNETES_FINALIZER]
         obj["status"] = {"phase": "Active"}
         _name_label(obj)
+    if is_definition(kind):
+        obj["status"] = {"storedVersions": _storage_versions(obj)}
     _fold_secret(kind, obj)
 
 
@@ -60,6 +71,8 @@ def on_update(kind: kinds.Kind, new: JsonObject, old: JsonObject) -> None:
     if is_namespace(kind):
         new["spec"] = old.get("spec", {})
         _name_label(new)
+    if is_definition(kind):
+        _keep_stored_versions(new)
     _fold_secret(kind, new)
 
 
@@ -82,6 +95,9 @@ def on_delete(kind: kinds.Kind, obj: JsonObject) -> None:
     """Show in the object that it is going."""
     if is_namespace(kind):
         obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
+    if is_definition(kind):
+        held = obj["metadata"].get("finalizers") or []
+        obj["metadata"]["finalizers"] = [one for one in held if one != DEFINITION_FINALIZER] + [DEFINITION_FINALIZER]
 
 
 def check_delete(kind: kinds.Kind, name: str) -> None:
@@ -93,6 +109,18 @@ def check_delete(kind: kinds.Kind, name: str) -> None:
 def holds(kind: kinds.Kind, obj: JsonObject) -> bool:
     """A Namespace stays until its content is gone and `spec.finalizers` is empty."""
     return is_namespace(kind) and bool(obj.get("spec", {}).get("finalizers"))
+
+
+def _storage_versions(crd: JsonObject) -> list[str]:
+    versions = (crd.get("spec") or {}).get("versions") or []
+    return [each["name"] for each in versions if each.get("storage") and each.get("name")]
+
+
+def _keep_stored_versions(crd: JsonObject) -> None:
+    """Remember every version in which objects may be stored; only `status` takes one out, once none is left."""
+    status = crd.setdefault("status", {})
+    known = status.get("storedVersions") or []
+    status["storedVersions"] = known + [name for name in _storage_versions(crd) if name not in known]
 
 
 def _name_label(obj: JsonObject) -> None:

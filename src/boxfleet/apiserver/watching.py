@@ -43,7 +43,7 @@ class Watching:
         except errors.Closed as error:
             raise faults.unavailable(str(error)) from None
         loop = asyncio.get_running_loop()
-        with subscription:
+        with subscription, self._registry.watching(kind, subscription):
             await _start(call)
             async with asyncio.TaskGroup() as group:
                 listener = group.create_task(_close_when_gone(call, subscription))
@@ -90,7 +90,7 @@ class _Stream:
             raise faults.too_large_revision(after, store.revision)
         if self._wants_state:
             after = store.revision
-            self._initial = store.range(self._prefix)
+            self._initial = self._registry.presented(self._kind, store.range(self._prefix))
         elif after == 0:
             after = store.revision
         return store.watch(self._prefix, after=after, topic=self._selection.topic)
@@ -112,6 +112,7 @@ class _Stream:
             wait = min(end, next_bookmark) - now if self._bookmarks else end - now
             changes = await subscription.take(timeout=max(wait, 0.001))
             if changes:
+                changes = await self._registry.presented_changes(self._kind, changes)
                 for chunk in _joined(self._lines(changes)):
                     yield chunk
             elif self._bookmarks and not subscription.closed and loop.time() >= min(next_bookmark, end):
@@ -231,6 +232,7 @@ def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
 async def _start(call: route.Call) -> None:
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
     headers.append((b"audit-id", call.audit_id.encode()))
+    headers += [(b"warning", route.warning_header(text)) for text in call.warnings]
     await call.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

@@ -4,7 +4,7 @@ Belongs here: what a JSON object of a kind may look like, read from the standard
 Does not: what the values mean (that is `boxfleet.api`), HTTP, storage.
 """
 
-from boxfleet.apiserver.schema.schemas import Checked, Schemas
+from boxfleet.apiserver.schema.schemas import Checked, Custom, Schemas
 from boxfleet.apiserver.schema.strategic import PatchError
 
-__all__ = ["Checked", "PatchError", "Schemas"]
+__all__ = ["Checked", "Custom", "PatchError", "Schemas"]

@@ -86,6 +86,8 @@ class Compiler:
         match node:
             case nodes.Ref():
                 return dict, self.record(node.name)
+            case nodes.RefOr():
+                return None, _record_or(self.record(node.name), node.other)
             case nodes.Scalar():
                 return _scalar(node)
             case nodes.Array():
@@ -128,6 +130,15 @@ def _fields_check(fields: dict[str, Test], required: tuple[str, ...]) -> Check:
             if value.get(key) is None:
                 found = _add(found, f".{key}", [Finding("", kind.Reason.REQUIRED, "Required value")])
         return found
+
+    return check
+
+
+def _record_or(record: Check, other: type) -> Check:
+    def check(value: Any) -> list[Finding] | None:
+        if type(value) is dict:
+            return record(value)
+        return None if type(value) is other else wrong_type(value, f"an object or {_NAMES[other]}")
 
     return check
 

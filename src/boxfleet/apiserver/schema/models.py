@@ -13,7 +13,7 @@ from boxfleet.apiserver.schema import nodes, standard
 
 _CLASS = re.compile(r"^class (\w+)\(DictMixin\):$", re.MULTILINE)
 _FIELD = re.compile(r"^    (\w+): '([^']*)'(?: = (.*))?$", re.MULTILINE)
-_JSON_NAME = re.compile(r'"json": "(\w+)"')
+_JSON_NAME = re.compile(r'"json": "([\w$-]+)"')
 _PARAMETER = re.compile(r"^      \* \*\*([\w$-]+)\*\* ``.*?``(?: - )?", re.MULTILINE)
 
 # Named types that are no classes in the models.
@@ -24,6 +24,10 @@ _ALIASES: dict[str, nodes.Node] = {
     "runtime.RawExtension": nodes.Anything(object_only=True),
     "resource.Quantity": nodes.Quantity(),
     "util_intstr.IntOrString": nodes.IntOrString(),
+    "apiextensions_v1.JSON": nodes.Anything(),
+    "apiextensions_v1.JSONSchemaPropsOrArray": nodes.RefOr("io.k8s.api.apiextensions.v1.JSONSchemaProps", list),
+    "apiextensions_v1.JSONSchemaPropsOrBool": nodes.RefOr("io.k8s.api.apiextensions.v1.JSONSchemaProps", bool),
+    "apiextensions_v1.CustomResourceSubresourceStatus": nodes.Anything(object_only=True),
 }
 _PLAIN: dict[str, nodes.Node] = {
     "str": nodes.Scalar(type="string"),
@@ -127,6 +131,10 @@ def _node(text: str, *, module: str, owner: str, field: str) -> nodes.Node:
             return _BYTE_MAP
         if (owner, field) in standard.LIST_MAPS:
             return _LIST_MAP
+        if (owner, field) in standard.RECORD_MAPS:
+            return nodes.Mapping(values=nodes.Ref(component(standard.RECORD_MAPS[owner, field])))
+        if (owner, field) in standard.FREE_MAPS:
+            return nodes.Mapping(values=nodes.Anything())
         return _QUANTITY_MAP if field in standard.QUANTITY_MAPS else _STRING_MAP
     if text in _PLAIN:
         enum = standard.ENUMS.get((owner, field))

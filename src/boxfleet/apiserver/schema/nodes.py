@@ -77,6 +77,14 @@ class Ref:
     name: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class RefOr:
+    """A record by its component name, or a plain value of another type (JSONSchemaPropsOrBool)."""
+
+    name: str
+    other: type
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One named member of a record.
@@ -108,4 +116,4 @@ class Record:
     map_type: str = ""
 
 
-Node = Scalar | Anything | Quantity | IntOrString | Array | Mapping | Ref
+Node = Scalar | Anything | Quantity | IntOrString | Array | Mapping | Ref | RefOr

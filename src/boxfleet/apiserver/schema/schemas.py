@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from boxfleet.api import kind, meta
 from boxfleet.apiserver.schema import checks, models, nodes, strategic, structs
@@ -21,6 +21,21 @@ class Checked:
     prunable: bool
 
 
+class Custom(Protocol):
+    """The schema of a kind that came at run time."""
+
+    # The component name of whole objects, all records below it, and the schema as its definition states it.
+    root: str
+    records: dict[str, nodes.Record]
+    stated: dict[str, Any]
+
+    def prune(self, obj: dict[str, Any]) -> list[str]:
+        """Take out what the schema does not know, in place; gives the paths of what went, but for nulls."""
+
+
+_META = models.component("meta_v1.ObjectMeta")
+
+
 class Schemas:
     """Checks, prunes and merges plain JSON objects of the kinds it was made for."""
 
@@ -34,6 +49,23 @@ class Schemas:
         self._compiler = checks.Compiler(self.record)
         self._library: models.Library | None = None
         self._roots: dict[str, checks.Check] = {}
+        self._custom: dict[kind.Kind, Custom] = {}
+
+    def add(self, kind: kind.Kind, custom: Custom) -> None:
+        """Know the schema of a further kind."""
+        self._custom[kind] = custom
+        self._names[kind] = custom.root
+        self._records.update(custom.records)
+
+    def remove(self, kind: kind.Kind) -> None:
+        """Forget a kind that was added."""
+        del self._names[kind]
+        for name in self._custom.pop(kind).records:
+            self._records.pop(name, None)
+
+    def custom(self, kind: kind.Kind) -> Custom | None:
+        """The schema of a kind that was added."""
+        return self._custom.get(kind)
 
     def root(self, kind: kind.Kind) -> str:
         """The component name of a kind: ``io.k8s.api.core.v1.Pod``, ``dev.boxfleet.v1.Box``."""
@@ -60,7 +92,13 @@ class Schemas:
         return library.record(models.model_of(name), describe=True)
 
     def check(self, kind: kind.Kind, obj: dict[str, Any]) -> Checked:
-        """Hold an object against the schema of its kind."""
+        """Hold an object against the schema of its kind.
+
+        Objects of custom kinds are pruned at once; what is wrong with their values is found by their kind's validation.
+        """
+        custom = self._custom.get(kind)
+        if custom is not None:
+            return self._check_custom(custom, obj)
         return _checked(self._check_of(self.root(kind))(obj))
 
     def prune(self, kind: kind.Kind, obj: dict[str, Any]) -> None:
@@ -68,6 +106,8 @@ class Schemas:
 
         That is what decoding into Kubernetes' own types does.
         """
+        if kind in self._custom:
+            return
         root = self.root(kind)
         self._check_of(root)
         _prune_record(self.record(root), obj, self)
@@ -85,6 +125,21 @@ class Schemas:
         root = self.root(kind)
         self._check_of(root)
         return strategic.merge(self.record, root, current, patch)
+
+    def _check_custom(self, custom: Custom, obj: dict[str, Any]) -> Checked:
+        metadata = obj.get("metadata")
+        if metadata is None:
+            metadata = obj["metadata"] = {}
+        check = self._check_of(_META)
+        if not isinstance(metadata, dict):
+            found: list[checks.Finding] | None = checks.wrong_type(metadata, "an object")
+        else:
+            found = check(metadata)
+        checked = _checked([finding._replace(path=f".metadata{finding.path}") for finding in found or ()] or None)
+        if checked.prunable and not checked.errors:
+            _prune_record(self.record(_META), metadata, self)
+        unknown = checked.unknown + custom.prune(obj)
+        return Checked(checked.errors, unknown, prunable=False)
 
     def _check_of(self, root: str) -> checks.Check:
         """The compiled check of a whole kind; all its records are loaded afterwards."""
@@ -123,7 +178,7 @@ def _prune_record(record: nodes.Record, obj: dict[str, Any], schemas: Schemas) -
 
 def _prune(node: nodes.Node, value: Any, schemas: Schemas) -> None:
     match node:
-        case nodes.Ref() if isinstance(value, dict):
+        case nodes.Ref() | nodes.RefOr() if isinstance(value, dict):
             _prune_record(schemas.record(node.name), value, schemas)
         case nodes.Array() if isinstance(value, list):
             for item in value:

@@ -8,7 +8,8 @@ from boxfleet.apiserver.schema import nodes
 # Fields of 64 bits; all other integers of the standard kinds have 32.
 INT64 = frozenset({
     "activeDeadlineSeconds", "defaultUser", "deletionGracePeriodSeconds", "expirationSeconds", "fsGroup", "generation",
-    "gid", "gracePeriodSeconds", "observedGeneration", "remainingItemCount", "runAsGroup", "runAsUser", "seconds",
+    "gid", "gracePeriodSeconds", "maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties",
+    "observedGeneration", "remainingItemCount", "runAsGroup", "runAsUser", "seconds",
     "sizeBytes", "supplementalGroups", "terminationGracePeriodSeconds", "tolerationSeconds", "uid", "user",
 })  # fmt: skip
 
@@ -20,6 +21,13 @@ QUANTITY_MAPS = frozenset({
 # Maps whose values are lists of words.
 LIST_MAPS = frozenset({("SubjectAccessReviewSpec", "extra"), ("UserInfo", "extra")})
 BYTE_MAPS = frozenset({("ConfigMap", "binaryData"), ("Secret", "data")})
+
+# Maps of records by name, and of anything.
+RECORD_MAPS = {
+    ("JSONSchemaProps", name): "apiextensions_v1.JSONSchemaProps"
+    for name in ("definitions", "patternProperties", "properties")
+}
+FREE_MAPS = frozenset({("JSONSchemaProps", "dependencies")})
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
