@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from boxfleet.client import http
 from boxfleet.store import settings, store, where
-from boxfleet.testing import postgres
+from boxfleet.testing import postgres, server
 
 if TYPE_CHECKING:
     from benchmarks import harness
@@ -48,6 +49,12 @@ async def run(bench: "harness.Bench") -> None:
             ):
                 bench.say(f"opening {name} with {size} objects")
                 await _opening(bench, name, target, size)
+        for size, memory in ((20_000, 200.0), (100_000, None)):
+            bench.say(f"a server with {size} objects")
+            home = pathlib.Path(folder) / f"server-{size}"
+            home.mkdir()
+            (pathlib.Path(folder) / f"{size}.db").rename(home / "boxfleet.db")
+            await _serving(bench, home, size, memory)
 
 
 async def _writes(bench: "harness.Bench", name: str, places: list[str], *, peer: float | None = None) -> None:
@@ -107,6 +114,33 @@ async def _opening(bench: "harness.Bench", name: str, target: str, size: int) ->
     bench.metric(f"{name}: memory for {size} objects", found["mebibytes"], "MiB")
 
 
+async def _serving(bench: "harness.Bench", home: pathlib.Path, size: int, memory: float | None) -> None:
+    """From the start of the API server's process to its first answer, and what it holds then and after lists."""
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.api", str(home), stdout=asyncio.subprocess.PIPE, limit=2**20
+    )
+    try:
+        assert process.stdout is not None
+        url, ca_file = (await process.stdout.readline()).decode().split()
+        caller = http.Http(url, token=server.ADMIN_TOKEN, authority=pathlib.Path(ca_file))
+        try:
+            first = await caller.request("GET", "/api/v1/namespaces/space-07/configmaps/object-000007", query={})
+            assert first.status == 200, first.body
+            name = f"server with {size} objects"
+            goal = 3.0 if size == max(_SIZES) else None
+            bench.metric(f"{name}: start to first answer", time.perf_counter() - began, "s", target=goal)
+            bench.metric(f"{name}: memory", _resident(process.pid), "MiB", target=memory)
+            for _ in range(5):
+                await caller.request("GET", "/api/v1/configmaps", query={})
+            bench.metric(f"{name}: memory after lists of all", _resident(process.pid), "MiB", target=memory)
+        finally:
+            await caller.close()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 @contextlib.contextmanager
 def _cluster() -> Iterator[postgres.Cluster]:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bf-bench-pg-", dir="/tmp"))
@@ -122,7 +156,10 @@ def _key(number: int) -> str:
 
 
 def _value(revision: int) -> bytes:
-    return b'{"metadata":{"resourceVersion":"%d"},"data":{"text":"%s"}}' % (revision, _PAD)
+    return (
+        b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"o","resourceVersion":"%d"},"data":{"text":"%s"}}'
+        % (revision, _PAD)
+    )
 
 
 async def _write(place: str, number: str, at_once: int) -> None:
@@ -171,8 +208,8 @@ async def _open(place: str) -> None:
     await log.close()
 
 
-def _resident() -> float:
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+def _resident(pid: int | str = "self") -> float:
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     return 0.0
