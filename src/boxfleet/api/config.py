@@ -65,7 +65,7 @@ def _validate_secret(new: kind.JsonObject, old: kind.JsonObject | None) -> list[
     if type_ == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
         errors.append(fields.required("data[username]", f"a Secret of type {type_} has a username or a password"))
     if old is not None and old.get("type", "") != type_:
-        errors.append(fields.invalid("type", type_, "the type of a Secret cannot be changed: make a new Secret"))
+        errors.append(fields.invalid("type", type_, "field is immutable"))
     return errors + _unchanged(new, old, "data")
 
 
@@ -84,9 +84,9 @@ def _unchanged(new: kind.JsonObject, old: kind.JsonObject | None, *data: str) ->
     """What is marked immutable stays so, and stays as it is."""
     if old is None or not old.get("immutable"):
         return []
-    detail = "the object is immutable: delete it and create it anew"
+    detail = "field is immutable when `immutable` is set"
     errors = [fields.forbidden(field, detail) for field in data if (new.get(field) or {}) != (old.get(field) or {})]
-    return errors if new.get("immutable") else [*errors, fields.forbidden("immutable", detail)]
+    return errors if new.get("immutable") else [fields.forbidden("immutable", detail), *errors]
 
 
 def _count(obj: kind.JsonObject, now: datetime.datetime) -> int:

@@ -14,6 +14,12 @@ _NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 _AFFINITY = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
+_FEW_FIELDS = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
 Errors = list[kind.FieldError]
 Json = dict[str, Any]
 
@@ -131,29 +137,31 @@ def _immutable(old: Json, new: Json) -> Errors:
         before, after = old.get(key) or (), new.get(key) or ()
         if len(before) != len(after):
             errors.append(fields.forbidden(f"spec.{key}", "pod updates may not add or remove containers"))
-    kept = [
-        toleration for toleration in old.get("tolerations") or () if toleration not in (new.get("tolerations") or ())
-    ]
-    if kept:
-        errors.append(
-            fields.forbidden("spec.tolerations", "existing tolerations may not be changed or removed, only added to")
-        )
+    kept = [_lasting(toleration) for toleration in new.get("tolerations") or ()]
+    if any(_lasting(toleration) not in kept for toleration in old.get("tolerations") or ()):
+        detail = "existing toleration can not be modified except its tolerationSeconds"
+        errors.append(fields.forbidden("spec.tolerations", detail))
     before_limit, after_limit = old.get("activeDeadlineSeconds"), new.get("activeDeadlineSeconds")
-    if before_limit is not None and (after_limit is None or after_limit > before_limit):
-        errors.append(fields.forbidden("spec.activeDeadlineSeconds", "may only be made shorter"))
+    if before_limit is not None and after_limit is None:
+        detail = "must not update from a positive integer to nil value"
+        errors.append(fields.invalid("spec.activeDeadlineSeconds", after_limit, detail))
+    elif before_limit is not None and after_limit > before_limit:
+        detail = "must be less than or equal to previous value"
+        errors.append(fields.invalid("spec.activeDeadlineSeconds", after_limit, detail))
     if errors:
         return errors
     # Binding gives a Pod its node, once.
     free = () if old.get("nodeName") else ("nodeName",)
     changed = sorted(key for key in old.keys() | new.keys() if key not in free and _fixed(old, key) != _fixed(new, key))
-    return [
-        fields.forbidden(
-            f"spec.{key}",
-            "pod updates may not change fields other than spec.containers[*].image, spec.initContainers[*].image, "
-            "spec.activeDeadlineSeconds and spec.tolerations (only additions): delete the Pod and create it anew",
-        )
-        for key in changed
-    ]
+    if not changed:
+        return []
+    listed = ", ".join(f"spec.{key}" for key in changed)
+    return [fields.forbidden("spec", f"{_FEW_FIELDS}: changed: {listed}")]
+
+
+def _lasting(toleration: Json) -> Json:
+    """What of a toleration must stay."""
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
 
 
 def _fixed(found: Json, key: str) -> Any:

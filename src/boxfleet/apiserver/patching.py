@@ -23,7 +23,10 @@ async def read(call: route.Call, kind: kinds.Kind, *, schemas: schema.Schemas) -
     known = [JSON_PATCH, MERGE_PATCH, *([STRATEGIC_PATCH] if kind.strategic else [])]
     if media not in known:
         raise faults.unsupported_patch()
-    body = bodies.decode(await bodies.read(call))
+    text = await bodies.read(call)
+    body = bodies.decode(text)
+    if call.one("fieldValidation") != "Ignore":
+        call.duplicates = bodies.duplicates(text, body)
     if media == JSON_PATCH:
         return lambda current: _json(kind, current, body)
     if not isinstance(body, dict):
@@ -43,6 +46,8 @@ def _strategic(schemas: schema.Schemas, kind: kinds.Kind, current: JsonObject, b
 def _json(kind: kinds.Kind, current: JsonObject, body: Any) -> Any:
     try:
         return patch.apply(current, body)
+    except patch.TooManyOperations as error:
+        raise faults.Fault(413, "RequestEntityTooLarge", f"Request entity too large: {error}") from None
     except patch.PatchError as error:
         raise faults.bad_request(f"the JSON patch is malformed: {error}") from None
     except patch.PathError as error:

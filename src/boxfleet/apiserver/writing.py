@@ -137,9 +137,7 @@ class Writing:
         name = call.params["name"]
         given = body.get("metadata") or {}
         if isinstance(given, dict) and not given.get("name"):
-            raise faults.bad_request(
-                f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
-            )
+            raise _nameless(name)
         if not kind.strategic and not subresource and isinstance(given, dict) and not given.get("resourceVersion"):
             # Custom resources are never overwritten unseen.
             self._registry.read(kind, namespace=call.params.get("namespace", ""), name=name)
@@ -167,11 +165,14 @@ class Writing:
         wanted = options.for_write(call, type_name="PatchOptions")
         name = call.params["name"]
         apply = await patching.read(call, kind, schemas=self._registry.schemas)
+        _judge_duplicates(call, kind, wanted, patched=True)
 
         def change(current: JsonObject) -> JsonObject:
             patched = apply(current)
-            if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
+            if not isinstance(patched, dict) or not isinstance(patched.get("metadata") or {}, dict):
                 raise faults.bad_request("the patch makes no object")
+            if not (patched.get("metadata") or {}).get("name"):
+                raise _nameless(name)
             _check_uid(kind, name, patched, current)
             wished: JsonObject = patched
             objects.check_type(kind, wished)
@@ -325,9 +326,7 @@ class Writing:
         if checked.unknown and wanted.validation == "Strict":
             listed = ", ".join(f"unknown field {faults.shown(path)}" for path in checked.unknown)
             if patched:
-                raise faults.invalid(
-                    kind, name, [kinds.FieldError("patch", f"Invalid value: strict decoding error: {listed}")]
-                )
+                raise _patch_not_strict(kind, name, listed)
             raise _not_strict(kind, listed)
         if checked.unknown and wanted.validation == "Warn" and warnings is not None:
             texts = [f'unknown field "{path}"' for path in checked.unknown]
@@ -398,13 +397,24 @@ def _copies(obj: JsonObject) -> Callable[[], JsonObject]:
     return lambda: whole.pop() if whole else registry.decode(text)
 
 
-def _judge_duplicates(call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions) -> None:
-    """A field that is said twice is refused or warned of; raises Fault 400."""
+def _judge_duplicates(
+    call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions, *, patched: bool = False
+) -> None:
+    """A field that is said twice is refused or warned of; raises Fault 400, and 422 when a patch says so."""
     texts = [f'duplicate field "{path}"' for path in call.duplicates]
     if texts and wanted.validation == "Strict":
-        raise _not_strict(kind, ", ".join(texts))
+        listed = ", ".join(texts)
+        raise _patch_not_strict(kind, call.params["name"], listed) if patched else _not_strict(kind, listed)
     if wanted.validation == "Warn":
         call.warnings.extend(texts)
+
+
+def _nameless(name: str) -> faults.Fault:
+    return faults.bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+
+
+def _patch_not_strict(kind: kinds.Kind, name: str, listed: str) -> faults.Fault:
+    return faults.invalid(kind, name, [kinds.FieldError("patch", f"Invalid value: strict decoding error: {listed}")])
 
 
 def _not_strict(kind: kinds.Kind, listed: str) -> faults.Fault:

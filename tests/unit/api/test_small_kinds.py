@@ -56,7 +56,7 @@ def test_secrets() -> None:
         refused = errors(kind, {"type": docker, "data": {".dockerconfigjson": wrong}})
         assert "must be the JSON of a Docker configuration" in refused["data[.dockerconfigjson]"]
         assert wrong not in str(refused)
-    assert "make a new Secret" in errors(kind, {"type": "x"}, {"type": "y"})["type"]
+    assert "field is immutable" in errors(kind, {"type": "x"}, {"type": "y"})["type"]
 
 
 def test_namespaces_begin_active() -> None:

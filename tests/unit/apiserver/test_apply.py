@@ -321,6 +321,29 @@ async def test_kubectl_goes_over_from_client_side_apply(api: server.Api) -> None
     assert 'conflict with "kubectl": .data.k' in reply.json["message"]
 
 
+async def test_patches_that_would_lose_the_name_or_say_a_field_twice(api: server.Api) -> None:
+    obj = await applied(api, config({"k": "v"}))
+    strategic = {"content-type": "application/strategic-merge-patch+json"}
+    for body, headers in (
+        ({"metadata": None}, MERGE),
+        ({"$patch": "replace", "data": {}}, strategic),
+        ([{"op": "replace", "path": "", "value": {"data": {}}}], JSON_PATCH),
+    ):
+        reply = await server.send(api.app, "PATCH", f"{MAPS}/a", body, headers=headers)
+        assert reply.json["message"].endswith("was undeterminable: name must be provided")
+    twice = b'{"data":{"k":"1","k":"2"}}'
+    reply = await server.send(api.app, "PATCH", f"{MAPS}/a?fieldValidation=Strict", twice, headers=MERGE)
+    assert reply.status == 422
+    assert 'strict decoding error: duplicate field "data.k"' in reply.json["message"]
+    assert await stored(api) == obj
+    reply = await server.send(api.app, "PATCH", f"{MAPS}/a", twice, headers=MERGE)
+    assert ("warning", '299 - "duplicate field \\"data.k\\""') in reply.headers
+    many = [{"op": "test", "path": "/kind", "value": "ConfigMap"}] * 10001
+    reply = await server.send(api.app, "PATCH", f"{MAPS}/a", many, headers=JSON_PATCH)
+    assert reply.status == 413
+    assert reply.json["message"].endswith("operations in a JSON patch is 10000, got 10001")
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -204,3 +204,16 @@ def test_no_patch_crashes(junk: Any) -> None:
 def test_own_kinds_are_refused() -> None:
     with pytest.raises(schema.PatchError, match="merge-patch"):
         SCHEMAS.strategic_merge(box.Box.KIND, {}, {})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"containers": [{"$patch": "merge"}]},
+        {"$setElementOrder/containers": ["web"]},
+        {"$setElementOrder/containers": [{"image": "x"}]},
+    ],
+)
+def test_directives_that_make_no_sense_in_lists(spec: dict[str, Any]) -> None:
+    with pytest.raises(schema.PatchError, match="containers"):
+        merged({"spec": spec})

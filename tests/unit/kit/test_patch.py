@@ -74,6 +74,20 @@ def test_json_patch_examples(document: Any, operations: Any, expected: Any) -> N
 
 
 @pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ({"op": "add", "path": "/-1", "value": 9}, [1, 2, 3, 9]),
+        ({"op": "add", "path": "/-4", "value": 9}, [9, 1, 2, 3]),
+        ({"op": "remove", "path": "/-1"}, [1, 2]),
+        ({"op": "replace", "path": "/-3", "value": 9}, [9, 2, 3]),
+        ({"op": "test", "path": "/-2", "value": 2}, [1, 2, 3]),
+    ],
+)
+def test_indexes_may_count_from_the_end(operation: dict[str, Any], expected: list[int]) -> None:
+    assert patch.apply([1, 2, 3], [operation]) == expected
+
+
+@pytest.mark.parametrize(
     "operation",
     [
         {"op": "remove", "path": "/none"},
@@ -81,7 +95,7 @@ def test_json_patch_examples(document: Any, operations: Any, expected: Any) -> N
         {"op": "add", "path": "/none/deeper", "value": 1},
         {"op": "add", "path": "/list/4", "value": 1},
         {"op": "add", "path": "/list/01", "value": 1},
-        {"op": "add", "path": "/list/-1", "value": 1},
+        {"op": "add", "path": "/list/-9", "value": 1},
         {"op": "replace", "path": "/list/-", "value": 1},
         {"op": "add", "path": "/text/x", "value": 1},
         {"op": "test", "path": "/text", "value": "other"},

@@ -112,8 +112,9 @@ def _merge_list(records: Records, field: nodes.Field, current: list[Any], change
                 return items
             if item[_PATCH] == "delete":
                 raise PatchError(f"{path}: $patch: delete must name the item by its merge key")
-            if item[_PATCH] != "merge":
-                raise PatchError(f"{_at(path)}$patch: {item[_PATCH]!r} is no directive: use replace, delete or merge")
+            if item[_PATCH] == "merge":
+                raise PatchError(f"{path}: $patch: merge is for objects: a list is merged anyway, or replaced")
+            raise PatchError(f"{_at(path)}$patch: {item[_PATCH]!r} is no directive: use replace, delete or merge")
     if not field.strategy.startswith(nodes.MERGE):
         return items
     if not field.merge_key:
@@ -162,7 +163,9 @@ def _ordered(
     def key_of(item: Any) -> Any:
         return item.get(field.merge_key) if field.merge_key and isinstance(item, dict) else item
 
-    # kubectl lists objects by their key alone: {"name": "web"}.
+    if field.merge_key and not all(isinstance(item, dict) and field.merge_key in item for item in order):
+        raise PatchError(f"{path}: $setElementOrder lists objects by their merge key {field.merge_key!r} alone")
+    # kubectl does so: {"name": "web"}.
     wanted = [key_of(item) for item in order]
     strange = [
         key_of(item)
