@@ -99,6 +99,10 @@ class ApiServer:
         self.metrics = metrics.Metrics()
         self.metrics.objects(self._count_objects)
         self.metrics.gauge("apiserver_registered_watchers", "Watches now.", lambda: store.watchers)
+        self.metrics.gauge("boxfleet_store_waiting_writes", "Writes without an answer yet.", lambda: store.waiting)
+        store.took = self.metrics.times(
+            "boxfleet_store_write_duration_seconds", "How long writes took until they were on disk, or refused."
+        ).add
         self.metrics.gauge("boxfleet_store_revision", "The newest revision.", lambda: store.revision)
         own = health.Health(
             [

@@ -55,6 +55,7 @@ class Metrics:
         self._long: dict[Labels, int] = {}
         self._inflight = {"mutating": 0, "readOnly": 0}
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._others: list[tuple[str, str, Times]] = []
         self._objects: Callable[[], dict[str, int]] = dict
         self._labels: dict[tuple[route.Route, str, bool], Labels] = {}
         self._registry = registry.CollectorRegistry(auto_describe=False)
@@ -65,6 +66,12 @@ class Metrics:
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Have a figure read whenever somebody asks."""
         self._gauges.append((name, what, read))
+
+    def times(self, name: str, what: str) -> Times:
+        """Where somebody else counts how long things take."""
+        made = Times()
+        self._others.append((name, what, made))
+        return made
 
     def objects(self, count: Callable[[], dict[str, int]]) -> None:
         """Have the objects of every resource counted whenever somebody asks."""
@@ -127,6 +134,10 @@ class Metrics:
         yield _gauges("apiserver_current_inflight_requests", "Requests now.", ("request_kind",), inflight)
         objects = (((resource,), count) for resource, count in sorted(self._objects().items()))
         yield _gauges("apiserver_storage_objects", "Objects by resource.", ("resource",), objects)
+        for name, what, one in self._others:
+            histogram = core.HistogramMetricFamily(name, what)
+            histogram.add_metric((), one.cumulated(), sum_value=one.total)
+            yield histogram
         for name, what, read in self._gauges:
             yield _gauges(name, what, (), [((), read())])
 

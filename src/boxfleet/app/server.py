@@ -98,6 +98,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
                 identity=f"{known.node}_{ids.new_uid()}",
                 clock=clock,
             )
+            app.metrics.gauge("boxfleet_leading", "Whether controllers run here.", lambda: candidate.leading)
             loops["control"] = lambda: candidate.lead(work)
         await until(stop, {name: _kept(name, loop, clock) for name, loop in loops.items()})
         log.info("stopping")

@@ -23,6 +23,10 @@ class Store:
         self._memory = memory.Memory(settings)
         self._closed = False
         self._backend: backends.Backend
+        # Writes that have no answer yet.
+        self.waiting = 0
+        # Is told how many seconds each write took, whatever came of it.
+        self.took: Callable[[float], object] = _unheard
 
     @classmethod
     async def open(
@@ -150,5 +154,16 @@ class Store:
     ) -> rows.Row:
         if self._closed:
             raise errors.Closed("cannot write: the store is closed")
-        done: asyncio.Future[rows.Row] = asyncio.get_running_loop().create_future()
-        return await self._backend.write(backends.Wish(key, value, expected, deleted, done, tuple(along)))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.waiting += 1
+        try:
+            wish = backends.Wish(key, value, expected, deleted, loop.create_future(), tuple(along))
+            return await self._backend.write(wish)
+        finally:
+            self.waiting -= 1
+            self.took(loop.time() - began)
+
+
+def _unheard(seconds: float) -> None:
+    """Nobody counts."""

@@ -57,6 +57,8 @@ async def test_requests_are_counted_by_verb_kind_and_outcome(tmp_path: pathlib.P
     assert total(found, "apiserver_current_inflight_requests", request_kind="readOnly") == 1
     assert total(found, "apiserver_storage_objects", resource="configmaps") == 1
     assert total(found, "boxfleet_store_revision") == api.store.revision
+    assert total(found, "boxfleet_store_waiting_writes") == 0
+    assert total(found, "boxfleet_store_write_duration_seconds_count") >= 1
     assert total(found, "process_resident_memory_bytes") > 1e6
 
 
