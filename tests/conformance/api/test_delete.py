@@ -162,6 +162,8 @@ def test_grace_of_a_pod_on_a_node(space: spaces.Space) -> None:
     path = space.path("pods", "p")
     binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
     space.api.post(f"{path}/binding", binding).ok(201)
+    # kube-apiserver judges by what its cache has seen: wait for that.
+    space.api.get(path, resourceVersion=space.read("p", "pods")["metadata"]["resourceVersion"]).ok()
     first = space.api.delete(path).ok()["metadata"]
     assert first["deletionGracePeriodSeconds"] == 30
     assert first["deletionTimestamp"] > first["creationTimestamp"]
