@@ -1,6 +1,8 @@
 """lightkube, a typed asynchronous client."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import lightkube
 import pytest
@@ -10,22 +12,25 @@ from lightkube.models import meta_v1
 from lightkube.resources import core_v1
 from lightkube.types import CascadeType, PatchType
 
+from boxfleet.store import rows
 from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
 
 
-def client_of(socket: server.Socket) -> lightkube.AsyncClient:
+@pytest.fixture
+async def client(socket: server.Socket) -> AsyncIterator[lightkube.AsyncClient]:
     config = lightkube.KubeConfig.from_file(str(socket.kubeconfig))
-    return lightkube.AsyncClient(config=config.get(), namespace="default", field_manager="test")
+    made = lightkube.AsyncClient(config=config.get(), namespace="default", field_manager="test")
+    yield made
+    await made.aclose()
 
 
 def config_map(name: str, **data: str) -> core_v1.ConfigMap:
     return core_v1.ConfigMap(metadata=meta_v1.ObjectMeta(name=name, labels={"l": "1"}), data=data)
 
 
-async def test_objects(socket: server.Socket) -> None:
-    client = client_of(socket)
+async def test_objects(client: lightkube.AsyncClient) -> None:
     made = await client.create(config_map("a", k="1"))
     assert made.metadata is not None
     assert made.metadata.creationTimestamp is not None
@@ -53,8 +58,7 @@ async def test_objects(socket: server.Socket) -> None:
     assert caught.value.status.code == 404
 
 
-async def test_long_lists_come_in_chunks(socket: server.Socket) -> None:
-    client = client_of(socket)
+async def test_long_lists_come_in_chunks(client: lightkube.AsyncClient) -> None:
     for number in range(7):
         await client.create(config_map(f"c{number}"))
     names = [
@@ -65,10 +69,19 @@ async def test_long_lists_come_in_chunks(socket: server.Socket) -> None:
     assert names == [f"c{number}" for number in range(7)]
 
 
-async def test_a_watch_goes_on_where_the_server_ended_it(socket: server.Socket) -> None:
-    client = client_of(socket)
+async def test_a_watch_goes_on_where_the_server_ended_it(
+    client: lightkube.AsyncClient, api: server.Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await client.create(config_map("w0"))
     seen: list[tuple[str, str]] = []
+    opened: asyncio.Queue[str] = asyncio.Queue()
+    watch = api.store.watch
+
+    def told(prefix: str, **options: Any) -> rows.Subscription:
+        opened.put_nowait(prefix)
+        return watch(prefix, **options)
+
+    monkeypatch.setattr(api.store, "watch", told)
 
     async def look() -> None:
         # The server ends each answer after a second, and the client asks again from the last revision.
@@ -80,16 +93,17 @@ async def test_a_watch_goes_on_where_the_server_ended_it(socket: server.Socket) 
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         group.create_task(look())
-        await asyncio.sleep(1.2)
+        for _ in range(2):
+            await opened.get()
         await client.create(config_map("w1"))
-        await asyncio.sleep(1.2)
+        for _ in range(2):
+            await opened.get()
         await client.delete(core_v1.ConfigMap, "w0")
         await client.create(config_map("w2"))
     assert seen == [("ADDED", "w0"), ("ADDED", "w1"), ("DELETED", "w0"), ("ADDED", "w2")]
 
 
-async def test_waiting_for_a_condition(socket: server.Socket, api: server.Api) -> None:
-    client = client_of(socket)
+async def test_waiting_for_a_condition(client: lightkube.AsyncClient, api: server.Api) -> None:
     pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}}
     assert (await server.send(api.app, "POST", "/api/v1/namespaces/default/pods", pod)).status == 201
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
@@ -101,11 +115,10 @@ async def test_waiting_for_a_condition(socket: server.Socket, api: server.Api) -
     assert found.metadata.name == "p"
 
 
-async def test_own_kinds(socket: server.Socket) -> None:
+async def test_own_kinds(client: lightkube.AsyncClient) -> None:
     from lightkube import generic_resource
 
     unit = generic_resource.create_namespaced_resource("boxfleet.dev", "v1", "Unit", "units")
-    client = client_of(socket)
     spec = {"replicas": 1, "template": {"spec": {"containers": [{"name": "c", "image": "x:1"}]}}}
     made = await client.create(unit(metadata=meta_v1.ObjectMeta(name="u"), spec=spec))
     assert isinstance(made, resources.NamespacedResource)
