@@ -4,8 +4,8 @@ import os
 
 from boxfleet.store import rows
 
-# More rounds of each fault than CI takes: BOXFLEET_FAULT_ROUNDS=100.
-ROUNDS = int(os.environ.get("BOXFLEET_FAULT_ROUNDS", "0"))
+# More rounds of each fault than CI takes: FAULT_ROUNDS=100.
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "0"))
 
 
 def rounds(usual: int) -> int:
