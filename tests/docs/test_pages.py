@@ -9,8 +9,9 @@ import typer.main
 import yaml
 from tests.docs import pages
 
-from boxfleet.api import catalog, recipe
+from boxfleet.api import audit, catalog, recipe
 from boxfleet.apiserver import schema
+from boxfleet.apiserver.audit import policy
 from boxfleet.app import settings
 from boxfleet.cli import commands
 
@@ -103,6 +104,9 @@ def documents() -> list[object]:
 def test_objects_on_pages_are_valid(document: dict[str, object]) -> None:
     if document["kind"] == recipe.KIND:
         recipe.decode(document)
+        return
+    if document["apiVersion"] == audit.API_VERSION:
+        policy.parse(document)
         return
     kind = next(each.KIND for each in catalog.TYPES if each.KIND.kind == document["kind"])
     kind.default(document)

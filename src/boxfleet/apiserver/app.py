@@ -20,7 +20,9 @@ from boxfleet.apiserver import (
     authz,
     deleting,
     documents,
+    fairness,
     faults,
+    figures,
     freshness,
     health,
     metrics,
@@ -64,13 +66,17 @@ class ApiServer:
         default_roles: Sequence[kinds.JsonObject] = (),
         node_reads: Collection[str] = (),
         audit: auditor.Auditor | None = None,
+        limits: fairness.Limits = fairness.Limits(),  # noqa: B008  # it has no state
+        own_users: Collection[str] = (),
     ) -> None:
         """`default_roles` are there from the start; every agent reads the `node_reads` (``group/resource``).
 
-        Without an `audit` requests are numbered, and nothing is recorded.
+        Without an `audit` requests are numbered, and nothing is recorded. `own_users` are the application's own parts:
+        they and the agents never wait for others.
         """
         self._store = store
         self._audit = audit or auditor.Auditor(None)
+        self._fairness = fairness.Fairness(limits, time=time.monotonic, own=own_users)
         self._authenticator = authn.Chain(authenticators)
         self.registry = registry.Registry(
             store, types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES], clock=clock
@@ -104,6 +110,8 @@ class ApiServer:
             "boxfleet_store_write_duration_seconds", "How long writes took until they were on disk, or refused."
         ).add
         self.metrics.gauge("boxfleet_store_revision", "The newest revision.", lambda: store.revision)
+        figures.of_fairness(self.metrics, self._fairness)
+        figures.of_audit(self.metrics, self._audit)
         own = health.Health(
             [
                 health.Check(name="server", problem=self._readiness),
@@ -182,6 +190,8 @@ class ApiServer:
             status = answer.status if answer is not None else 200
         finally:
             seconds = time.perf_counter() - began
+            if call.lane is not None:
+                self._fairness.leave(call.user, call.lane, seconds=seconds - call.waited)
             self.metrics.end(call, call.route, status=status, seconds=seconds)
             recorded = self._audit.end(call, answer, code=status, seconds=seconds)
         if recorded is not None and (fault := await self._audit.settle(recorded)) is not None:
@@ -218,7 +228,12 @@ class ApiServer:
         call.route = found
         self.metrics.begin(call, found)
         access = found.access
-        self._authorize(call, _wish(call, access))
+        wish = _wish(call, access)
+        self._authorize(call, wish)
+        lane, waiting = self._fairness.enter(call.user, kind=_lane(call, wish), heavy=wish.verb in _HEAVY)
+        if waiting is not None:
+            call.waited = await waiting
+        call.lane = lane
         if (begun := self._audit.admit(call)) is not None:
             await begun
         if self._store.shared:
@@ -248,6 +263,8 @@ class ApiServer:
 
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
+# Verbs that may compute for long.
+_HEAVY = frozenset({"list", "watch", "deletecollection"})
 # nginx' word for a client that left before its answer.
 _GONE = 499
 _NOBODY = authn.User(name="")
@@ -277,6 +294,15 @@ def _wish(call: route.Call, access: route.Access) -> authz.Attributes:
         name=name,
         fields=fields,
     )
+
+
+def _lane(call: route.Call, wish: authz.Attributes) -> str:
+    """What kind of request it is, for `fairness`."""
+    if wish.verb == "watch":
+        return "watches"
+    if call.method == route.WEBSOCKET or wish.subresource == "log":
+        return "streams"
+    return "reading" if call.method in ("GET", "HEAD") else "writing"
 
 
 def _name_in(fields: str) -> str:

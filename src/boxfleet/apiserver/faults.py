@@ -210,6 +210,17 @@ def unavailable(cause: str) -> Fault:
     return Fault(503, "ServiceUnavailable", cause, details={"retryAfterSeconds": 1}, headers=(("retry-after", "1"),))
 
 
+def too_many_requests(cause: str) -> Fault:
+    """429: later."""
+    return Fault(
+        429,
+        "TooManyRequests",
+        f"too many requests, please try again later: {cause}",
+        details={"retryAfterSeconds": 1},
+        headers=(("retry-after", "1"),),
+    )
+
+
 def internal(cause: str) -> Fault:
     """500: our own mistake."""
     return Fault(500, "InternalError", f"Internal error occurred: {cause}")

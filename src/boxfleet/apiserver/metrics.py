@@ -56,6 +56,7 @@ class Metrics:
         self._inflight = {"mutating": 0, "readOnly": 0}
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._others: list[tuple[str, str, Times]] = []
+        self._counters: list[tuple[str, str, Callable[[], float]]] = []
         self._objects: Callable[[], dict[str, int]] = dict
         self._labels: dict[tuple[route.Route, str, bool], Labels] = {}
         self._registry = registry.CollectorRegistry(auto_describe=False)
@@ -72,6 +73,10 @@ class Metrics:
         made = Times()
         self._others.append((name, what, made))
         return made
+
+    def counter(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """Have something that only grows read whenever somebody asks; `name` is without its ``_total``."""
+        self._counters.append((name, what, read))
 
     def objects(self, count: Callable[[], dict[str, int]]) -> None:
         """Have the objects of every resource counted whenever somebody asks."""
@@ -138,6 +143,8 @@ class Metrics:
             histogram = core.HistogramMetricFamily(name, what)
             histogram.add_metric((), one.cumulated(), sum_value=one.total)
             yield histogram
+        for name, what, read in self._counters:
+            yield core.CounterMetricFamily(name, what, value=read())
         for name, what, read in self._gauges:
             yield _gauges(name, what, (), [((), read())])
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
-from boxfleet.apiserver import authn, faults
+from boxfleet.apiserver import authn, fairness, faults
 
 # The parts of an ASGI call (asgi.readthedocs.io, version 3).
 Scope = MutableMapping[str, Any]
@@ -56,6 +56,9 @@ class Call:
     authorized: bool | None = None
     fault: faults.Fault | None = None
     recording: str = ""
+    # Which requests it counts among while it is under way, and for how long it waited to be, in seconds.
+    lane: fairness.Lane | None = None
+    waited: float = 0.0
 
     def one(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

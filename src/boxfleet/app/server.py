@@ -9,7 +9,7 @@ import structlog
 
 from boxfleet.api import catalog, roles
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import authn, serve
+from boxfleet.apiserver import authn, fairness, serve
 from boxfleet.apiserver.audit import served as audit_served
 from boxfleet.apiserver.identity import wiring
 from boxfleet.app import (
@@ -64,6 +64,8 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             admission_policy=admission.POLICY,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,
+            limits=fairness.Limits(rate=known.request_rate),
+            own_users=roles.PARTS,
             audit=await stack.enter_async_context(auditing.opened(known, clock=clock)),
         )
         await app.start()

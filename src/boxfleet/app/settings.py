@@ -117,6 +117,15 @@ class Server(Instance):
             extra={"unit": "path"},
         ),
     ] = ""
+    request_rate: Annotated[
+        float,
+        msgspec.Meta(
+            description="Requests a second that each user may make in the long run; 0 is any number, since users who "
+            "ask for much wait in queues of their own and do not hold up others.",
+            ge=0,
+            extra={"unit": "requests per second"},
+        ),
+    ] = 0.0
     audit_policy: Annotated[
         str,
         msgspec.Meta(

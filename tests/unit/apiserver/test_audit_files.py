@@ -120,7 +120,7 @@ rules:
         ("{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Request}]}", "bodies are never recorded"),
         ("{apiVersion: v1, kind: Policy, rules: []}", "apiVersion"),
         ("{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: None, user: [a]}]}", "user"),
-        ("a: [", "cannot use"),
+        ("a: [", "cannot read"),
     ],
 )
 def test_a_policy_that_cannot_be_followed_is_refused(tmp_path: pathlib.Path, text: str, words: str) -> None:

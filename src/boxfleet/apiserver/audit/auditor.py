@@ -82,6 +82,9 @@ class Book(Protocol):
     """Where lines go; `journal.Journal` is one."""
 
     trouble: str
+    # Written, and lost.
+    lines: int
+    lost: int
 
     def append(self, line: bytes) -> None:
         """Have a line written soon."""
@@ -107,7 +110,7 @@ class Auditor:
     ) -> None:
         """Without a book nothing is recorded. When records are `required`, nothing is done that cannot be recorded."""
         self.ids = Ids()
-        self._book = book
+        self.book = book
         self._server = server
         self._policy = rules or policy.Policy()
         self.tenant_of: TenantOf = _nobody
@@ -124,7 +127,7 @@ class Auditor:
 
         Raises Fault 503, as waiting does.
         """
-        book = self._book
+        book = self.book
         if book is None:
             return None
         kind = self._kind(call)
@@ -142,7 +145,7 @@ class Auditor:
         self, call: route.Call, answer: route.Answer | None, *, code: int, seconds: float
     ) -> "asyncio.Future[None] | None":
         """Record how a request ended; what to `settle` before it is answered, if anything."""
-        if self._book is None:
+        if self.book is None:
             return None
         kind = self._kind(call)
         if not self._wants(call, kind, code=code) or (code == _UNKNOWN and self._is_too_many()):
@@ -220,7 +223,7 @@ class Auditor:
         answer: route.Answer | None = None,
     ) -> "asyncio.Future[None]":
         """`seconds` is how long it took; None for what only begins."""
-        book = cast(Book, self._book)
+        book = cast(Book, self.book)
         client = call.scope.get("client")
         event = audit.Event(
             auditID=call.audit_id,

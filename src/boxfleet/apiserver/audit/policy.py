@@ -114,15 +114,21 @@ def wanted(
 def load(path: pathlib.Path) -> Policy:
     """Read a policy from a YAML file; raises PolicyError."""
     try:
-        text = path.read_text()
-        document = msgspec.convert(yaml.safe_load(text), _Document)
+        return parse(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise PolicyError(f"cannot read the audit policy {path}: {error.strerror}") from None
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise PolicyError(
-            f"cannot use the audit policy {path}: {error} (levels are None and Metadata: bodies are never recorded)"
-        ) from None
-    return Policy(document.rules)
+    except yaml.YAMLError as error:
+        raise PolicyError(f"cannot read the audit policy {path}: {error}") from None
+    except PolicyError as error:
+        raise PolicyError(f"cannot use the audit policy {path}: {error}") from None
+
+
+def parse(document: object) -> Policy:
+    """A policy from plain data; raises PolicyError."""
+    try:
+        return Policy(msgspec.convert(document, _Document).rules)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{error} (levels are None and Metadata: bodies are never recorded)") from None
 
 
 def _parts(rule: Rule) -> Iterator[Rule]:
