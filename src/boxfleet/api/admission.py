@@ -18,6 +18,9 @@ class Look(Protocol):
     def find(self, type: type[meta.T], name: str, *, namespace: str = "") -> meta.T | None:
         """One object, if it is there."""
 
+    def one(self, type: type[meta.Object], name: str, *, namespace: str = "") -> kind.JsonObject | None:
+        """One object as it is stored, if it is there."""
+
     def all(self, type: type[meta.T], *, namespace: str = "") -> Iterator[meta.T]:
         """All objects of a kind, in one namespace or in all."""
 

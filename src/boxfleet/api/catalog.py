@@ -18,6 +18,7 @@ from boxfleet.api import (
     resource_quota,
     service,
     service_account,
+    tenant,
     unit,
     volume_claim,
 )
@@ -45,4 +46,6 @@ TYPES: tuple[type[meta.Object], ...] = (
     address_pool.AddressPool,
     address.Address,
     cluster.Cluster,
+    tenant.Tenant,
+    tenant.NamespaceSet,
 )

@@ -14,6 +14,11 @@ BOX_REPLICAS = "boxfleet.dev/box-replicas"
 # The Cluster that runs a Pod, or that a Node belongs to.
 CLUSTER = "boxfleet.dev/cluster"
 
+# On a Namespace and what is made in it for its tenant: the Tenant's name.
+TENANT = "boxfleet.dev/tenant"
+# On a Namespace: that it was made for its tenant, not taken over.
+TENANT_MADE = "boxfleet.dev/tenant-made"
+
 # On a Pod: its address, claimed before the Pod is made.
 ADDRESS = "boxfleet.dev/address"
 # On a claim: the node that keeps its data.

@@ -1,6 +1,6 @@
 """LimitRange: what a container, a Pod or a claim may ask for, and asks for when it says nothing."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -10,12 +10,18 @@ from boxfleet.api import kind, limit_rules, meta
 class LimitItem(meta.Model):
     """The limits of one type: Container, Pod or PersistentVolumeClaim."""
 
-    type: str = ""
-    max: dict[str, str] = {}
-    min: dict[str, str] = {}
-    default: dict[str, str] = {}
-    defaultRequest: dict[str, str] = {}
-    maxLimitRequestRatio: dict[str, str] = {}
+    type: Annotated[str, msgspec.Meta(description="Container, Pod or PersistentVolumeClaim.")] = ""
+    max: Annotated[dict[str, str], msgspec.Meta(description="The most, by resource.")] = {}
+    min: Annotated[dict[str, str], msgspec.Meta(description="The least, by resource.")] = {}
+    default: Annotated[
+        dict[str, str], msgspec.Meta(description="Limits of a container that says none, by resource.")
+    ] = {}
+    defaultRequest: Annotated[
+        dict[str, str], msgspec.Meta(description="Requests of a container that says none, by resource.")
+    ] = {}
+    maxLimitRequestRatio: Annotated[
+        dict[str, str], msgspec.Meta(description="How many times its request a limit may be, by resource.")
+    ] = {}
 
 
 class LimitSpec(meta.Model):

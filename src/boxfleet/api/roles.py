@@ -16,10 +16,13 @@ GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
 NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
 QUOTA_CONTROLLER = "system:boxfleet:quota-controller"
 SCHEDULER = "system:boxfleet:scheduler"
+TENANT_CONTROLLER = "system:boxfleet:tenant-controller"
+# What the members of a tenant can be in its Namespaces.
+OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 # The Lease of the server that runs them, where several servers share a store.
 OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
-PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER)
+PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER, TENANT_CONTROLLER)
 
 # Where its instances' addresses are, every node must know of all.
 NODE_READS = (f"{kind.GROUP}/addresses", f"{kind.GROUP}/addresspools")
@@ -75,6 +78,7 @@ def _of_parts() -> list[kind.JsonObject]:
         NAMESPACE_CONTROLLER: _namespaces(),
         QUOTA_CONTROLLER: _quotas(),
         SCHEDULER: _scheduler(),
+        TENANT_CONTROLLER: _tenants(),
     }
     roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]
     return roles + [rbac_objects.cluster_role_binding(name, user=name) for name in rules]
@@ -96,6 +100,7 @@ def _controllers() -> list[kind.JsonObject]:
         rule("", "nodes", (*_READ, "patch")),
         rule("", ("nodes/status", "pods/status"), ("patch", "update")),
         rule("", ("namespaces", "resourcequotas"), _READ),
+        rule(kind.GROUP, "tenants", _READ),
         rule("coordination.k8s.io", "leases", (*_READ, "create")),
         rule("coordination.k8s.io", "leases", ("patch", "update"), names=OFFICE),
     ]
@@ -115,6 +120,20 @@ def _quotas() -> list[kind.JsonObject]:
     rule = rbac_objects.rule
     # What may be counted may be of any kind.
     return [rule("*", "*", _READ), rule("", "resourcequotas/status", ("patch", "update"))]
+
+
+def _tenants() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    rights = ("clusterrolebindings", "clusterroles", "rolebindings")
+    return [
+        rule(kind.GROUP, ("addresses", "namespacesets", "tenants"), (*_READ, "patch")),
+        rule(kind.GROUP, "namespacesets", ("create", "update")),
+        rule(kind.GROUP, "tenants/status", "update"),
+        rule("", ("limitranges", "namespaces"), (*_READ, "create", "delete", "patch")),
+        rule("", ("persistentvolumeclaims", "pods"), _READ),
+        rule("rbac.authorization.k8s.io", rights, (*_READ, "create", "delete", "patch")),
+        rule("rbac.authorization.k8s.io", "clusterroles", "bind", names=OF_TENANTS),
+    ]
 
 
 def _scheduler() -> list[kind.JsonObject]:

@@ -96,6 +96,11 @@ class StoreLook:
         row = self._registry.store.get(registry.key(type.KIND, namespace=namespace, name=name))
         return _decoder(type).decode(row.value) if row is not None else None
 
+    def one(self, type: type[meta.Object], name: str, *, namespace: str = "") -> kinds.JsonObject | None:
+        """One object as it is stored, if it is there."""
+        row = self._registry.store.get(registry.key(type.KIND, namespace=namespace, name=name))
+        return registry.decode(row.value) if row is not None else None
+
     def all(self, type: type[meta.T], *, namespace: str = "") -> Iterator[meta.T]:
         """All objects of a kind, in one namespace or in all."""
         decode = _decoder(type).decode

@@ -29,6 +29,7 @@ async def run(
         garbage_api=apis[roles.GARBAGE_COLLECTOR],
         namespace_api=apis[roles.NAMESPACE_CONTROLLER],
         quota_api=apis[roles.QUOTA_CONTROLLER],
+        tenant_api=apis[roles.TENANT_CONTROLLER],
     )
     loops = {
         "controllers": controllers.run,

@@ -13,6 +13,7 @@ from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
 from boxfleet.controllers.node import cluster, health
 from boxfleet.controllers.quota import controller as quota
+from boxfleet.controllers.tenant import controller as tenant
 from boxfleet.controllers.unit import controller as unit
 from boxfleet.kit import clock, supervise
 
@@ -20,8 +21,8 @@ from boxfleet.kit import clock, supervise
 class Manager:
     """The controllers on shared caches; whoever made the caches runs them.
 
-    `garbage_api`, `namespace_api` and `quota_api` are for those that touch objects of all kinds: they speak as users
-    who may.
+    `garbage_api`, `namespace_api`, `quota_api` and `tenant_api` are for those that touch objects of all kinds, or give
+    rights: they speak as users who may.
     """
 
     def __init__(
@@ -33,10 +34,13 @@ class Manager:
         garbage_api: client.Client | None = None,
         namespace_api: client.Client | None = None,
         quota_api: client.Client | None = None,
+        tenant_api: client.Client | None = None,
     ) -> None:
         api = shared.api
         collecting = shared.speaking(garbage_api or api)
         emptying = shared.speaking(namespace_api or api)
+        counting = shared.speaking(quota_api or api)
+        giving = shared.speaking(tenant_api or api)
         indexed = caches.Indexed(shared)
         self._api = api
         self._shared = shared
@@ -49,7 +53,8 @@ class Manager:
             "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "garbage": garbage.GarbageController(collecting.api, collecting).run,
             "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
-            "quota": quota.QuotaController(quota_api or api, shared).run,
+            "quota": quota.QuotaController(counting.api, counting).run,
+            "tenant": tenant.TenantController(giving.api, giving, clock=clock).run,
             "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from boxfleet.api import admission, kind, resource_quota
-from boxfleet.planning import quotas, usage
+from boxfleet.planning import counting, quotas, usage
 
 
 def accounts(
@@ -30,4 +30,5 @@ def accounts(
 
 
 def _charged(quota: kind.JsonObject, *, delta: usage.Amounts) -> kind.JsonObject | None:
-    return quotas.charged(quota, delta)
+    limited = (quota.get("spec") or {}).get("hard") or {}
+    return counting.charged(quota["metadata"]["name"], quota, delta, limited=limited)

@@ -1,9 +1,7 @@
 """ResourceQuotas: which objects one is about, and what its status becomes by a write."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from boxfleet.api import admission
 from boxfleet.api import kind as kinds
 from boxfleet.planning import usage
 
@@ -46,39 +44,6 @@ def unsaid(spec: Json, pod: Json) -> str:
     if not missing:
         return ""
     return "must specify " + "; ".join(f"{name} for: {','.join(sorted(missing[name]))}" for name in sorted(missing))
-
-
-def charged(quota: Json, delta: Mapping[str, int]) -> Json | None:
-    """The quota with its use changed; None when nothing of it changes. Raises admission.Refused when it is exceeded."""
-    name = quota["metadata"]["name"]
-    status = quota.get("status") or {}
-    hard, used = status.get("hard") or {}, status.get("used") or {}
-    wanted = (quota.get("spec") or {}).get("hard") or {}
-    more = {each for each, change in delta.items() if change > 0 and each in wanted}
-    if unknown := sorted(each for each in more if each not in hard or each not in used):
-        raise admission.Refused(f"status unknown for quota: {name}, resources: {','.join(unknown)}")
-    have = {each: usage.amount(each, used[each]) for each in delta if each in used}
-    over = sorted(each for each in more if have[each] + delta[each] > usage.amount(each, hard[each]))
-    if over:
-        requested = {each: usage.text_of(each, delta[each]) for each in over}
-        raise admission.Refused(
-            f"exceeded quota: {name}, requested: {_listed(over, requested)}, used: {_listed(over, used)}, "
-            f"limited: {_listed(over, hard)}"
-        )
-    if not have:
-        return None
-    changed = {each: usage.text_of(each, max(0, have[each] + delta[each])) for each in have}
-    return {**quota, "status": {**status, "used": {**used, **changed}}}
-
-
-def status(spec: Json, counts: Mapping[str, int]) -> Json:
-    """The status of a quota against which that counts."""
-    hard = dict(spec.get("hard") or {})
-    return {"hard": hard, "used": {name: usage.text_of(name, counts.get(name, 0)) for name in hard}}
-
-
-def _listed(names: Sequence[str], amounts: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={amounts[name]}" for name in names)
 
 
 def _matches(wanted: Json, pod: Json) -> bool:

@@ -233,6 +233,7 @@ class Bed:
             garbage_api=part(roles.GARBAGE_COLLECTOR),
             namespace_api=part(roles.NAMESPACE_CONTROLLER),
             quota_api=part(roles.QUOTA_CONTROLLER),
+            tenant_api=part(roles.TENANT_CONTROLLER),
         )
         chooser = scheduler.Scheduler(chooser_caches, clock=CLOCK, settings=scheduler_settings.Settings())
         async with asyncio.TaskGroup() as group:

@@ -322,3 +322,27 @@ async def test_what_is_shown(api: server.Api, counting: object) -> None:
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Request", "Limit", "Age"]
     assert table["rows"][0]["cells"][:3] == ["q", "pods: 0/5", "limits.cpu: 0/2"]
     assert resource_quota.ResourceQuota.KIND.short_names == ("quota",)
+
+
+async def test_kinds_of_others_are_counted(api: server.Api, counting: object) -> None:
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    definition = {
+        "metadata": {"name": "toys.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "toys", "singular": "toy", "kind": "Toy"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert (await post(api, definitions, definition)).status == 201
+    toys = "/apis/example.com/v1/namespaces/default/toys"
+    toy = {"apiVersion": "example.com/v1", "kind": "Toy"}
+    async with asyncio.timeout(10):
+        while (await post(api, toys, {**toy, "metadata": {"name": "a"}})).status != 201:
+            await asyncio.sleep(0.01)
+    await quota(api, "q", {"count/toys.example.com": "2", "count/none.example.com": "1"})
+    assert await used(api, "q") == {"count/toys.example.com": "1", "count/none.example.com": "0"}
+    statuses = [(await post(api, toys, {**toy, "metadata": {"name": name}})).status for name in "bc"]
+    assert statuses == [201, 403]

@@ -3,7 +3,7 @@
 from boxfleet.api import meta, resource_quota
 from boxfleet.client import client, errors, loop, shared
 from boxfleet.controllers.quota import count
-from boxfleet.planning import quotas
+from boxfleet.planning import counting
 
 # Seconds after which all is counted again: soon after the limits changed, when other servers know of that for sure,
 # and then as often as Kubernetes does.
@@ -29,7 +29,7 @@ class QuotaController:
         except errors.NotFound:
             return None
         spec = quota.get("spec") or {}
-        wanted = quotas.status(spec, await count.count(self._api, spec, namespace=key.namespace))
+        wanted = counting.status(spec.get("hard") or {}, await count.count(self._api, spec, namespace=key.namespace))
         said = quota.get("status") or {}
         if said == wanted:
             return _RESYNC

@@ -3,7 +3,7 @@
 from typing import Any
 
 from boxfleet.api import catalog, kind, meta
-from boxfleet.client import client
+from boxfleet.client import client, errors
 from boxfleet.planning import quotas, usage
 
 
@@ -13,7 +13,22 @@ async def count(api: client.Client, spec: dict[str, Any], *, namespace: str) -> 
     for each in _counted(spec):
         answer = await api.call("GET", client.path_of(each, namespace=namespace))
         found += [quotas.counted(spec, each.KIND, item) for item in answer.get("items") or ()]
+    for name in spec.get("hard") or {}:
+        if name.startswith(_COUNT) and name.removeprefix(_COUNT) not in _OURS:
+            found.append({name: await _of_others(api, name.removeprefix(_COUNT), namespace=namespace)})
     return usage.total(found)
+
+
+async def _of_others(api: client.Client, qualified: str, *, namespace: str) -> int:
+    """How many objects there are of a kind that a CustomResourceDefinition made; none as long as there is none."""
+    plural, _, group = qualified.partition(".")
+    try:
+        served = await api.call("GET", f"/apis/{group}")
+        version = served["preferredVersion"]["groupVersion"]
+        answer = await api.call("GET", f"/apis/{version}/namespaces/{namespace}/{plural}")
+    except errors.NotFound:
+        return 0
+    return len(answer.get("items") or ())
 
 
 def _counted(spec: dict[str, Any]) -> list[type[meta.Object]]:
@@ -38,4 +53,6 @@ def _counts(of: kind.Kind, hard: set[str]) -> bool:
     )
 
 
+_COUNT = "count/"
+_OURS = frozenset(each.KIND.qualified for each in catalog.TYPES)
 _COMPUTE = frozenset({"cpu", "memory", "ephemeral-storage"})
