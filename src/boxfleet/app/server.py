@@ -45,7 +45,9 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
     tokens = {user: ids.new_token() for user in roles.PARTS}
     async with contextlib.AsyncExitStack() as stack:
         codec = secret_keys.load(where.secret_keys)
-        store = await stores.Store.open(objects.place(known), codec=codec)
+        store = await objects.open(known, codec=codec, stop=stop)
+        if store is None:
+            return
         stack.push_async_callback(store.close)
         await _encrypt_anew(store, codec)
         who = wiring.identity(

@@ -124,12 +124,18 @@ class Memory:
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sequence += 1
-        heapq.heappush(self._waiting, (revision, self._sequence, future))
+        entry = (revision, self._sequence, future)
+        heapq.heappush(self._waiting, entry)
         try:
             async with asyncio.timeout(timeout):
                 await future
         except TimeoutError:
             return False
+        finally:
+            if entry in self._waiting:
+                # A revision that never comes must not be remembered for good.
+                self._waiting.remove(entry)
+                heapq.heapify(self._waiting)
         return True
 
     def _arrived(self, revision: int) -> None:

@@ -49,12 +49,15 @@ class _Server:
 
 
 @contextlib.asynccontextmanager
-async def _server(home: pathlib.Path, url: str, *, like: pathlib.Path | None = None) -> AsyncIterator[_Server]:
+async def _server(
+    home: pathlib.Path, url: str, *, like: pathlib.Path | None = None, again: bool = False
+) -> AsyncIterator[_Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     known = settings.All(state=f"{home}/state", run=f"{home}/run", node=home.name, port=port, store=url)
     where = paths.of(known)
+    assert again == where.store.parent.exists()
     if like is not None:
         for folder in ("pki", "credentials"):
             shutil.copytree(like / "state" / folder, where.state / folder)
@@ -89,6 +92,10 @@ async def _serves(api: client.Client) -> bool:
         await api.list(namespace.Namespace)
         return True
     return False
+
+
+async def _says(home: pathlib.Path, words: str) -> bool:
+    return words in (home / "log").read_text()
 
 
 async def _until(holds, words: str = "it never came true") -> None:
@@ -144,7 +151,11 @@ async def test_either_serves_one_leads_and_both_may_die(short_dir: pathlib.Path,
         new = await second.api._via.request("GET", "/api/v1/namespaces/default/configmaps", query={})
         assert new.status == 503
         assert b"s old" in new.body
+        # One that starts meanwhile waits for the database, and serves when it is there.
+        third = asyncio.create_task(stack.enter_async_context(_server(homes[0], cluster.url(), again=True)))
+        await _until(lambda: _says(homes[0], "waiting for the database"))
         cluster.start()
+        await third
         await _until(lambda: _serves(second.api))
         await _until(lambda: _is_leader(second.api, "two"))
         await _deliver(second.api, "again")

@@ -170,3 +170,11 @@ async def test_servers_that_end_in_order_leave_nothing(
         cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()", database=database)
         == "1"
     )
+
+
+async def test_a_revision_that_never_comes_is_not_remembered(url: where.Postgres) -> None:
+    async with _two(url) as (first, second):
+        assert not any(await asyncio.gather(*(second.reach(10**17 + number, timeout=0.01) for number in range(50))))
+        assert not second._memory._waiting
+        await first.write("/a", _named("x"), expected=0)
+        assert await second.reach(1, timeout=10)

@@ -277,6 +277,14 @@ class Postgres:
             if len(page) < session.PAGE:
                 return
 
+    async def _follows(self, opened: session.Session) -> bool:
+        """Catch up; false when the database was away for longer than history is kept."""
+        try:
+            await self._follow(opened)
+        except errors.Unavailable:
+            return False
+        return True
+
     def _undecided(self, attempt: batches.Attempt, error: BaseException) -> None:
         why = errors.Unavailable(f"cannot write to {self._where}: {connecting.cause(error)}; nothing was written")
         if attempt.committing is None:
@@ -320,17 +328,13 @@ class Postgres:
             async with asyncio.timeout(self._settings.answer_seconds):
                 done = await opened.committed_batch(self._server) if self._unknown is not None else 0
                 head = await opened.newest()
-            if head < self._memory.revision:
-                log.error(
-                    "the database has lost writes", database=str(self._where), head=head, known=self._memory.revision
-                )
+                known = self._memory.revision
+                if head < known:
+                    log.error("the database has lost writes", database=str(self._where), head=head, known=known)
+                whole = head >= known and await self._follows(opened)
+            if not whole:
+                # Watchers list anew. This takes as long as it takes.
                 self._memory.fill(await opened.load())
-            else:
-                try:
-                    await self._follow(opened)
-                except errors.Unavailable:
-                    # Away for longer than history is kept: watchers list anew.
-                    self._memory.fill(await opened.load())
         except BaseException:
             opened.terminate()
             raise
