@@ -19,9 +19,9 @@ def whole(shape: shapes.Shape | None, value: Any, *, fresh: bool = True) -> Tree
     result: Tree = {}
     if isinstance(shape, shapes.Record):
         if isinstance(value, dict):
-            members = shape.members
+            member_of = shape.member
             for key, item in value.items():
-                member = members.get(key)
+                member = member_of(key)
                 if member is None:
                     continue
                 node = whole_member(member, item, fresh=fresh)
@@ -59,7 +59,7 @@ def applied(shape: shapes.Shape | None, value: Any, *, path: str = "") -> Tree |
             return {}
         claimed = {}
         for key, item in value.items():
-            member = shape.members.get(key)
+            member = shape.member(key)
             below = applied(member.shape, item, path=f"{path}.{key}") if member is not None else None
             if member is not None and below is not None:
                 claimed[member.element] = below

@@ -41,17 +41,17 @@ def _compare(shape: shapes.Shape | None, old: Any, new: Any, changed: Tree, remo
 
 
 def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], changed: Tree, removed: Tree) -> None:
-    members = shape.members
+    member_of = shape.member
     for key, item in new.items():
         if key in old:
             was = old[key]
-            if was == item or (member := members.get(key)) is None:
+            if was == item or (member := member_of(key)) is None:
                 continue
             _differing(member.shape, was, item, member.element, changed, removed)
-        elif (member := members.get(key)) is not None:
+        elif (member := member_of(key)) is not None:
             changed[member.element] = claims.whole_member(member, item, fresh=False)
     for key, was in old.items():
-        if key not in new and (member := members.get(key)) is not None:
+        if key not in new and (member := member_of(key)) is not None:
             removed[member.element] = fieldsets.with_self(claims.whole(member.shape, was))
 
 

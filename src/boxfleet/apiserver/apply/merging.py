@@ -51,7 +51,7 @@ def remove(shape: shapes.Shape | None, value: Any, given_up: Tree, owned: Tree) 
 
 def _below(shape: shapes.Record | shapes.Mapping | shapes.Free, key: str) -> shapes.Shape | None:
     if isinstance(shape, shapes.Record):
-        member = shape.members.get(key)
+        member = shape.member(key)
         return member.shape if member is not None else None
     return shape.values
 
@@ -84,7 +84,7 @@ def _merge_items(shape: shapes.Keyed | shapes.Values, live: list[Any], applied: 
 def _remove_members(shape: shapes.Record, value: dict[str, Any], given_up: Tree, owned: Tree) -> dict[str, Any]:
     kept = {}
     for key, item in value.items():
-        member = shape.members.get(key)
+        member = shape.member(key)
         node = given_up.get(member.element) if member is not None else None
         if member is None or node is None:
             kept[key] = item

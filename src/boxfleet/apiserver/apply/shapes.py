@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from boxfleet.apiserver.apply import fieldsets
-from boxfleet.apiserver.schema import nodes
+from boxfleet.apiserver.schema import models, nodes
 
 
 class Member(NamedTuple):
@@ -23,9 +23,22 @@ class Member(NamedTuple):
 
 @dataclasses.dataclass(slots=True)
 class Record:
-    """An object with known members; others belong to nobody. Filled after it is made: it may contain itself."""
+    """An object with known members. Filled after it is made: it may contain itself.
 
-    members: dict[str, Member]
+    Other members belong to nobody; in an open record they are like anything else.
+    """
+
+    # None: known, and nobody's.
+    members: dict[str, Member | None]
+    open: bool = False
+
+    @property
+    def member(self) -> "Callable[[str], Member | None]":
+        """Finds the member of a name; None when nobody can own it."""
+        return self._any_member if self.open else self.members.get
+
+    def _any_member(self, key: str) -> Member | None:
+        return self.members[key] if key in self.members else Member(f"f:{key}", FREE, always=False)
 
 
 @dataclasses.dataclass(slots=True)
@@ -87,7 +100,6 @@ _ALWAYS = frozenset({
     "containers", "daemonEndpoints", "kubeletEndpoint", "metadata", "nodeInfo", "resources", "spec", "status",
     "strategy", "template",
 })  # fmt: skip
-_STANDARD = "io.k8s."
 
 
 class Shapes:
@@ -99,22 +111,22 @@ class Shapes:
 
     def root(self, name: str) -> Record:
         """The shape of whole objects: without what nobody owns in their type and metadata."""
-        members = dict(self._of_record(name, {}).members)
-        for key in ("apiVersion", "kind"):
-            members.pop(key, None)
+        whole = self._of_record(name, {})
+        members = {**whole.members, "apiVersion": None, "kind": None}
         metadata = members.get("metadata")
         if metadata is not None and isinstance(metadata.shape, Record):
-            kept = {key: one for key, one in metadata.shape.members.items() if key not in _UNOWNED}
-            members["metadata"] = metadata._replace(shape=Record(kept), always=True)
-        return Record(members)
+            shape = Record({**metadata.shape.members, **dict.fromkeys(_UNOWNED)})
+            members["metadata"] = Member(metadata.element, shape, always=True)
+        return Record(members, open=whole.open)
 
     def _of_record(self, name: str, own: dict[str, Record]) -> Record:
-        standard = name.startswith(_STANDARD)
+        standard = models.is_standard(name)
         made = self._standard if standard else own
         shape = made.get(name)
         if shape is None:
-            shape = made[name] = Record({})
-            for key, field in self._record(name).fields.items():
+            record = self._record(name)
+            shape = made[name] = Record({}, open=record.open)
+            for key, field in record.fields.items():
                 below = self._of(field.node, own)
                 always = standard and below is not None and key in _ALWAYS
                 shape.members[key] = Member(f"f:{key}", below, always)

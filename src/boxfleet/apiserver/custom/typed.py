@@ -29,6 +29,7 @@ def _record(name: str, schema: Schema, found: dict[str, nodes.Record], *, whole_
         description=schema.get("description") or "",
         fields=fields,
         map_type=schema.get("x-kubernetes-map-type") or "",
+        open=bool(schema.get("x-kubernetes-preserve-unknown-fields")),
     )
     required = schema.get("required") or []
     if whole_object:

@@ -55,6 +55,11 @@ def component(model: str) -> str:
     return f"io.k8s.api.{group}.{version}.{name}"
 
 
+def is_standard(component_name: str) -> bool:
+    """Whether a component is one of the models; groups of custom kinds may end in k8s.io too."""
+    return component_name.startswith(("io.k8s.api.", "io.k8s.apimachinery."))
+
+
 class Library:
     """The models' text, held while records are read from it; drop it afterwards."""
 

@@ -107,13 +107,15 @@ class Field:
 class Record:
     """An object with known members, named as an OpenAPI component: ``io.k8s.api.core.v1.Pod``.
 
-    One whose `map_type` is ``atomic`` is owned and replaced as a whole by server-side apply.
+    One whose `map_type` is ``atomic`` is owned and replaced as a whole by server-side apply. An open one keeps members
+    that it does not know.
     """
 
     name: str
     description: str
     fields: dict[str, Field]
     map_type: str = ""
+    open: bool = False
 
 
 Node = Scalar | Anything | Quantity | IntOrString | Array | Mapping | Ref | RefOr

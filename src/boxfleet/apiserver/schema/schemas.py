@@ -87,7 +87,7 @@ class Schemas:
 
     def described(self, name: str, library: models.Library) -> nodes.Record:
         """A record with the descriptions of its fields, read anew: they are most of the text."""
-        if not name.startswith("io.k8s."):
+        if not models.is_standard(name):
             return self.record(name)
         return library.record(models.model_of(name), describe=True)
 
