@@ -3,7 +3,7 @@
 import asyncio
 import time
 import urllib.parse
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -242,9 +242,11 @@ class ApiServer:
 
     async def _authenticate(self, call: route.Call) -> authn.User | None:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = token.strip() if scheme.lower() == "bearer" else ""
+        certificate = call.scope.get("state", _NOTHING_SHOWN).get("certificate")
+        if not token and certificate is None:
             return None
-        return await self._authenticator.authenticate(authn.Shown(token=token.strip()))
+        return await self._authenticator.authenticate(authn.Shown(token=token, certificate=certificate))
 
     def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
         decision = self._rights.authorizer.decide(call.user, wish)
@@ -267,6 +269,8 @@ _VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "p
 _HEAVY = frozenset({"list", "watch", "deletecollection"})
 # nginx' word for a client that left before its answer.
 _GONE = 499
+# What a connection without a certificate shows.
+_NOTHING_SHOWN: Mapping[str, authn.Certificate] = {}
 _NOBODY = authn.User(name="")
 
 

@@ -21,6 +21,14 @@ class User:
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client's certificate, whose chain TLS has checked: DER, and what it is known by."""
+
+    der: bytes
+    fingerprint: bytes
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a request shows of its sender. A further way to show oneself is a further field."""
@@ -29,6 +37,8 @@ class Shown:
     token: str = ""
     # Whom the token must be for, one of them; empty: for this API.
     audiences: tuple[str, ...] = ()
+    # Of the connection that the request came on.
+    certificate: Certificate | None = None
 
 
 class Authenticator(Protocol):

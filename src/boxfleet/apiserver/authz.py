@@ -10,7 +10,7 @@ from boxfleet.apiserver import authn, faults
 
 MASTERS = "system:masters"
 NODES = "system:nodes"
-_NODE_USER = "system:node:"
+NODE_USER = "system:node:"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +75,9 @@ class Union:
 
 def node_of(user: authn.User) -> str:
     """The node that a user is the agent of; empty when it is none."""
-    if NODES not in user.groups or not user.name.startswith(_NODE_USER):
+    if NODES not in user.groups or not user.name.startswith(NODE_USER):
         return ""
-    return user.name.removeprefix(_NODE_USER)
+    return user.name.removeprefix(NODE_USER)
 
 
 def refusal(user: authn.User, wish: Attributes, *, reason: str = "") -> faults.Fault:

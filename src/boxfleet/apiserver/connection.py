@@ -7,6 +7,7 @@ request may take to arrive.
 
 import asyncio
 import collections
+import hashlib
 import urllib.parse
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import uvicorn
 from uvicorn import server as uvicorn_server
 
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import exchange, wire
+from boxfleet.apiserver import authn, exchange, wire
 
 # Bytes of request line, headers, framing of chunks and trailers. At most 256 KiB arrive at once, which may hold the
 # end of one request and the beginning of the next; a longest query with a token is far below the other half.
@@ -93,6 +94,11 @@ class Connection(asyncio.Protocol):
         self._state.connections.add(self)  # type: ignore[arg-type]
         peer = transport.get_extra_info("peername")
         self._client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        secured = transport.get_extra_info("ssl_object")
+        shown = secured.getpeercert(binary_form=True) if secured is not None else None
+        if shown:
+            # WebSockets are handed the same.
+            self._app_state = {"certificate": authn.Certificate(shown, hashlib.sha256(shown).digest())}
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -184,6 +190,7 @@ class Connection(asyncio.Protocol):
                 "query_string": url.query or b"",
                 "headers": self._headers,
                 "client": self._client,
+                "state": self._app_state,
                 "http_version": version,
             },
             keep_alive=version == "1.1" and parser.should_keep_alive(),

@@ -36,6 +36,9 @@ _DECLARED: dict[str, tuple[Subresource, ...]] = {
         Subresource(name="log", verbs=("get",), kind="Pod"),
         Subresource(name="portforward", verbs=_STREAM, kind="PodPortForwardOptions"),
     ),
+    "certificatesigningrequests.certificates.k8s.io": (
+        Subresource(name="approval", verbs=_READ_WRITE, kind="CertificateSigningRequest", group="certificates.k8s.io"),
+    ),
     "serviceaccounts": (
         Subresource(name="token", verbs=("create",), kind="TokenRequest", group="authentication.k8s.io"),
     ),

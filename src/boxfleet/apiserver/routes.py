@@ -93,6 +93,13 @@ class KindRoutes:
                     self._answer(kind, parts.evict, status=201, final=True),
                 ),
             ]
+        if kind.qualified == "certificatesigningrequests.certificates.k8s.io":
+            part = "approval"
+            return [
+                ("GET", f"{item}/{part}", "get", part, self._answer(kind, self._reading.get, final=True)),
+                ("PUT", f"{item}/{part}", "update", part, self._answer(kind, parts.approve)),
+                ("PATCH", f"{item}/{part}", "patch", part, self._answer(kind, parts.approve)),
+            ]
         if kind.qualified == "namespaces":
             return [("PUT", f"{item}/finalize", "update", "finalize", self._answer(kind, parts.finalize))]
         return []

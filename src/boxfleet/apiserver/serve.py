@@ -24,14 +24,24 @@ class Server:
     """A running HTTP server; `address` is where it listens."""
 
     def __init__(
-        self, app: apps.ApiServer, listener: socket.socket, *, certificate: pathlib.Path, key: pathlib.Path
+        self,
+        app: apps.ApiServer,
+        listener: socket.socket,
+        *,
+        certificate: pathlib.Path,
+        key: pathlib.Path,
+        clients: pathlib.Path | None = None,
     ) -> None:
+        """`clients` are the authorities (PEM) of client certificates."""
         host, port = listener.getsockname()[:2]
         self.address = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._app = app
         self._listener = listener
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
+        if clients is not None:
+            context.load_verify_locations(clients)
+            context.verify_mode = ssl.CERT_OPTIONAL
         self._server = _Quiet(
             uvicorn.Config(
                 app,
@@ -104,10 +114,16 @@ def listen(*, host: str, port: int) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: apps.ApiServer, *, host: str, port: int, certificate: pathlib.Path, key: pathlib.Path
+    app: apps.ApiServer,
+    *,
+    host: str,
+    port: int,
+    certificate: pathlib.Path,
+    key: pathlib.Path,
+    clients: pathlib.Path | None = None,
 ) -> AsyncIterator[Server]:
     """Serve the app while the block runs."""
-    server = Server(app, listen(host=host, port=port), certificate=certificate, key=key)
+    server = Server(app, listen(host=host, port=port), certificate=certificate, key=key, clients=clients)
     task = asyncio.create_task(server.run(), name="http server")
     try:
         waiting = asyncio.create_task(server.started())

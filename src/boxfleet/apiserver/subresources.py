@@ -109,6 +109,36 @@ class Subresources:
             dry_run=wanted.dry_run,
         )
 
+    async def approve(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Set the conditions of a CertificateSigningRequest: ``kubectl certificate approve`` and ``deny``."""
+        wanted = options.for_write(call, type_name="UpdateOptions")
+        name = call.params["name"]
+        if call.method == "PATCH":
+            apply = await patching.read(call, kind, schemas=self._registry.schemas)
+        else:
+            body = await self._writing.read_body(call)
+
+            def apply(_: JsonObject) -> JsonObject:
+                return copy.deepcopy(body)
+
+        def change(current: JsonObject) -> JsonObject:
+            wished = apply(copy.deepcopy(current))
+            self._writing.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings)
+            conditions = (wished.get("status") or {}).get("conditions") or []
+            now = clock.stamp(self._registry.clock.now())
+            for each in conditions:
+                each.setdefault("lastUpdateTime", now)
+                each.setdefault("lastTransitionTime", now)
+            status = (current.get("status") or {}) | {"conditions": conditions}
+            return current | {"metadata": wished.get("metadata") or {}, "status": status}
+
+        def admit(kind: kinds.Kind, new: JsonObject, old: JsonObject | None) -> None:
+            self._writing.judge.check_approval(call.user, kind, new)
+
+        return await self._writing.update(
+            kind, namespace="", name=name, change=change, subresource="status", dry_run=wanted.dry_run, admit=admit
+        )
+
     async def _set_scale(
         self, call: route.Call, kind: kinds.Kind, apply: patching.Apply, wanted: options.WriteOptions
     ) -> bytes:

@@ -44,6 +44,9 @@ class Judge(Protocol):
     def check_create(self, user: authn.User, kind: kinds.Kind, *, namespace: str, name: str) -> None:
         """For a request that turns out to create an object."""
 
+    def check_approval(self, user: authn.User, kind: kinds.Kind, request: JsonObject) -> None:
+        """For a CertificateSigningRequest that is approved or denied."""
+
 
 # Generated names that are tried before giving up.
 _NAME_TRIES = 8
@@ -56,7 +59,7 @@ class Writing:
 
     def __init__(self, registry: registry.Registry, admission: admission.Admission, *, judge: Judge) -> None:
         self._registry = registry
-        self._judge = judge
+        self.judge = judge
         self._admission = admission
         self._ownership = ownership.Ownership(registry)
 
@@ -71,7 +74,7 @@ class Writing:
             namespace=call.params.get("namespace", ""),
             wanted=wanted,
             warnings=call.warnings,
-            admit=functools.partial(self._judge.check_write, call.user),
+            admit=functools.partial(self.judge.check_write, call.user),
             owned=functools.partial(self._ownership.created, kind, author=ownership.author(call, kind, wanted)),
         )
 
@@ -210,7 +213,7 @@ class Writing:
             if stated["metadata"].get("resourceVersion"):
                 # Only an object that is there has one.
                 raise faults.modified(kind, name)
-            self._judge.check_create(call.user, kind, namespace=namespace, name=name)
+            self.judge.check_create(call.user, kind, namespace=namespace, name=name)
             try:
                 made = await self.create_object(
                     kind,
@@ -218,7 +221,7 @@ class Writing:
                     namespace=namespace,
                     wanted=wanted,
                     warnings=call.warnings,
-                    admit=functools.partial(self._judge.check_write, call.user),
+                    admit=functools.partial(self.judge.check_write, call.user),
                     owned=entries,
                 )
             except faults.Fault as fault:
@@ -253,7 +256,7 @@ class Writing:
             change=change,
             subresource=subresource,
             dry_run=wanted.dry_run,
-            admit=functools.partial(self._judge.check_write, call.user, subresource=subresource),
+            admit=functools.partial(self.judge.check_write, call.user, subresource=subresource),
             account=account or self.account(call, kind, wanted, subresource=subresource),
         )
 

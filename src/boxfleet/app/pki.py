@@ -1,7 +1,10 @@
-"""An own certification authority and the server's certificate.
+"""An own certification authority, the server's certificate, and certificates of clients.
 
 Keys are P-256. The authority lives ten years; the server's certificate one, and is made anew when less than a quarter
 of that is left, when its names change, or when the authority does.
+
+A rotation has two steps. Between them ``ca.crt`` holds both authorities: clients learn the new one, which signs them
+already, while the server still shows a certificate of the old one. Afterwards the old one counts no more.
 """
 
 import datetime
@@ -13,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import oid
 
+from boxfleet.kit import clock as clocks
 from boxfleet.kit import durable
 
 AUTHORITY_LIFE = datetime.timedelta(days=3650)
@@ -20,6 +24,8 @@ SERVER_LIFE = datetime.timedelta(days=365)
 RENEW_BEFORE = datetime.timedelta(days=90)
 # Clocks of clients may be behind ours.
 _SKEW = datetime.timedelta(hours=1)
+_CLIENT_SKEW = datetime.timedelta(minutes=5)
+_KEY, _NEXT_KEY, _BUNDLE = "ca.key", "ca-next.key", "ca.crt"
 
 
 class PkiError(Exception):
@@ -33,11 +39,13 @@ def ensure(folder: pathlib.Path, *, names: list[str], now: datetime.datetime) ->
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    authority_key = _key(folder / "ca.key")
-    authority = _certificate(folder / "ca.crt")
-    if authority is None or authority.public_key() != authority_key.public_key() or _ends_soon(authority, now):
-        authority = _make_authority(authority_key, now)
-        _save(folder / "ca.crt", authority)
+    authority_key = _key(folder / _KEY)
+    next_key = _key(folder / _NEXT_KEY) if (folder / _NEXT_KEY).exists() else None
+    known = _certificates(folder / _BUNDLE)
+    authority = _authority(authority_key, known, now)
+    bundle = [authority] if next_key is None else [authority, _authority(next_key, known, now)]
+    if bundle != known:
+        _save(folder / _BUNDLE, *bundle)
     key = _key(folder / "server.key")
     certificate = _certificate(folder / "server.crt")
     if (
@@ -52,10 +60,77 @@ def ensure(folder: pathlib.Path, *, names: list[str], now: datetime.datetime) ->
     return True
 
 
+def begin_rotation(folder: pathlib.Path) -> bool:
+    """Begin with a new authority beside the old one; False when that was done already. `ensure` does the rest."""
+    if (folder / _NEXT_KEY).exists():
+        return False
+    _key(folder / _NEXT_KEY)
+    return True
+
+
+def finish_rotation(folder: pathlib.Path) -> bool:
+    """Put the new authority in place of the old one; False when there is none. `ensure` does the rest."""
+    if not (folder / _NEXT_KEY).exists():
+        return False
+    (folder / _NEXT_KEY).replace(folder / _KEY)
+    durable.sync_folder(folder)
+    return True
+
+
+class ClientAuthority:
+    """Signs certificates of clients. Raises PkiError when its files cannot be used."""
+
+    def __init__(self, folder: pathlib.Path, *, clock: clocks.Clock) -> None:
+        self._clock = clock
+        self._key = _key(folder / (_NEXT_KEY if (folder / _NEXT_KEY).exists() else _KEY))
+        found = [each for each in _certificates(folder / _BUNDLE) if each.public_key() == self._key.public_key()]
+        if not found:
+            raise PkiError(f"{folder / _BUNDLE} does not hold the certificate of the authority's key: run boxfleet up")
+        self._certificate = found[0]
+
+    def sign_client(
+        self, request: x509.CertificateSigningRequest, *, subject: x509.Name, uris: list[str], seconds: int
+    ) -> bytes:
+        """A certificate of the request's key, as PEM."""
+        now = self._clock.now()
+        end = min(now + datetime.timedelta(seconds=seconds), self._certificate.not_valid_after_utc)
+        usage = x509.KeyUsage(
+            digital_signature=True, content_commitment=False, key_encipherment=True, data_encipherment=False,
+            key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._certificate.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _CLIENT_SKEW)
+            .not_valid_after(end)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.ExtendedKeyUsage([oid.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        if uris:
+            names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris])
+            builder = builder.add_extension(names, critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def names_of(certificate: x509.Certificate) -> set[str]:
     """The DNS names and addresses that a certificate speaks for."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return {str(name.value) for name in names}
+
+
+def _authority(
+    key: ec.EllipticCurvePrivateKey, known: list[x509.Certificate], now: datetime.datetime
+) -> x509.Certificate:
+    """The authority's certificate among those that are there, else a new one."""
+    for each in known:
+        if each.public_key() == key.public_key() and not _ends_soon(each, now):
+            return each
+    return _make_authority(key, now)
 
 
 def _ends_soon(certificate: x509.Certificate, now: datetime.datetime) -> bool:
@@ -154,5 +229,13 @@ def _certificate(path: pathlib.Path) -> x509.Certificate | None:
         return None
 
 
-def _save(path: pathlib.Path, certificate: x509.Certificate) -> None:
-    durable.write(path, certificate.public_bytes(serialization.Encoding.PEM))
+def _certificates(path: pathlib.Path) -> list[x509.Certificate]:
+    """All certificates at the path; those that are unreadable are as good as missing."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def _save(path: pathlib.Path, *certificates: x509.Certificate) -> None:
+    durable.write(path, b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates))

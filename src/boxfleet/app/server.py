@@ -19,6 +19,7 @@ from boxfleet.app import (
     credentials,
     objects,
     paths,
+    pki,
     secret_keys,
     services,
     settings,
@@ -53,6 +54,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
         who = wiring.identity(
             store,
             token_keys=token_keys.load(where.token_keys),
+            authority=pki.ClientAuthority(where.pki, clock=clock),
             issuer=f"https://kubernetes.default.svc.{known.domain}",
             server=access.url_of(known),
             clock=clock,
@@ -78,6 +80,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
                 port=known.port,
                 certificate=where.server_certificate,
                 key=where.server_key,
+                clients=where.ca_certificate,
             )
         )
         log.info("serving", address=served.address, revision=store.revision)
@@ -91,6 +94,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
 
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "api": app.run,
+            "certificates of clients": who.signer.run,
             "certificate": lambda: _renew(known, clock=clock, stop=stop),
             "control": work,
         }

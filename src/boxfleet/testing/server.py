@@ -22,7 +22,7 @@ from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.apiserver.audit import auditor
 from boxfleet.apiserver.identity import wiring
-from boxfleet.app import token_keys
+from boxfleet.app import pki, token_keys
 from boxfleet.client import client, inprocess
 from boxfleet.kit import clock as clocks
 from boxfleet.planning import admission
@@ -144,10 +144,12 @@ async def running(
     """An API in this process, with its store in a folder; again on the same folder, it is a restart."""
     store = await stores.Store.open(folder / "boxfleet.db", settings)
     try:
+        pki.ensure(folder / "pki", names=["127.0.0.1"], now=clock.now())
         token_keys.ensure(folder / "tokens.keys", now=clock.now())
         who = wiring.identity(
             store,
             token_keys=token_keys.load(folder / "tokens.keys"),
+            authority=pki.ClientAuthority(folder / "pki", clock=clock),
             issuer=ISSUER,
             server="https://127.0.0.1:6443",
             clock=clock,
@@ -164,7 +166,10 @@ async def running(
             audit=audit,
         )
         await app.start()
-        kept = asyncio.create_task(app.run(), name="api")
+        kept = [
+            asyncio.create_task(app.run(), name="api"),
+            asyncio.create_task(who.signer.run(), name="signer"),
+        ]
         try:
             yield Api(
                 app=app,
@@ -173,8 +178,9 @@ async def running(
                 node=client.Client(inprocess.InProcess(app, token=NODE_TOKEN)),
             )
         finally:
-            kept.cancel()
-            await asyncio.wait([kept])
+            for each in kept:
+                each.cancel()
+            await asyncio.wait(kept)
             app.stop()
     finally:
         await store.close()
@@ -183,13 +189,16 @@ async def running(
 @contextlib.asynccontextmanager
 async def on_socket(api: Api, folder: pathlib.Path) -> AsyncIterator[Socket]:
     """Serve an API over TLS on a free port of the loopback address."""
-    certificate, key = self_signed(folder)
-    async with serve.serving(api.app, host="127.0.0.1", port=0, certificate=certificate, key=key) as server:
+    certificate, key = folder / "pki" / "server.crt", folder / "pki" / "server.key"
+    clients = folder / "pki" / "ca.crt"
+    async with serve.serving(
+        api.app, host="127.0.0.1", port=0, certificate=certificate, key=key, clients=clients
+    ) as server:
         yield Socket(
             url=server.address,
-            ca_file=certificate,
-            kubeconfig=_kubeconfig(folder / "admin.kubeconfig", server.address, certificate, ADMIN_TOKEN),
-            node_kubeconfig=_kubeconfig(folder / "node.kubeconfig", server.address, certificate, NODE_TOKEN),
+            ca_file=clients,
+            kubeconfig=_kubeconfig(folder / "admin.kubeconfig", server.address, clients, ADMIN_TOKEN),
+            node_kubeconfig=_kubeconfig(folder / "node.kubeconfig", server.address, clients, NODE_TOKEN),
         )
 
 

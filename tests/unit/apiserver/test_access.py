@@ -30,6 +30,8 @@ _NODE_MAY = {
     ("create", "selfsubjectaccessreviews"), ("create", "selfsubjectrulesreviews"), ("create", "selfsubjectreviews"),
     # For a Pod that is bound to it.
     ("create", "serviceaccounts/token"),
+    # For a new certificate of its own.
+    ("get", "certificatesigningrequests"), ("create", "certificatesigningrequests"),
     ("get", "events"), ("create", "events"), ("update", "events"), ("patch", "events"),
 }  # fmt: skip
 

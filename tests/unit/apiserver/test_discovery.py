@@ -11,7 +11,7 @@ def test_groups() -> None:
     assert discovery.api_versions()["versions"] == ["v1"]
     listed = discovery.group_list(KINDS)
     groups = [group["name"] for group in listed["groups"]]
-    assert groups == ["coordination.k8s.io", "rbac.authorization.k8s.io", "boxfleet.dev"]
+    assert groups == ["coordination.k8s.io", "certificates.k8s.io", "rbac.authorization.k8s.io", "boxfleet.dev"]
     found = discovery.group(KINDS, "boxfleet.dev")
     assert found is not None
     assert found["preferredVersion"] == {"groupVersion": "boxfleet.dev/v1", "version": "v1"}
@@ -53,6 +53,7 @@ def test_aggregated(version: str) -> None:
     rest = discovery.aggregated(KINDS, core=False, version=version)
     assert [item["metadata"]["name"] for item in rest["items"]] == [
         "coordination.k8s.io",
+        "certificates.k8s.io",
         "rbac.authorization.k8s.io",
         "boxfleet.dev",
     ]

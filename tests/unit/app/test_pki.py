@@ -6,8 +6,11 @@ import stat
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from boxfleet.app import pki
+from boxfleet.kit import clock
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 NAMES = ["localhost", "127.0.0.1", "::1"]
@@ -32,6 +35,36 @@ def test_repeating_changes_nothing(tmp_path: pathlib.Path) -> None:
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert not pki.ensure(tmp_path, names=NAMES, now=NOW + datetime.timedelta(days=200))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_rotation_has_both_authorities_between_its_steps(tmp_path: pathlib.Path) -> None:
+    pki.ensure(tmp_path, names=NAMES, now=NOW)
+    old, shown = certificate(tmp_path, "ca.crt"), certificate(tmp_path)
+    assert not pki.finish_rotation(tmp_path)
+    assert pki.begin_rotation(tmp_path)
+    assert not pki.begin_rotation(tmp_path)
+    assert not pki.ensure(tmp_path, names=NAMES, now=NOW)
+    both = x509.load_pem_x509_certificates((tmp_path / "ca.crt").read_bytes())
+    assert both[0] == old and len(both) == 2 and both[1].subject != old.subject
+    # Who trusts only the old one goes on being served; clients get certificates of the new one.
+    assert certificate(tmp_path) == shown
+    client = signed(tmp_path)
+    client.verify_directly_issued_by(both[1])
+    assert pki.finish_rotation(tmp_path)
+    assert pki.ensure(tmp_path, names=NAMES, now=NOW)
+    assert x509.load_pem_x509_certificates((tmp_path / "ca.crt").read_bytes()) == [both[1]]
+    certificate(tmp_path).verify_directly_issued_by(both[1])
+    signed(tmp_path).verify_directly_issued_by(both[1])
+    assert not pki.ensure(tmp_path, names=NAMES, now=NOW)
+
+
+def signed(folder: pathlib.Path) -> x509.Certificate:
+    """A client's certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    authority = pki.ClientAuthority(folder, clock=clock.SystemClock())
+    return x509.load_pem_x509_certificate(authority.sign_client(request, subject=name, uris=[], seconds=600))
 
 
 def test_renewal_near_the_end_keeps_keys_and_authority(tmp_path: pathlib.Path) -> None:

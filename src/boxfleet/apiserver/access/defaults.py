@@ -10,7 +10,7 @@ from typing import Any
 from boxfleet.api import rbac_objects
 from boxfleet.apiserver import authn, authz
 from boxfleet.apiserver.access import rules
-from boxfleet.apiserver.identity import issuer_documents
+from boxfleet.apiserver.identity import issuer_documents, join_tokens
 
 JsonObject = dict[str, Any]
 
@@ -60,6 +60,12 @@ def objects(*, node_rules: Sequence[rules.Rule]) -> list[JsonObject]:
     made += [
         role("system:service-account-issuer-discovery", [paths(issuer_documents.PATHS, "get")]),
         bind("system:service-account-issuer-discovery", group="system:serviceaccounts"),
+    ]
+    made += [
+        role(
+            "system:node-bootstrapper", [rule("certificates.k8s.io", "certificatesigningrequests", ("create", "get"))]
+        ),
+        bind("system:node-bootstrapper", group=join_tokens.GROUP),
     ]
     # Nobody gets in who is not known: all three are for known users only.
     made += [

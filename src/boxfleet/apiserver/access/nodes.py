@@ -61,6 +61,8 @@ _RULES: tuple[Rule, ...] = (
         resources=frozenset({"/persistentvolumeclaims/", "/persistentvolumeclaims/status"}),
         concern=Concern.KEPT,
     ),
+    # To renew its own certificate. What others ask for is no secret.
+    Rule(verbs=frozenset({"create", "get"}), resources=frozenset({"certificates.k8s.io/certificatesigningrequests/"})),
     Rule(verbs=frozenset({"connect"}), resources=frozenset({"/nodes/tunnel"}), concern=Concern.OWN),
 )
 

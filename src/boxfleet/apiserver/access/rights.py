@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import authn, authz, node_limits, node_scope, registry
+from boxfleet.apiserver import authn, authz, faults, node_limits, node_scope, registry
 from boxfleet.apiserver.access import defaults, escalation, index, nodes, reconciling, roles
+from boxfleet.apiserver.identity import signing_requests
 
 JsonObject = dict[str, Any]
 
@@ -29,8 +30,19 @@ class Rights:
         self, user: authn.User, kind: kinds.Kind, new: JsonObject, old: JsonObject | None, *, subresource: str = ""
     ) -> None:
         """Raise Fault 403 for what a user may not write, although he may write such objects."""
+        signing_requests.stamp(user, kind, new, old)
         node_limits.check(user, kind, new, old, subresource=subresource)
         self._escalation.check(user, kind, new, old)
+
+    def check_approval(self, user: authn.User, kind: kinds.Kind, request: JsonObject) -> None:
+        """Raise Fault 403 when the user may not approve for the signer of a request, nor for all of its domain."""
+        signer = request["spec"]["signerName"]
+        for name in (signer, f"{signer.partition('/')[0]}/*"):
+            wish = authz.Attributes(verb="approve", group=kind.group, resource="signers", name=name)
+            if self.authorizer.decide(user, wish).allowed:
+                return
+        name = request["metadata"]["name"]
+        raise faults.forbidden(kind, name, f'user not permitted to approve requests with signerName "{signer}"')
 
     def check_create(self, user: authn.User, kind: kinds.Kind, *, namespace: str, name: str) -> None:
         """Raise Fault 403 when the user may not create that object."""

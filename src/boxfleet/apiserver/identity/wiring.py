@@ -4,7 +4,16 @@ import dataclasses
 from collections.abc import Sequence
 
 from boxfleet.apiserver import authn, route
-from boxfleet.apiserver.identity import accounts, issuer_documents, signing, token_requests
+from boxfleet.apiserver.identity import (
+    accounts,
+    certificates,
+    issuer_documents,
+    join_tokens,
+    names,
+    signer,
+    signing,
+    token_requests,
+)
 from boxfleet.kit import clock as clocks
 from boxfleet.store import store as stores
 
@@ -15,15 +24,24 @@ class Identity:
 
     authenticators: Sequence[authn.Authenticator]
     routes: Sequence[route.Route]
+    signer: signer.Signer
 
 
 def identity(
-    store: stores.Store, *, token_keys: signing.Keys, issuer: str, server: str, clock: clocks.Clock
+    store: stores.Store,
+    *,
+    token_keys: signing.Keys,
+    authority: signer.Authority,
+    issuer: str,
+    server: str,
+    clock: clocks.Clock,
 ) -> Identity:
-    """`issuer` is what tokens name as their maker, `server` the URL of this API."""
+    """`issuer` is what tokens name as their maker, `server` the URL of this API; `authority` signs certificates."""
+    joining = join_tokens.JoinTokens(store, clock=clock)
     known = accounts.Accounts(store, token_keys, issuer=issuer, clock=clock)
     return Identity(
-        authenticators=[known],
+        authenticators=[certificates.CertificateUsers(store, clock=clock), known, joining],
+        signer=signer.Signer(store, authority, names.NodeNames(store, joining, clock=clock), clock=clock),
         routes=[
             *token_requests.TokenRequests(store, known, clock=clock).routes(),
             *issuer_documents.routes(token_keys, issuer=issuer, server=server),

@@ -19,7 +19,9 @@ QUANTITY_MAPS = frozenset({
     "maxLimitRequestRatio", "min", "overhead", "requests", "used",
 })  # fmt: skip
 # Maps whose values are lists of words.
-LIST_MAPS = frozenset({("SubjectAccessReviewSpec", "extra"), ("UserInfo", "extra")})
+LIST_MAPS = frozenset(
+    {("SubjectAccessReviewSpec", "extra"), ("UserInfo", "extra"), ("CertificateSigningRequestSpec", "extra")}
+)
 BYTE_MAPS = frozenset({("ConfigMap", "binaryData"), ("Secret", "data")})
 
 # Maps of records by name, and of anything.

@@ -1,0 +1,126 @@
+"""Tokens by which agents join: good for a while and for some uses, kept hashed in Secrets of kube-system.
+
+They look like Kubernetes' bootstrap tokens (ID.SECRET) with a longer secret, and their users are in
+``system:bootstrappers``: these may ask for a node's certificate, and nothing else.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from boxfleet.api import config
+from boxfleet.apiserver import authn, registry
+from boxfleet.kit import clock as clocks
+from boxfleet.store import errors
+from boxfleet.store import store as stores
+
+JsonObject = dict[str, Any]
+
+GROUP = "system:bootstrappers"
+NAMESPACE = "kube-system"
+TYPE = "boxfleet.dev/join-token"
+_USER = "system:bootstrap:"
+_HOST = "system:bootstrap:host:"
+_TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{32,128})")
+
+
+def secret_name(identifier: str) -> str:
+    """The Secret of a token."""
+    return f"join-token-{identifier}"
+
+
+def host_user(host: str) -> str:
+    """Who the agent on the server's own machine is before it has its certificate."""
+    return _HOST + host
+
+
+def data(secret: str, *, expires: str, uses: int) -> dict[str, str]:
+    """What a Secret says of a token; `expires` is RFC 3339."""
+    return {"sha256": hashlib.sha256(secret.encode()).hexdigest(), "expires": expires, "uses": str(uses)}
+
+
+class UsedUp(Exception):
+    """The token was good for fewer uses."""
+
+
+class JoinTokens:
+    """Implements authn.Authenticator for those who join."""
+
+    def __init__(self, store: stores.Store, *, clock: clocks.Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def authenticate(self, shown: authn.Shown) -> authn.User | None:
+        """Who holds a token that is still good."""
+        match = _TOKEN.fullmatch(shown.token)
+        if match is None or shown.audiences:
+            return None
+        known = self._read(match[1])
+        digest = hashlib.sha256(match[2].encode()).hexdigest()
+        if known is None or not hmac.compare_digest(known.get("sha256", ""), digest):
+            return None
+        return authn.User(name=_USER + match[1], groups=(GROUP, authn.AUTHENTICATED))
+
+    def is_host(self, user: str, host: str) -> bool:
+        """Whether it is the agent of that machine itself, which needs nobody's leave."""
+        return user == host_user(host)
+
+    def lets_join(self, user: str, groups: Sequence[str], host: str) -> bool:
+        """Whether a user may become a node by that name."""
+        if GROUP not in groups:
+            return False
+        return user == host_user(host) or _is_counted(user)
+
+    def check_use(self, user: str) -> None:
+        """Raise UsedUp when the token of a user is not good for one more."""
+        if not _is_counted(user):
+            return
+        known = self._read(user.removeprefix(_USER))
+        if known is None or int(known["uses"]) <= 0:
+            raise UsedUp(
+                "this join token has ended or was used as often as it may: boxfleet node token makes a new one"
+            )
+
+    async def use(self, user: str) -> None:
+        """Count a use; raises `errors.Conflict` when somebody else does at the moment."""
+        if not _is_counted(user):
+            return
+        identifier = user.removeprefix(_USER)
+        row = self._store.get(_key(identifier))
+        if row is None or (known := self._read(identifier)) is None:
+            raise errors.Conflict(key=_key(identifier), expected=1, actual=0)
+        obj: JsonObject = msgspec.json.decode(row.value)
+        obj["data"]["uses"] = base64.b64encode(str(int(known["uses"]) - 1).encode()).decode()
+
+        def value(revision: int) -> bytes:
+            return msgspec.json.encode(obj | {"metadata": obj["metadata"] | {"resourceVersion": str(revision)}})
+
+        await self._store.write(row.key, value, expected=row.revision)
+
+    def _read(self, identifier: str) -> dict[str, str] | None:
+        """What is known of a token that has not ended."""
+        row = self._store.get(_key(identifier))
+        if row is None:
+            return None
+        secret = msgspec.json.decode(row.value, type=config.Secret)
+        if secret.type != TYPE:
+            return None
+        try:
+            known = {key: base64.b64decode(text, validate=True).decode() for key, text in secret.data.items()}
+            good = int(known["uses"]) >= 0 and clocks.parse(known["expires"]) > self._clock.now()
+        except (KeyError, ValueError, TypeError):
+            return None
+        return known if good else None
+
+
+def _is_counted(user: str) -> bool:
+    return user.startswith(_USER) and not user.startswith(_HOST)
+
+
+def _key(identifier: str) -> str:
+    return registry.key(config.Secret.KIND, namespace=NAMESPACE, name=secret_name(identifier))
