@@ -165,8 +165,9 @@ class Subscription:
         self._bytes_limit = backlog_bytes
         self._bytes = 0
         self._leave = leave
-        self._waiting: collections.deque[Change] = collections.deque()
-        self._wake = asyncio.Event()
+        # Most of many watchers are idle: what only busy ones need is made when it is needed.
+        self._waiting: list[Change] = []
+        self._wake: asyncio.Future[None] | None = None
         self.closed = False
         # Set when the reader was too slow and lost its place; called then, for who is busy elsewhere.
         self.overflowed = False
@@ -185,22 +186,24 @@ class Subscription:
         self._bytes += change.size()
         if bounded and self._waiting and (len(self._waiting) >= self._backlog or self._bytes > self._bytes_limit):
             self.overflowed = True
-            self._waiting.clear()
+            self._waiting = []
             self.close()
             self.overflow()
             return
         self._waiting.append(change)
-        self._wake.set()
+        self._rouse()
 
     async def take(self, *, timeout: float) -> list[Change]:
         """All that waits, as soon as there is something; nothing after `timeout` seconds or when closed."""
         if not self._waiting and not self.closed:
-            self._wake.clear()
+            loop = asyncio.get_running_loop()
+            self._wake = loop.create_future()
+            timer = loop.call_later(timeout, self._rouse)
             try:
-                async with asyncio.timeout(timeout):
-                    await self._wake.wait()
-            except TimeoutError:
-                return []
+                await self._wake
+            finally:
+                timer.cancel()
+                self._wake = None
         return self.take_waiting()
 
     @property
@@ -210,8 +213,7 @@ class Subscription:
 
     def take_waiting(self) -> list[Change]:
         """All that waits now."""
-        taken = list(self._waiting)
-        self._waiting.clear()
+        taken, self._waiting = self._waiting, []
         self._bytes = 0
         return taken
 
@@ -220,7 +222,11 @@ class Subscription:
         if not self.closed:
             self.closed = True
             self._leave(self)
-            self._wake.set()
+            self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
 
 _Look = Callable[[Change], Iterable[str]] | None
