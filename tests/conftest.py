@@ -74,4 +74,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         for name in mark.args
     }
     if wanted and not session.config.option.collectonly:
+        lacking = [name for name in sorted(wanted) if not (programs.folder() / name).exists()]
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if lacking and reporter is not None:
+            reporter.write_line(f"building {', '.join(lacking)} of Kubernetes, once: this takes some minutes")
         programs.ensure(sorted(wanted))
