@@ -1,9 +1,12 @@
 """What the API machine must know of a kind, as plain data and pure functions."""
 
+import copy
 import dataclasses
 import datetime
 import enum
-from collections.abc import Callable
+import functools
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 JsonObject = dict[str, Any]
@@ -135,3 +138,54 @@ class Kind:
     def qualified(self) -> str:
         """``boxes.boxfleet.dev``, as error messages name a resource."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Older:
+    """An older version in which a kind is served beside the one that its type describes, and that is stored.
+
+    `type` is the struct that describes it. `up` makes the stored object of one of this version and `down` the way back;
+    both may use up what they are given, and lose nothing. `renamed` has names of fields in this version by those in
+    the stored one, for messages about them.
+    """
+
+    kind: Kind
+    version: str
+    type: Any
+    up: Callable[[JsonObject], JsonObject]
+    down: Callable[[JsonObject], JsonObject]
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # What is wrong with an object of this version that could not be said in the stored one.
+    wrong: Callable[[JsonObject], list[FieldError]] = lambda obj: []
+
+    @functools.cached_property
+    def served(self) -> Kind:
+        """The kind as it is served in this version."""
+        old, new = f"{self.kind.group}/{self.version}", self.kind.api_version
+        return dataclasses.replace(
+            self.kind,
+            version=self.version,
+            default=self._default,
+            validate=self._validate,
+            warning=f"{old} {self.kind.kind} is deprecated; use {new} {self.kind.kind}",
+        )
+
+    def _default(self, obj: JsonObject) -> None:
+        if self.wrong(obj):
+            # Refused in a moment.
+            return
+        stored = self.up(copy.deepcopy(obj))
+        self.kind.default(stored)
+        filled = self.down(stored)
+        obj.clear()
+        obj.update(filled)
+
+    def _validate(self, new: JsonObject, old: JsonObject | None) -> list[FieldError]:
+        if wrong := self.wrong(new):
+            return wrong
+        before = self.up(copy.deepcopy(old)) if old is not None else None
+        found = self.kind.validate(self.up(copy.deepcopy(new)), before)
+        return [dataclasses.replace(each, field=self._path(each.field)) for each in found]
+
+    def _path(self, path: str) -> str:
+        return re.sub(r"[A-Za-z]+", lambda match: self.renamed.get(match.group(), match.group()), path)

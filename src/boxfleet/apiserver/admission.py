@@ -23,16 +23,24 @@ class Admission:
     def default(self, kind: kinds.Kind, new: kinds.JsonObject, old: kinds.JsonObject | None) -> None:
         """Fill in what an object leaves out and others say; raises Fault 403."""
         rules = self._rules.get(kind.qualified)
-        if rules is not None:
-            try:
-                rules.default(new, old, self._look)
-            except admission.Refused as refused:
-                raise faults.forbidden(kind, new["metadata"]["name"], str(refused)) from None
+        if rules is None:
+            return
+        stored = self._registry.stored_form(kind, new)
+        try:
+            rules.default(stored, self._stored_form(kind, old), self._look)
+        except admission.Refused as refused:
+            raise faults.forbidden(kind, new["metadata"]["name"], str(refused)) from None
+        if stored is not new:
+            filled = self._registry.served_form(kind, stored)
+            new.clear()
+            new.update(filled)
 
     def check_write(self, kind: kinds.Kind, new: kinds.JsonObject, old: kinds.JsonObject | None) -> None:
         """Raise Fault 403 for what is valid and may not be."""
         rules = self._rules.get(kind.qualified)
-        if rules is not None and (why := rules.refuse(new, old, self._look)):
+        if rules is None:
+            return
+        if why := rules.refuse(self._registry.stored_form(kind, new), self._stored_form(kind, old), self._look):
             raise faults.forbidden(kind, new["metadata"]["name"], why)
 
     def along(
@@ -41,6 +49,7 @@ class Admission:
         """What changes in the store along with a write; raises Fault 403."""
         if not self._accounts:
             return ()
+        new, old = self._stored_form(kind, new), self._stored_form(kind, old)
         metadata = (new or old or {})["metadata"]
         name = metadata["name"]
         try:
@@ -71,18 +80,19 @@ class Admission:
         rules = self._rules.get(kind.qualified)
         if rules is None:
             return []
-        # Rules know objects in the version of their types.
-        new = self._registry.stored_form(kind, new)
-        old = self._registry.stored_form(kind, old) if old is not None else None
-        return rules.write(new, old, self._look)
+        return rules.write(self._registry.stored_form(kind, new), self._stored_form(kind, old), self._look)
 
     def check_delete(self, kind: kinds.Kind, old: kinds.JsonObject) -> None:
         """Raise Fault 403 for what may not go; what is on its way already goes on."""
         rules = self._rules.get(kind.qualified)
         if rules is None or "deletionTimestamp" in old["metadata"]:
             return
-        if why := rules.delete(old, self._look):
+        if why := rules.delete(self._registry.stored_form(kind, old), self._look):
             raise faults.forbidden(kind, old["metadata"]["name"], why)
+
+    def _stored_form(self, kind: kinds.Kind, obj: kinds.JsonObject | None) -> kinds.JsonObject | None:
+        """Rules know objects in the version of their types."""
+        return self._registry.stored_form(kind, obj) if obj is not None else None
 
 
 class StoreLook:

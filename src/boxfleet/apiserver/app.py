@@ -68,6 +68,7 @@ class ApiServer:
         audit: auditor.Auditor | None = None,
         limits: fairness.Limits = fairness.Limits(),  # noqa: B008  # it has no state
         own_users: Collection[str] = (),
+        older: Sequence[kinds.Older] = (),
     ) -> None:
         """`default_roles` are there from the start; every agent reads the `node_reads` (``group/resource``).
 
@@ -79,7 +80,10 @@ class ApiServer:
         self._fairness = fairness.Fairness(limits, time=time.monotonic, own=own_users)
         self._authenticator = authn.Chain(authenticators)
         self.registry = registry.Registry(
-            store, types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES], clock=clock
+            store,
+            types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES],
+            clock=clock,
+            older=older,
         )
         self._rights = rights.Rights(self.registry, node_reads=node_reads)
         self._default_roles = default_roles

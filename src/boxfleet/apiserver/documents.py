@@ -36,7 +36,7 @@ class Documents:
             ("/openapi/v3", self._openapi_index),
             ("/openapi/v3/{rest*}", self._openapi_document),
             ("/", self._index),
-            ("/api/{version}", self._resources),
+            ("/api/v1", self._resources),
             ("/apis/{group}/{version}", self._resources),
         ]
         return [
@@ -89,7 +89,7 @@ class Documents:
         return _json(found)
 
     async def _resources(self, call: route.Call) -> route.Answer:
-        group, version = call.params.get("group", ""), call.params["version"]
+        group, version = call.params.get("group", ""), call.params.get("version", "v1")
         found = discovery.resource_list(self._kinds, group=group, version=version)
         if found is None:
             raise faults.no_such_path()

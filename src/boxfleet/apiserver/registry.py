@@ -18,7 +18,15 @@ JsonObject = dict[str, Any]
 class Registry:
     """What all verbs share."""
 
-    def __init__(self, objects: store.Store, *, types: Sequence[type[meta.Object]], clock: clocks.Clock) -> None:
+    def __init__(
+        self,
+        objects: store.Store,
+        *,
+        types: Sequence[type[meta.Object]],
+        clock: clocks.Clock,
+        older: Sequence[kinds.Older] = (),
+    ) -> None:
+        """`older` are further versions of the types' kinds."""
         self.store = objects
         self.clock = clock
         # All that is served, each version a kind of its own; the preferred version of a group comes first.
@@ -29,6 +37,9 @@ class Registry:
         self._by_name = {(kind.group, kind.plural): kind for kind in self.kinds}
         self._versions: dict[kinds.Kind, versions.Version] = {}
         self._watches: dict[kinds.Kind, set[rows.Subscription]] = {}
+        for each in older:
+            self.schemas.add_older(each)
+            self.add(each.served, version=versions.Pure(up=each.up, down=each.down))
 
     def kind(self, plural: str, *, group: str = "") -> kinds.Kind | None:
         """A served kind, in its preferred version."""
@@ -94,9 +105,14 @@ class Registry:
         return version is not None and version.asks
 
     def stored_form(self, kind: kinds.Kind, obj: JsonObject) -> JsonObject:
-        """An object of an own kind in the version of the types: rules that look at other objects know only that."""
+        """An object of an own kind in the version of its type, which is what is stored; of a custom kind as it is."""
         version = self._versions.get(kind)
         return obj if version is None else version.stored_now(obj)
+
+    def served_form(self, kind: kinds.Kind, obj: JsonObject) -> JsonObject:
+        """The way back from `stored_form`."""
+        version = self._versions.get(kind)
+        return obj if version is None else version.served_now(obj)
 
     def read(self, kind: kinds.Kind, *, namespace: str, name: str) -> rows.Row:
         """One object's row; raises Fault 404."""

@@ -40,7 +40,10 @@ class Version(Protocol):
         """An object of this version as it is to be stored; `obj` itself when it is that already."""
 
     def stored_now(self, obj: JsonObject) -> JsonObject:
-        """The same, for versions that convert by themselves."""
+        """The same for own kinds; objects of custom kinds stay as they are."""
+
+    def served_now(self, obj: JsonObject) -> JsonObject:
+        """The way back from `stored_now`."""
 
 
 class Kept:
@@ -102,6 +105,10 @@ class Pure:
     def stored_now(self, obj: JsonObject) -> JsonObject:
         """The object as it is to be stored; what was given stays as it is."""
         return self._up(msgspec.json.decode(msgspec.json.encode(obj)))
+
+    def served_now(self, obj: JsonObject) -> JsonObject:
+        """An object that is stored in this version; what was given is used up."""
+        return self._down(obj)
 
     def _served(self, key: str, revision: int, value: bytes) -> bytes:
         kept = self._kept.get(key, revision)

@@ -65,17 +65,21 @@ class Stored:
         return made
 
     async def stored(self, obj: JsonObject) -> JsonObject:
-        """An object of this version as it is to be stored."""
-        return self.stored_now(obj)
-
-    def stored_now(self, obj: JsonObject) -> JsonObject:
-        """The same; fields that the storage version does not have are lost, as on the real server."""
+        """An object as it is to be stored; fields that the storage version does not have are lost, as in Kubernetes."""
         if self._same:
             return obj
         made: JsonObject = msgspec.json.decode(msgspec.json.encode(obj))
         made["apiVersion"] = self._storage_version
         self._storage_schema.prune(made)
         return made
+
+    def stored_now(self, obj: JsonObject) -> JsonObject:
+        """The object itself: nothing but its own definition knows custom kinds."""
+        return obj
+
+    def served_now(self, obj: JsonObject) -> JsonObject:
+        """The object itself."""
+        return obj
 
     def served(self, value: bytes) -> bytes:
         """Stored bytes in this version."""

@@ -51,6 +51,13 @@ class Schemas:
         self._roots: dict[str, checks.Check] = {}
         self._custom: dict[kind.Kind, Custom] = {}
 
+    def add_older(self, older: kind.Older) -> None:
+        """Know the schema of an older version of an own kind."""
+        name = structs.component(older.type, version=older.version)
+        self._names[older.served] = name
+        for record in structs.records(older.type, version=older.version):
+            self._records[record.name] = record
+
     def add(self, kind: kind.Kind, custom: Custom) -> None:
         """Know the schema of a further kind."""
         self._custom[kind] = custom

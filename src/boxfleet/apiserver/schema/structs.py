@@ -12,23 +12,30 @@ from boxfleet.apiserver.schema import models, nodes
 
 # Our own ObjectMeta is a part of the standard one; objects may carry all of it.
 _OBJECT_META = nodes.Ref(models.component("meta_v1.ObjectMeta"))
-_PREFIX = "dev.boxfleet." + kind.VERSION
 
 
-def component(struct: type[msgspec.Struct]) -> str:
+def component(struct: type[msgspec.Struct], *, version: str = kind.VERSION) -> str:
     """The OpenAPI component name of an own type: ``dev.boxfleet.v1.Box``."""
-    return f"{_PREFIX}.{struct.__name__}"
+    return f"dev.boxfleet.{version}.{struct.__name__}"
 
 
-def records(struct: type[msgspec.Struct]) -> list[nodes.Record]:
+class _Found(dict[str, nodes.Record]):
+    """Records of one version by name."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__()
+        self.version = version
+
+
+def records(struct: type[msgspec.Struct], *, version: str = kind.VERSION) -> list[nodes.Record]:
     """The record of an own type and of all own types below it."""
-    found: dict[str, nodes.Record] = {}
+    found = _Found(version)
     _record(struct, found)
     return list(found.values())
 
 
-def _record(struct: type[msgspec.Struct], found: dict[str, nodes.Record]) -> nodes.Ref:
-    name = component(struct)
+def _record(struct: type[msgspec.Struct], found: _Found) -> nodes.Ref:
+    name = component(struct, version=found.version)
     if name in found:
         return nodes.Ref(name)
     fields: dict[str, nodes.Field] = {}
@@ -47,7 +54,7 @@ def _record(struct: type[msgspec.Struct], found: dict[str, nodes.Record]) -> nod
     return nodes.Ref(name)
 
 
-def _node(info: msgspec.inspect.Type, found: dict[str, nodes.Record]) -> tuple[nodes.Node, str]:
+def _node(info: msgspec.inspect.Type, found: _Found) -> tuple[nodes.Node, str]:
     """The schema of a type, and its description."""
     if isinstance(info, msgspec.inspect.Metadata):
         described = (info.extra_json_schema or {}).get("description", "")
@@ -64,7 +71,7 @@ def _node(info: msgspec.inspect.Type, found: dict[str, nodes.Record]) -> tuple[n
     return _plain(info, found), ""
 
 
-def _plain(info: msgspec.inspect.Type, found: dict[str, nodes.Record]) -> nodes.Node:
+def _plain(info: msgspec.inspect.Type, found: _Found) -> nodes.Node:
     types = msgspec.inspect
     match info:
         case types.StructType():
@@ -97,7 +104,7 @@ def _plain(info: msgspec.inspect.Type, found: dict[str, nodes.Record]) -> nodes.
     raise TypeError(f"no schema for {info!r}: teach it to {__name__}")
 
 
-def _union(info: msgspec.inspect.UnionType, found: dict[str, nodes.Record]) -> nodes.Node:
+def _union(info: msgspec.inspect.UnionType, found: _Found) -> nodes.Node:
     """An optional type is the type itself, since null means absent everywhere; int or str is its own thing."""
     parts: list[Any] = [part for part in info.types if not isinstance(part, msgspec.inspect.NoneType)]
     if len(parts) == 1:

@@ -1,10 +1,13 @@
 """Definitions come, change and go, and what is served follows."""
 
 import asyncio
+import contextlib
 
+import msgspec
 import pytest
 from tests.unit.apiserver.custom import crontab
 
+from boxfleet.client import inprocess
 from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
@@ -122,11 +125,12 @@ async def test_a_definition_waits_for_its_objects(api: server.Api) -> None:
 async def test_watches_of_a_kind_that_goes_end(api: server.Api) -> None:
     await crontab.established(api)
     await crontab.made(api, crontab.tab())
-    watch = asyncio.create_task(server.send(api.app, "GET", f"{crontab.TABS}?watch=1&timeoutSeconds=60"))
-    await asyncio.sleep(0)
-    await server.send(api.app, "DELETE", f"{crontab.CRDS}/{crontab.NAME}")
-    async with asyncio.timeout(20):
+    lines = inprocess.InProcess(api.app, token=server.ADMIN_TOKEN).lines(crontab.TABS, query={"watch": "1"})
+    async with contextlib.aclosing(lines), asyncio.timeout(30):
+        events = [msgspec.json.decode(await anext(lines))]
+        await server.send(api.app, "DELETE", f"{crontab.CRDS}/{crontab.NAME}")
+        events.append(msgspec.json.decode(await anext(lines)))
         while (await server.send(api.app, "GET", f"{crontab.CRDS}/{crontab.NAME}")).status != 404:
             await asyncio.sleep(0)
-        reply = await watch
-    assert reply.body.startswith(b'{"type":"ADDED"')
+        assert [line async for line in lines] == []
+    assert [event["type"] for event in events] == ["ADDED", "DELETED"]
