@@ -99,6 +99,10 @@ class Registry:
         version = self._versions.get(kind)
         return changes if version is None else [await version.present_change(change) for change in changes]
 
+    def served_as_stored(self, kind: kinds.Kind) -> bool:
+        """Whether what is stored needs no conversion to be this kind."""
+        return kind not in self._versions
+
     def converts(self, kind: kinds.Kind) -> bool:
         """Whether reading a kind may take a question to others."""
         version = self._versions.get(kind)

@@ -93,7 +93,9 @@ class _Stream:
             self._initial = self._registry.presented(self._kind, store.range(self._prefix))
         elif after == 0:
             after = store.revision
-        return store.watch(self._prefix, after=after, topic=self._selection.topic)
+        # By which field to look is known only where objects are stored as they are served.
+        topic = self._selection.topic if self._registry.served_as_stored(self._kind) else None
+        return store.watch(self._prefix, after=after, topic=topic)
 
     async def chunks(self, subscription: rows.Subscription) -> AsyncIterator[bytes]:
         """Lines, several at a time."""
