@@ -87,7 +87,8 @@ class ApiServer:
         )
         self._rights = rights.Rights(self.registry, node_reads=node_reads)
         self._default_roles = default_roles
-        self._audit.tenant_of = marks.Marks(self.registry).tenant
+        marked = marks.Marks(self.registry)
+        self._audit.tenant_of, self._audit.records = marked.tenant, marked.records
         read = reading.Reading(self.registry)
         admit = admission.Admission(self.registry, admission_policy)
         self._writing = writing.Writing(self.registry, admit, judge=self._rights)
@@ -103,7 +104,10 @@ class ApiServer:
         )
         self.agents = stream_agents.Agents()
         streams = stream_routes.routes(
-            connected=self.agents, find_pod=stream_target.in_store(self.registry), time=clock
+            connected=self.agents,
+            find_pod=stream_target.in_store(self.registry),
+            time=clock,
+            sessions=self._audit.sessions,
         )
         asked = reviews.Reviews(self._rights, self._writing, self._authenticator)
         self.metrics = metrics.Metrics()

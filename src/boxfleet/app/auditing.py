@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import AsyncIterator
 
 from boxfleet.api import roles
-from boxfleet.apiserver.audit import auditor, files, journal, policy
+from boxfleet.apiserver.audit import auditor, files, journal, policy, sessions
 from boxfleet.app import paths, settings
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import quantity
@@ -22,14 +22,18 @@ _LEADING = policy.Rule(
 @contextlib.asynccontextmanager
 async def opened(known: settings.Server, *, clock: clocks.Clock) -> AsyncIterator[auditor.Auditor]:
     """What records requests while the block runs. Raises SettingsError."""
+    recordings = sessions.Sessions(paths.of(known).recordings, clock=clock)
     book = journal.Journal(
         paths.of(known).audit,
         server=known.node,
         clock=clock,
         keeping=keeping(known),
         flush_first=known.audit_flush == "answer",
+        sessions=recordings,
     )
-    made = auditor.Auditor(book, server=known.node, rules=_policy(known), required=known.audit_required)
+    made = auditor.Auditor(
+        book, server=known.node, rules=_policy(known), required=known.audit_required, sessions=recordings
+    )
     book.start()
     try:
         yield made

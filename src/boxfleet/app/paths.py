@@ -74,6 +74,11 @@ class Paths:
         return self.state / "audit"
 
     @property
+    def recordings(self) -> pathlib.Path:
+        """Recorded sessions."""
+        return self.audit / "sessions"
+
+    @property
     def agent(self) -> pathlib.Path:
         """The agent's wanted state, logs and volumes of instances."""
         return self.state / "agent"

@@ -106,7 +106,7 @@ def _row(event: audit.Event) -> tuple[str, ...]:
     ended = f"{status.code} {status.reason}".strip()
     if event.stage == audit.STARTED:
         ended = "begins"
-    return (
+    shown = (
         event.stageTimestamp.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         who,
         event.verb,
@@ -114,6 +114,8 @@ def _row(event: audit.Event) -> tuple[str, ...]:
         ended,
         ", ".join(event.sourceIPs) or "-",
     )
+    # Names come from outside, and a terminal would do what they say.
+    return tuple("".join(letter if letter.isprintable() else "?" for letter in cell) for cell in shown)
 
 
 def _object(event: audit.Event) -> str:

@@ -161,6 +161,20 @@ def audit(
     raise typer.Exit(implementation.run(known, output, given, follow=follow, kubeconfig=kubeconfig))
 
 
+@records.command("replay")
+def audit_replay(
+    recording: Annotated[str, typer.Argument(help="What boxfleet.dev/recording says in a record.")],
+    pause: Annotated[float, typer.Option("--pause", min=0, help="Longest pause in seconds.")] = 2.0,
+    original: Annotated[bool, typer.Option("--original", help="Pauses as they were.")] = False,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Play a recorded session on this terminal."""
+    from boxfleet.cli import replay
+
+    raise typer.Exit(replay.run(options.known(state, run), recording, longest=None if original else pause))
+
+
 @app.command()
 def version(output: options.Output = options.Format.TEXT) -> None:
     """Say which Boxfleet this is."""

@@ -16,11 +16,13 @@ import uvicorn
 from boxfleet.agent.streams import tunnel as agent_tunnel
 from boxfleet.api import meta, pod
 from boxfleet.apiserver import authn, faults, route
+from boxfleet.apiserver.audit import sessions as sessions_
 from boxfleet.apiserver.streams import agents, routes
 from boxfleet.kit import clock
 from boxfleet.ports import runtime
 
 NODE = "n1"
+RECORDING = "recording"
 ADMIN, AGENT = "admin-token", "agent-token"
 USERS = {
     ADMIN: authn.User(name="admin", groups=("system:masters",)),
@@ -126,7 +128,9 @@ class Engine:
 class Bed:
     """The server, the agent, and clients of both."""
 
-    def __init__(self, logs: pathlib.Path) -> None:
+    def __init__(self, logs: pathlib.Path, sessions: sessions_.Sessions | None = None) -> None:
+        # With sessions, everything is recorded as RECORDING.
+        self.recording = RECORDING if sessions is not None else ""
         self.pod: pod.Pod | None = a_pod()
         self.engine = Engine()
         self.agents = agents.Agents()
@@ -134,7 +138,9 @@ class Bed:
         self.url = ""
         self.port = 0
         self.session: aiohttp.ClientSession
-        made = routes.routes(connected=self.agents, find_pod=self._find_pod, time=clock.SystemClock())
+        made = routes.routes(
+            connected=self.agents, find_pod=self._find_pod, time=clock.SystemClock(), sessions=sessions
+        )
         self._router = route.Router(made)
 
     async def _find_pod(self, namespace: str, name: str) -> pod.Pod:
@@ -161,6 +167,7 @@ class Bed:
                     scope=scope,
                     receive=receive,
                     send=send,
+                    recording=self.recording,
                 )
             )
         except faults.Fault as fault:
@@ -233,9 +240,11 @@ class Bed:
 
 
 @contextlib.asynccontextmanager
-async def bed(logs: pathlib.Path, *, agent: bool = True) -> AsyncIterator[Bed]:
+async def bed(
+    logs: pathlib.Path, *, agent: bool = True, sessions: sessions_.Sessions | None = None
+) -> AsyncIterator[Bed]:
     """Everything, ready."""
-    made = Bed(logs)
+    made = Bed(logs, sessions)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(made.serving())
         made.session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -6,6 +6,7 @@ from typing import Any
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import authn, authz, faults, node_limits, node_scope, registry
 from boxfleet.apiserver.access import defaults, escalation, index, nodes, reconciling, roles
+from boxfleet.apiserver.audit import guard
 from boxfleet.apiserver.identity import signing_requests
 
 JsonObject = dict[str, Any]
@@ -33,6 +34,7 @@ class Rights:
         signing_requests.stamp(user, kind, new, old)
         node_limits.check(user, kind, new, old, subresource=subresource)
         self._escalation.check(user, kind, new, old)
+        guard.check(user, kind, new, old, self.authorizer)
 
     def check_approval(self, user: authn.User, kind: kinds.Kind, request: JsonObject) -> None:
         """Raise Fault 403 when the user may not approve for the signer of a request, nor for all of its domain."""

@@ -12,7 +12,7 @@ import msgspec
 
 from boxfleet.api import audit
 from boxfleet.apiserver import authn, faults, route
-from boxfleet.apiserver.audit import policy
+from boxfleet.apiserver.audit import policy, sessions
 
 _UNKNOWN: Final = 401
 _REFUSALS: Final = frozenset({_UNKNOWN, 403})
@@ -22,6 +22,8 @@ _READING: Final = frozenset({"GET", "HEAD"})
 # Characters of what clients may make as long as they like.
 _LONGEST_URI: Final = 4096
 _LONGEST: Final = 256
+_IMPERSONATE: Final = "impersonate-user"
+_NO: Final = ("0", "f", "F", "false", "FALSE", "False")
 # Parameters of a query whose values are nobody's business.
 _SECRET_WORDS: Final = ("token", "password", "secret", "credential", "authorization", "key")
 _MASK: Final = "***"
@@ -97,6 +99,10 @@ def _nobody(namespace: str) -> str:
     return ""
 
 
+def _never(namespace: str) -> bool:
+    return False
+
+
 class Auditor:
     """Decides, records, and refuses what could not be recorded."""
 
@@ -107,13 +113,17 @@ class Auditor:
         server: str = "",
         rules: policy.Policy | None = None,
         required: bool = True,
+        sessions: sessions.Sessions | None = None,
     ) -> None:
         """Without a book nothing is recorded. When records are `required`, nothing is done that cannot be recorded."""
         self.ids = Ids()
         self.book = book
         self._server = server
         self._policy = rules or policy.Policy()
+        # What the labels of a namespace say, and where sessions are recorded that they ask for.
         self.tenant_of: TenantOf = _nobody
+        self.records: Callable[[str], bool] = _never
+        self.sessions = sessions
         self._required = required
         self._kinds: dict[tuple[str, str], _Kind] = {}
         self._second = 0
@@ -137,7 +147,11 @@ class Auditor:
                 f"the audit log cannot be written ({book.trouble}), and nothing is done unrecorded: make room or mend "
                 "it on the server; `boxfleet doctor` there says where"
             )
-        if not kind.session or not self._wants(call, kind, code=_SWITCHED):
+        if not kind.session:
+            return None
+        if self.sessions is not None and _is_interactive(call) and self.records(call.params.get("namespace", "")):
+            call.recording = call.audit_id
+        if not self._wants(call, kind, code=_SWITCHED):
             return None
         return self._safe(self._record(call, kind, code=_SWITCHED, began=time.time()))
 
@@ -200,7 +214,9 @@ class Auditor:
             )
             if said is not None:
                 return said
-        return kind.weighty or call.impersonator is not None or (code in _REFUSALS and kind.guarded)
+        if kind.weighty or call.impersonator is not None:
+            return True
+        return code in _REFUSALS and (kind.guarded or _IMPERSONATE in call.headers)
 
     def _is_too_many(self) -> bool:
         second = int(time.monotonic())
@@ -260,6 +276,12 @@ class Auditor:
         return said
 
 
+def _is_interactive(call: route.Call) -> bool:
+    """Whether somebody or something at the other end can send; a stream is one only over WebSocket."""
+    given = call.query.get("stdin", []) + call.query.get("tty", [])
+    return call.method == route.WEBSOCKET and any(value not in _NO for value in given)
+
+
 def _watches(call: route.Call) -> bool:
     try:
         return call.flag("watch")
@@ -272,12 +294,11 @@ def _user(user: authn.User) -> audit.User:
 
 
 def _impersonated(call: route.Call) -> audit.User | None:
-    if call.impersonator is None:
-        return None
-    if call.impersonator is call.user:
-        # Refused: all there is of him is the wish.
-        return audit.User(username=call.headers.get("impersonate-user", "")[:_LONGEST])
-    return _user(call.user)
+    if call.impersonator is not None:
+        return _user(call.user)
+    # Refused: all there is of him is the wish.
+    wish = call.headers.get(_IMPERSONATE, "")
+    return audit.User(username=wish[:_LONGEST]) if wish else None
 
 
 def _reference(call: route.Call, kind: "_Kind", answer: route.Answer | None) -> audit.Reference:

@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 
 from boxfleet.apiserver.audit import files
+from boxfleet.apiserver.audit import sessions as sessions_
 from boxfleet.kit import clock as clocks
 
 log = structlog.get_logger()
@@ -40,13 +41,17 @@ class Journal:
         clock: clocks.Clock,
         keeping: files.Keeping = files.Keeping(),  # noqa: B008  # it has no state
         flush_first: bool = False,
+        sessions: sessions_.Sessions | None = None,
     ) -> None:
-        """With `flush_first` answers wait until the disk has their lines, and survive a power cut with them."""
+        """Recordings in `sessions` are kept for as long as files are.
+
+        With `flush_first` answers wait until the disk has their lines, and survive a power cut with them."""
         self._folder = folder
         self._server = server
         self._clock = clock
         self._keeping = keeping
         self._flush_first = flush_first
+        self._sessions = sessions
         self._handle = -1
         self._size = 0
         self._opened = 0.0
@@ -232,7 +237,10 @@ class Journal:
         self._tidy()
 
     def _tidy(self) -> None:
-        for path in files.clear(self._folder, self._server, self._keeping, now=self._clock.now()):
+        removed = files.clear(self._folder, self._server, self._keeping, now=self._clock.now())
+        if self._sessions is not None:
+            removed += self._sessions.clear(older_than=self._keeping.seconds)
+        for path in removed:
             log.info("an audit file is too old to keep, or all are too large", file=str(path))
 
     @property

@@ -11,6 +11,7 @@ import msgspec
 
 from boxfleet.api import pod, tunnel
 from boxfleet.apiserver import faults, route
+from boxfleet.apiserver.audit import sessions as sessions_
 from boxfleet.apiserver.streams import agents, target, websocket
 
 PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -23,8 +24,9 @@ _TO_USER: Final = (tunnel.Channel.STDOUT, tunnel.Channel.STDERR)
 class Remote:
     """Handlers of exec and attach."""
 
-    def __init__(self, connected: agents.Agents, find_pod: target.FindPod) -> None:
+    def __init__(self, connected: agents.Agents, find_pod: target.FindPod, sessions: sessions_.Sessions | None) -> None:
         self._agents = connected
+        self._sessions = sessions
         self._find_pod = find_pod
 
     async def exec(self, call: route.Call) -> None:
@@ -97,20 +99,36 @@ class Remote:
             raise faults.bad_request(f"unable to upgrade: none of {user.offered} is one of {list(PROTOCOLS)}")
         # Until the handshake is accepted a refusal is a plain HTTP answer; after it, the stream's Status.
         await self._agents.control(node)
+        recording = self._record(call, order)
         try:
             await user.accept(subprotocol=chosen)
-            await user.send(bytes([tunnel.Channel.ERROR]) + await self._status(user, node, order))
+            await user.send(bytes([tunnel.Channel.ERROR]) + await self._status(user, node, order, recording))
         except websocket.Gone:
             return
         finally:
+            if recording is not None:
+                recording.end()
             await user.close()
 
+    def _record(self, call: route.Call, order: tunnel.ExecOrder | tunnel.AttachOrder) -> sessions_.Recording | None:
+        """Raises Fault 503 when what is to be recorded cannot be."""
+        if not call.recording or self._sessions is None:
+            return None
+        what = " ".join(order.command) if isinstance(order, tunnel.ExecOrder) else "attach"
+        title = f"{call.user.name} in {order.namespace}/{order.pod} {order.container}: {what}"
+        return self._sessions.begin(call.recording, title=title, user=call.user.name, tty=order.tty)
+
     async def _status(
-        self, user: websocket.WebSocket, node: str, order: tunnel.ExecOrder | tunnel.AttachOrder
+        self,
+        user: websocket.WebSocket,
+        node: str,
+        order: tunnel.ExecOrder | tunnel.AttachOrder,
+        recording: sessions_.Recording | None,
     ) -> bytes:
         try:
             async with self._agents.open(node, order) as stream:
-                return await _relay(user, stream) or msgspec.json.encode(agents.broken(node).status())
+                ended = await _relay(user, stream, recording)
+                return ended or msgspec.json.encode(agents.broken(node).status())
         except faults.Fault as fault:
             return msgspec.json.encode(fault.status())
 
@@ -123,10 +141,15 @@ def upgrade_required() -> faults.Fault:
     )
 
 
-async def _relay(user: websocket.WebSocket, stream: agents.Stream) -> bytes | None:
-    """Pass messages both ways until the agent's Status, which is returned; raises Gone when the user leaves."""
-    inward = asyncio.create_task(_inward(user, stream))
-    outward = asyncio.create_task(_outward(user, stream))
+async def _relay(
+    user: websocket.WebSocket, stream: agents.Stream, recording: sessions_.Recording | None
+) -> bytes | None:
+    """Pass messages both ways until the agent's Status, which is returned.
+
+    Raises Gone when the user leaves, and Fault 503 when what is recorded cannot be any more.
+    """
+    inward = asyncio.create_task(_inward(user, stream, recording))
+    outward = asyncio.create_task(_outward(user, stream, recording))
     try:
         await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
         if outward.done():
@@ -139,13 +162,22 @@ async def _relay(user: websocket.WebSocket, stream: agents.Stream) -> bytes | No
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _inward(user: websocket.WebSocket, stream: agents.Stream) -> None:
+async def _inward(user: websocket.WebSocket, stream: agents.Stream, recording: sessions_.Recording | None) -> None:
     while True:
         message = await user.receive()
         if not message or message[0] not in _FROM_USER:
             continue
+        if recording is not None:
+            _record_input(recording, message)
         while not await _passed(stream, message):
             await user.send(bytes([tunnel.Channel.STDOUT]))
+
+
+def _record_input(recording: sessions_.Recording, message: bytes) -> None:
+    if message[0] == tunnel.Channel.STDIN:
+        recording.input(message[1:])
+    elif message[0] == tunnel.Channel.RESIZE:
+        recording.resize(message[1:])
 
 
 async def _passed(stream: agents.Stream, message: bytes) -> bool:
@@ -158,11 +190,15 @@ async def _passed(stream: agents.Stream, message: bytes) -> bool:
     return True
 
 
-async def _outward(user: websocket.WebSocket, stream: agents.Stream) -> bytes | None:
+async def _outward(
+    user: websocket.WebSocket, stream: agents.Stream, recording: sessions_.Recording | None
+) -> bytes | None:
     while True:
         try:
             channel, data = await stream.receive()
         except agents.Ended as ended:
             return ended.status
         if channel in _TO_USER:
+            if recording is not None:
+                recording.output(data, error=channel == tunnel.Channel.STDERR)
             await user.send(bytes([channel]) + data)

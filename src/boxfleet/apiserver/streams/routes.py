@@ -4,6 +4,7 @@ from typing import Final
 
 from boxfleet.api import tunnel
 from boxfleet.apiserver import faults, route
+from boxfleet.apiserver.audit import sessions as sessions_
 from boxfleet.apiserver.streams import agents, forward, logs, remote, target, websocket
 from boxfleet.kit import clock
 
@@ -11,9 +12,14 @@ _POD: Final = "/api/v1/namespaces/{namespace}/pods/{name}"
 _NODE_USER: Final = "system:node:"
 
 
-def routes(*, connected: agents.Agents, find_pod: target.FindPod, time: clock.Clock) -> list[route.Route]:
-    """All of them. `find_pod` reads a Pod by namespace and name and raises Fault 404."""
-    remotely = remote.Remote(connected, find_pod)
+def routes(
+    *, connected: agents.Agents, find_pod: target.FindPod, time: clock.Clock, sessions: sessions_.Sessions | None = None
+) -> list[route.Route]:
+    """All of them. `find_pod` reads a Pod by namespace and name and raises Fault 404.
+
+    What calls name a recording for is recorded in `sessions`.
+    """
+    remotely = remote.Remote(connected, find_pod, sessions)
     forwarding = forward.Forward(connected, find_pod)
     logging = logs.Logs(connected, find_pod, time)
     dialled = _Dialled(connected)
