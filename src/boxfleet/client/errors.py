@@ -32,6 +32,15 @@ class Invalid(ApiError):
     """The object breaks a rule; `details["causes"]` names fields."""
 
 
+class Forbidden(ApiError):
+    """The caller may not, or a policy or quota stands against it."""
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether there may be room later: a quota is used up, or not counted yet."""
+        return "exceeded quota: " in self.message or "status unknown for quota: " in self.message
+
+
 class Expired(ApiError):
     """The revision asked for is compacted away: list anew."""
 
@@ -48,6 +57,8 @@ def from_status(code: int, status: dict[str, Any]) -> ApiError:
         kind = NotFound
     elif code == 409:
         kind = AlreadyExists if reason == "AlreadyExists" else Conflict
+    elif code == 403:
+        kind = Forbidden
     elif code == 422:
         kind = Invalid
     elif code == 410:

@@ -25,6 +25,7 @@ from boxfleet.api import (
     pod,
     roles,
     service_account,
+    tenant,
     unit,
     volume_claim,
 )
@@ -42,7 +43,7 @@ DEFAULTS = controller_settings.Settings()
 _SEEN = (
     box.Box, unit.Unit, pod.Pod, address.Address, address_pool.AddressPool, placement.Placement, node.Node,
     cluster.Cluster, volume_claim.PersistentVolumeClaim, config.ConfigMap, event.Event, namespace.Namespace,
-    service_account.ServiceAccount,
+    service_account.ServiceAccount, tenant.Tenant,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import structlog
 from boxfleet.api import address, address_pool, labels, meta, pod, unit
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches, settings
+from boxfleet.controllers import caches, quotas, settings
 from boxfleet.controllers.address import claim, keep, ledger, pool
 from boxfleet.kit import clock
 from boxfleet.planning import addresses, instances
@@ -24,6 +24,7 @@ _STATUS_PAUSE = 0.5
 _DOUBLE_PAUSE = 2.0
 # Seconds after which those who wait for a full pool look again, should the signal have been lost.
 _FULL_RETRY = 30.0
+_QUOTA_EXCEEDED = "QuotaExceeded"
 
 
 class _Want(msgspec.Struct, frozen=True):
@@ -91,6 +92,14 @@ class AddressController:
             if isinstance(subject, pod.Pod):
                 await self._say_waiting(subject, str(error))
             return _FULL_RETRY
+        except errors.Forbidden as refused:
+            if not refused.over_quota:
+                raise
+            self._waiting.add(want)
+            self._events.warning(subject, _QUOTA_EXCEEDED, refused.message)
+            if isinstance(subject, pod.Pod):
+                await self._say_waiting(subject, refused.message, reason=_QUOTA_EXCEEDED)
+            return _FULL_RETRY
         return None
 
     def _in_order(self) -> list[address_pool.AddressPool]:
@@ -157,11 +166,11 @@ class AddressController:
             except errors.NotFound:
                 return
 
-    async def _say_waiting(self, subject: pod.Pod, message: str) -> None:
+    async def _say_waiting(self, subject: pod.Pod, message: str, *, reason: str = "AddressPoolFull") -> None:
         condition = meta.Condition(
             type="AddressClaimed",
             status="False",
-            reason="AddressPoolFull",
+            reason=reason,
             message=message,
             lastTransitionTime=clock.stamp(self._clock.now()),
         )
@@ -225,6 +234,7 @@ class AddressController:
         self._indexed.pods.listen(self._pod_changed)
         self._indexed.addresses.listen(self._address_changed)
         self._pools.listen(self._pool_changed)
+        quotas.Quotas(self._indexed.shared).listen(self._wake_waiting)
 
     def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
         subject = new or old

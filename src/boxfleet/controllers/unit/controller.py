@@ -4,15 +4,17 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from boxfleet.api import address, address_pool, box, meta, placement, pod, unit
-from boxfleet.client import client, loop
+from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches, settings
+from boxfleet.controllers import caches, quotas, settings
 from boxfleet.controllers.unit import gate, make, observe, refresh, remove, render, report
 from boxfleet.kit import clock, tasks
 from boxfleet.planning import adoption, dependencies, instances, manifest, rollout, unit_status
 
 # Seconds after which a name that someone else had is tried again; its release is not an event of ours.
 _CONFLICT_RETRY = 1.0
+# Seconds after which a Unit that is over a quota tries again, should nothing tell of room before.
+_QUOTA_RETRY = 30.0
 # Replicas up to which every change of a Pod is acted on at once, and the seconds that each further one adds.
 _AT_ONCE = 30
 _PAUSE_EACH = 0.0002
@@ -41,6 +43,9 @@ class UnitController:
         self._renderer = render.Renderer(addresses=self._addresses, suffix=settings.domain)
         self._views = observe.Views()
         self._replacements = remove.Replacements(clock=clock)
+        self._quotas = quotas.Quotas(indexed.shared)
+        # Units that wait for room in a quota.
+        self._over_quota: set[meta.Key] = set()
         self._loop: loop.Loop[meta.Key] = loop.Loop("unit", self.reconcile)
         self.run = self._loop.run
         self._listen()
@@ -50,6 +55,7 @@ class UnitController:
         subject = self._indexed.units.get(key)
         if subject is None or subject.metadata.deletionTimestamp:
             self._renderer.forget(key)
+            self._over_quota.discard(key)
             self._replacements.forget(key)
             return None
         situation = observe.observe(subject, self._indexed, self._boxes, views=self._views)
@@ -67,7 +73,7 @@ class UnitController:
             situation,
             renderings=renderings,
             addresses=addresses,
-            pool_problem=self._pool_problem,
+            address_problem=functools.partial(self._address_problem, key.namespace),
             taken=self._taken(subject, steps.missing),
         )
         making = judge(steps.missing)
@@ -79,11 +85,19 @@ class UnitController:
             await self._carry_out(situation, steps, making, turning, renderings, revision=revision)
         except make.NameTaken as taken:
             blocked = dependencies.Blocked(gate.NAME_CONFLICT, str(taken))
-        if blocked is not None and blocked.reason == gate.NAME_CONFLICT:
+        except errors.Forbidden as refused:
+            if not refused.over_quota:
+                raise
+            blocked = dependencies.Blocked(gate.QUOTA_EXCEEDED, refused.message)
+        self._over_quota.discard(key)
+        if blocked is not None and blocked.reason == gate.QUOTA_EXCEEDED:
+            self._over_quota.add(key)
+            again = _QUOTA_RETRY
+        if blocked is not None and blocked.reason in (gate.NAME_CONFLICT, gate.QUOTA_EXCEEDED):
             said = meta.find_condition(subject.status.conditions, "Progressing")
             if said is None or blocked.message not in said.message:
                 self._events.warning(subject, blocked.reason, blocked.message)
-            again = _CONFLICT_RETRY
+            again = again or _CONFLICT_RETRY
         failed_again = await self._replace_failed(key, steps.failed)
         waits = [seconds for seconds in (again, failed_again) if seconds is not None]
         status = unit_status.compute(
@@ -152,12 +166,15 @@ class UnitController:
     def _addresses(self, subject: unit.Unit) -> dict[str, str]:
         return observe.address_map(subject, self._indexed)
 
-    def _pool_problem(self) -> str:
+    def _address_problem(self, namespace: str) -> dependencies.Blocked | None:
+        if why := self._quotas.addresses_used_up(namespace):
+            return dependencies.Blocked(gate.QUOTA_EXCEEDED, why)
         said = [meta.find_condition(pool.status.conditions, "Available") for pool in self._pools]
         problems = [each.message for each in said if each is not None and each.status == "False"]
         if len(problems) < len(said):
-            return ""
-        return "; ".join(problems) or f"there is no AddressPool: create one, for example {self._settings.pool}"
+            return None
+        missing = f"there is no AddressPool: create one, for example {self._settings.pool}"
+        return dependencies.Blocked("AddressPoolFull", "; ".join(problems) or missing)
 
     def _listen(self) -> None:
         self._indexed.units.listen(self._unit_changed)
@@ -167,6 +184,7 @@ class UnitController:
         self._indexed.placements.listen(self._placement_changed)
         self._indexed.addresses.listen(self._address_changed)
         self._pools.listen(self._pool_changed)
+        self._quotas.listen(self._quota_changed)
 
     def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
         subject = new or old
@@ -215,6 +233,10 @@ class UnitController:
             return
         for each in self._indexed.units:
             self._loop.add(each.key)
+
+    def _quota_changed(self) -> None:
+        for key in self._over_quota:
+            self._loop.add(key)
 
     def _add_siblings(self, subject: unit.Unit) -> None:
         if not subject.spec.box:

@@ -7,6 +7,7 @@ from boxfleet.controllers.unit import observe, render
 from boxfleet.planning import dependencies, facts, manifest
 
 NAME_CONFLICT = "NameConflict"
+QUOTA_EXCEEDED = "QuotaExceeded"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,12 +35,12 @@ def judge(
     *,
     renderings: render.Renderings,
     addresses: Mapping[str, str],
-    pool_problem: Callable[[], str],
+    address_problem: Callable[[], dependencies.Blocked | None],
     taken: Mapping[int, str],
 ) -> Verdict:
     """Sort the instances that are asked for.
 
-    `pool_problem` says what is wrong with the address pool, if anything; `taken` names, by ordinal, what someone
+    `address_problem` says why there are no addresses, if anything is wrong; `taken` names, by ordinal, what someone
     else's Pod of the instance's name is.
     """
     if not ordinals:
@@ -54,7 +55,7 @@ def judge(
         if ordinal in taken:
             one = dependencies.Blocked(NAME_CONFLICT, taken[ordinal])
         else:
-            one = _one(situation, ordinal, renderings, addresses, pool_problem)
+            one = _one(situation, ordinal, renderings, addresses, address_problem)
         if isinstance(one, Ready):
             ready.append(one)
         else:
@@ -67,7 +68,7 @@ def _one(
     ordinal: int,
     renderings: render.Renderings,
     addresses: Mapping[str, str],
-    pool_problem: Callable[[], str],
+    address_problem: Callable[[], dependencies.Blocked | None],
 ) -> Ready | dependencies.Blocked:
     name = manifest.instance_name(situation.unit, ordinal)
     cluster = situation.clusters.get(ordinal, "")
@@ -77,17 +78,17 @@ def _one(
         )
     address = "" if situation.template.spec.hostNetwork else addresses.get(name, "")
     if not address and not situation.template.spec.hostNetwork:
-        return _address_wait(f"instance {name} waits for its address", pool_problem)
+        return _address_wait(f"instance {name} waits for its address", address_problem)
     if ordinal in renderings.pending:
-        return _address_wait(f"instance {name} waits for {renderings.pending[ordinal]}", pool_problem)
+        return _address_wait(f"instance {name} waits for {renderings.pending[ordinal]}", address_problem)
     rendered = renderings.done.get(ordinal)
     if rendered is None:
         return dependencies.Blocked("FilesNotRendered", str(renderings.error))
     return Ready(ordinal, cluster, address, rendered)
 
 
-def _address_wait(what: str, pool_problem: Callable[[], str]) -> dependencies.Blocked:
-    problem = pool_problem()
-    if problem:
-        return dependencies.Blocked("AddressPoolFull", f"{what}: {problem}")
+def _address_wait(what: str, address_problem: Callable[[], dependencies.Blocked | None]) -> dependencies.Blocked:
+    problem = address_problem()
+    if problem is not None:
+        return dependencies.Blocked(problem.reason, f"{what}: {problem.message}")
     return dependencies.Blocked("WaitingForAddress", what)
