@@ -41,7 +41,7 @@ class Database:
             raise
 
     def live(self) -> list[tuple[str, int, bytes]]:
-        """Key, revision and value of everything that is there, in order of keys."""
+        """Key, revision and value of everything that is there."""
         with self._told("read"):
             return self._connection.execute(self._sql["live"]).fetchall()
 
