@@ -106,6 +106,8 @@ class Kind:
     name_fault: Callable[[str], str | None] | None = None
     # Kinds that are questions take `create` alone: they are answered, not stored.
     verbs: tuple[str, ...] = VERBS
+    # Read from elsewhere when somebody asks.
+    computed: bool = False
     default: Callable[[JsonObject], None] = _no_default
     validate: Callable[[JsonObject, JsonObject | None], list[FieldError]] = _no_errors
     # Deletion may wait for the holder (Pods): seconds of grace when the client names none; None: no grace.
@@ -127,7 +129,7 @@ class Kind:
     @property
     def stored(self) -> bool:
         """Whether there are objects of it."""
-        return "list" in self.verbs
+        return "list" in self.verbs and not self.computed
 
     @property
     def listed(self) -> str:

@@ -4,7 +4,7 @@ People's roles are gathered by labels, so that the kinds of others join them: a 
 ``rbac.authorization.k8s.io/aggregate-to-view`` (or -edit, -admin, -auditor) is a part of the role by that name.
 """
 
-from boxfleet.api import kind, rbac_objects
+from boxfleet.api import kind, rbac_objects, usage
 
 _READ = ("get", "list", "watch")
 _CHANGE = ("create", "delete", "deletecollection", "patch", "update")
@@ -40,6 +40,7 @@ def _of_kinds() -> list[kind.JsonObject]:
     shown = (*delivered, "addresses", "addresses/status", "boxes/status", "placements", "placements/status")
     return [
         role("boxfleet:view", [rule(kind.GROUP, (*shown, "units/status"), _READ)], into=("view",)),
+        role("boxfleet:usage", [rule(usage.GROUP, ("nodes", "pods"), ("get", "list"))], into=("view",)),
         role("boxfleet:edit", [rule(kind.GROUP, delivered, _CHANGE)], into=("edit",)),
         role(
             "boxfleet:audit",

@@ -83,7 +83,31 @@ class ForwardOrder(_Order, kw_only=True, tag="forward"):
     host_network: bool = False
 
 
-Order = ExecOrder | AttachOrder | LogOrder | ForwardOrder
+class UsageOrder(msgspec.Struct, tag_field="kind", tag="usage"):
+    """Measure what the node and its containers use: a `UsageReport` on STDOUT, in one message."""
+
+
+class ContainerReport(msgspec.Struct, kw_only=True):
+    """What one container uses: cores of CPU, bytes of memory."""
+
+    namespace: str
+    pod: str
+    container: str
+    cpu: float
+    memory: int
+
+
+class UsageReport(msgspec.Struct, kw_only=True):
+    """What a node and its containers used in the `seconds` before `at` (since the epoch)."""
+
+    at: float
+    seconds: float
+    cpu: float
+    memory: int
+    containers: list[ContainerReport]
+
+
+Order = ExecOrder | AttachOrder | LogOrder | ForwardOrder | UsageOrder
 
 
 class Open(msgspec.Struct, kw_only=True, tag="open", tag_field="type"):

@@ -14,6 +14,7 @@ from boxfleet.api import admission as rules
 from boxfleet.api import kind as kinds
 from boxfleet.api import meta
 from boxfleet.api import reviews as review_kinds
+from boxfleet.api import usage as usage_kinds
 from boxfleet.apiserver import (
     admission,
     authn,
@@ -41,6 +42,7 @@ from boxfleet.apiserver.custom import conditions, definition, serving
 from boxfleet.apiserver.streams import agents as stream_agents
 from boxfleet.apiserver.streams import routes as stream_routes
 from boxfleet.apiserver.streams import target as stream_target
+from boxfleet.apiserver.streams import usage as stream_usage
 from boxfleet.kit import clock as clocks
 from boxfleet.store import store as stores
 
@@ -81,7 +83,7 @@ class ApiServer:
         self._authenticator = authn.Chain(authenticators)
         self.registry = registry.Registry(
             store,
-            types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES],
+            types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES, *usage_kinds.TYPES],
             clock=clock,
             older=older,
         )
@@ -134,6 +136,7 @@ class ApiServer:
                 self.metrics.served(),
                 *kind_routes.of_all(self.registry.kinds),
                 *asked.routes(),
+                *stream_usage.Usage(self.agents, self.registry).routes(),
                 *streams,
                 *extra_routes,
             ]

@@ -104,7 +104,7 @@ class Documents:
             components[root][_GVK] = [_gvk(kind)]
             if not kind.model and custom is None:
                 _borrow_descriptions(components[root])
-            if kind.stored:
+            if "list" in kind.verbs:
                 self._list(kind, root, components, library)
             if kind.scale is not None:
                 scale = models.component("autoscaling_v1.Scale")
@@ -268,6 +268,12 @@ def _paths(base: str, kind: kinds.Kind, root: str) -> dict[str, Any]:
     named = [*where, _in_path("name")]
     item = f"{scope}/{kind.plural}/{{name}}"
     maker = _Operations(kind)
+    if kind.computed:
+        listed = {"get": maker.read("list", root.removesuffix(kind.kind) + kind.listed, _LIST_QUERY)}
+        return {
+            f"{scope}/{kind.plural}": listed | _set({"parameters": where or None}),
+            item: {"get": maker.read("get", root, ()), "parameters": [*where, _in_path("name")]},
+        }
     if not kind.stored:
         post: dict[str, Any] = {"post": maker.write("post", root, _WRITE_QUERY)}
         return {f"{scope}/{kind.plural}": post | _set({"parameters": where or None})}

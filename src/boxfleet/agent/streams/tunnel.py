@@ -12,9 +12,10 @@ import aiohttp
 import msgspec
 import structlog
 
-from boxfleet.agent.streams import channel, forward, logs, remote
+from boxfleet.agent.streams import channel, forward, logs, remote, usage
 from boxfleet.api import tunnel
 from boxfleet.kit import backoff
+from boxfleet.kit import clock as clocks
 from boxfleet.ports import runtime
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ class Tunnel:
         self._tls = tls
         self._engine = engine
         self._log_directory = log_directory
+        self._usage = usage.Usage(engine, clock=clocks.SystemClock())
         self._streams: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -144,6 +146,8 @@ class Tunnel:
             return await logs.run(self._engine, folder, order, channels)
         if isinstance(order, tunnel.ForwardOrder):
             return await forward.run(self._engine, order, channels)
+        if isinstance(order, tunnel.UsageOrder):
+            return await self._usage.run(channels)
         return await remote.run(self._engine, order, channels)
 
 
