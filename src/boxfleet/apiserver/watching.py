@@ -1,14 +1,15 @@
 """Watch: what is there, then every change, as lines of JSON for as long as the client listens."""
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import faults, negotiate, options, reading, registry, route, selectors, tables
+from boxfleet.apiserver import faults, negotiate, options, reading, registry, route, selectors, stalls, tables
 from boxfleet.store import errors, rows
 
 # Seconds between bookmarks, as often as Kubernetes sends them.
@@ -17,8 +18,6 @@ _BOOKMARK_EVERY = 60.0
 _SHORTEST, _SPREAD = 1800, 1800
 # Bytes per message to the HTTP server: enough to share its cost, not so much that it waits in memory.
 _CHUNK = 256 * 1024
-# Seconds that a client which is too slow gets to take what is on its way.
-_STALL_SECONDS = 5.0
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -27,6 +26,7 @@ class Watching:
 
     def __init__(self, registry: registry.Registry) -> None:
         self._registry = registry
+        self._stalls = stalls.Stalls()
 
     async def watch(self, call: route.Call, kind: kinds.Kind) -> None:
         """Answer with a stream of events."""
@@ -47,23 +47,36 @@ class Watching:
             await _start(call)
             async with asyncio.TaskGroup() as group:
                 listener = group.create_task(_close_when_gone(call, subscription))
-                try:
-                    async with asyncio.timeout(stream.seconds + _STALL_SECONDS) as limit:
-                        # Too far behind: what is being sent may still end, and nothing more.
-                        subscription.overflow = lambda: limit.reschedule(loop.time() + _STALL_SECONDS)
-                        async for chunk in stream.chunks(subscription):
+                # The block ends early for a client that reads nothing. An answer without its end is broken off then,
+                # which frees what waits for it.
+                with self._stalls.sending() as sending:
+                    async with contextlib.aclosing(stream.chunks(subscription)) as chunks:
+                        async for chunk in chunks:
+                            sending.since = loop.time()
                             await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
-                        await call.send({"type": "http.response.body", "body": b""})
-                except TimeoutError:
-                    # The client reads nothing. An answer without its end is broken off, which frees what waits for it.
-                    return
-                finally:
-                    subscription.close()
-                    listener.cancel()
+                            sending.since = 0.0
+                    await call.send({"type": "http.response.body", "body": b""})
+                listener.cancel()
 
 
 class _Stream:
     """One client's watch."""
+
+    __slots__ = (
+        "_after",
+        "_bookmarks",
+        "_form",
+        "_headers",
+        "_include",
+        "_initial",
+        "_initial_end",
+        "_kind",
+        "_prefix",
+        "_registry",
+        "_seconds",
+        "_selection",
+        "_wants_state",
+    )
 
     def __init__(self, registry_: registry.Registry, call: route.Call, kind: kinds.Kind, form: negotiate.Form) -> None:
         self._registry = registry_
@@ -73,8 +86,7 @@ class _Stream:
         self._selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
         self._prefix = registry.prefix(kind, namespace=call.params.get("namespace", ""))
         self._bookmarks = call.flag("allowWatchBookmarks")
-        # How long it lasts.
-        self.seconds = options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD)
+        self._seconds = options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD)
         self._initial: Sequence[rows.Row] = ()
         self._headers = True
         text = call.one("resourceVersion")
@@ -97,10 +109,10 @@ class _Stream:
         topic = self._selection.topic if self._registry.served_as_stored(self._kind) else None
         return store.watch(self._prefix, after=after, topic=topic)
 
-    async def chunks(self, subscription: rows.Subscription) -> AsyncIterator[bytes]:
+    async def chunks(self, subscription: rows.Subscription) -> AsyncGenerator[bytes, None]:
         """Lines, several at a time."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + self.seconds
+        end = loop.time() + self._seconds
         revision = self._registry.store.revision
         for chunk in _joined(self._initial_lines()):
             yield chunk

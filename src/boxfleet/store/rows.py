@@ -116,10 +116,6 @@ class History:
             yield change
 
 
-def _nothing() -> None:
-    """Nobody is to be told."""
-
-
 class Topic(NamedTuple):
     """Of all changes below a prefix, only those for which `values` yields the value.
 
@@ -142,7 +138,6 @@ class Subscription:
         "_waiting",
         "_wake",
         "closed",
-        "overflow",
         "overflowed",
         "prefix",
         "topic",
@@ -169,9 +164,8 @@ class Subscription:
         self._waiting: list[Change] = []
         self._wake: asyncio.Future[None] | None = None
         self.closed = False
-        # Set when the reader was too slow and lost its place; called then, for who is busy elsewhere.
+        # Set when the reader was too slow and lost its place.
         self.overflowed = False
-        self.overflow: Callable[[], object] = _nothing
 
     def __enter__(self) -> "Subscription":
         return self
@@ -188,7 +182,6 @@ class Subscription:
             self.overflowed = True
             self._waiting = []
             self.close()
-            self.overflow()
             return
         self._waiting.append(change)
         self._rouse()

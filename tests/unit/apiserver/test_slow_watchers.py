@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from boxfleet.apiserver import selectors, watching
+from boxfleet.apiserver import selectors, stalls
 from boxfleet.store import rows, settings
 from boxfleet.testing import server
 
@@ -28,9 +28,13 @@ async def _opened(
     return reader, writer
 
 
-async def test_who_reads_nothing_is_cut_off(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "_STALL_SECONDS", 0.1)
-    small = settings.Settings(watch_backlog_bytes=2**20)
+@pytest.mark.parametrize("backlog", [2**20, 2**40])
+async def test_who_reads_nothing_is_cut_off(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, backlog: int
+) -> None:
+    monkeypatch.setattr(stalls, "_STALL_SECONDS", 0.1)
+    monkeypatch.setattr(stalls, "_LOOK_EVERY", 0.05)
+    small = settings.Settings(watch_backlog_bytes=backlog)
     async with server.running(tmp_path, settings=small) as api, server.on_socket(api, tmp_path) as socket:
         others = api.store.watchers
         _, writer = await _opened(socket, f"{MAPS}?watch=1")
