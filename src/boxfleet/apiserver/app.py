@@ -98,6 +98,7 @@ class ApiServer:
         delete = deleting.Deleting(self.registry, admit)
         self._documents = documents.Documents(self.registry.kinds, self.registry.schemas, build=boxfleet.__version__)
         kind_routes = routes.KindRoutes(
+            self.registry,
             reading=read,
             watching=watching.Watching(self.registry),
             writing=self._writing,

@@ -88,11 +88,17 @@ class Registry:
         version = self._versions.get(kind)
         return found if version is None else version.present(found)
 
-    async def convert(self, kind: kinds.Kind, found: Sequence[rows.Row]) -> None:
-        """Have rows converted, so that `presented` can answer; raises Fault 500 when that fails."""
-        version = self._versions.get(kind)
-        if version is not None:
-            await version.prepare(found)
+    async def convert(self, kind: kinds.Kind, *, namespace: str, name: str) -> None:
+        """Have one object, or all of a namespace or of the kind, converted by whom it takes; raises Fault 500."""
+        if name:
+            row = self.store.get(key(kind, namespace=namespace, name=name))
+            await self.convert_rows(kind, [row] if row is not None else [])
+        else:
+            await self.convert_rows(kind, self.store.range(prefix(kind, namespace=namespace)))
+
+    async def convert_rows(self, kind: kinds.Kind, found: Sequence[rows.Row]) -> None:
+        """Have rows converted, so that `presented` can answer; raises Fault 500."""
+        await self._versions[kind].prepare(found)
 
     async def presented_changes(self, kind: kinds.Kind, changes: list[rows.Change]) -> list[rows.Change]:
         """What a watch tells, in the version of a kind."""
@@ -102,11 +108,6 @@ class Registry:
     def served_as_stored(self, kind: kinds.Kind) -> bool:
         """Whether what is stored needs no conversion to be this kind."""
         return kind not in self._versions
-
-    def converts(self, kind: kinds.Kind) -> bool:
-        """Whether reading a kind may take a question to others."""
-        version = self._versions.get(kind)
-        return version is not None and version.asks
 
     def stored_form(self, kind: kinds.Kind, obj: JsonObject) -> JsonObject:
         """An object of an own kind in the version of its type, which is what is stored; of a custom kind as it is."""

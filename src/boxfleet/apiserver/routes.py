@@ -1,9 +1,25 @@
 """The table of all routes of all kinds, each with its access."""
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import compression, deleting, negotiate, reading, route, subresources, watching, writing
+from boxfleet.apiserver import (
+    compression,
+    deleting,
+    faults,
+    negotiate,
+    reading,
+    registry,
+    route,
+    subresources,
+    versions,
+    watching,
+    writing,
+)
+
+# How often a read is begun anew because objects changed while others converted them.
+_CONVERSIONS = 8
 
 _Verb = Callable[[route.Call, kinds.Kind], Awaitable[bytes]]
 
@@ -13,6 +29,7 @@ class KindRoutes:
 
     def __init__(
         self,
+        registry: registry.Registry,
         *,
         reading: reading.Reading,
         watching: watching.Watching,
@@ -20,6 +37,7 @@ class KindRoutes:
         deleting: deleting.Deleting,
         subresources: subresources.Subresources,
     ) -> None:
+        self._registry = registry
         self._reading = reading
         self._watching = watching
         self._writing = writing
@@ -29,6 +47,10 @@ class KindRoutes:
     def of_all(self, served: Sequence[kinds.Kind]) -> list[route.Route]:
         """The routes of all kinds."""
         return [entry for kind in served if kind.stored for entry in self.of(kind)]
+
+    def of_asked(self, kind: kinds.Kind) -> list[route.Route]:
+        """The routes of a kind whose objects somebody else converts: that is done before a verb runs."""
+        return [dataclasses.replace(each, handle=self._converting(kind, each.handle)) for each in self.of(kind)]
 
     def of(self, kind: kinds.Kind) -> list[route.Route]:
         """The routes of one kind: collection, object, subresources."""
@@ -119,6 +141,23 @@ class KindRoutes:
             return await compression.packed(call, answer) if call.method == "GET" else answer
 
         return handle
+
+    def _converting(self, kind: kinds.Kind, handle: route.Handler) -> route.Handler:
+        async def converting(call: route.Call) -> route.Answer | None:
+            if call.method != "POST":
+                namespace, name = call.params.get("namespace", ""), call.params.get("name", "")
+                await self._registry.convert(kind, namespace=namespace, name=name)
+            for _ in range(_CONVERSIONS):
+                try:
+                    return await handle(call)
+                except versions.Unconverted as missing:
+                    if call.method != "GET":
+                        # The body is read: the client must send it again.
+                        raise faults.unavailable("the object changed meanwhile; try again") from None
+                    await self._registry.convert_rows(kind, missing.rows)
+            raise faults.unavailable("the objects change faster than they are converted; try again")
+
+        return converting
 
     def _list(self, kind: kinds.Kind) -> route.Handler:
         async def handle(call: route.Call) -> route.Answer | None:

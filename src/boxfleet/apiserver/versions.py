@@ -24,9 +24,6 @@ class Unconverted(Exception):
 class Version(Protocol):
     """One served version of a kind."""
 
-    # Whether conversion is a question to somebody else.
-    asks: bool
-
     def present(self, found: Sequence[rows.Row]) -> Sequence[rows.Row]:
         """Rows in this version; raises Unconverted."""
 
@@ -66,8 +63,6 @@ class Kept:
 
 class Pure:
     """Implements `Version` by two functions, which may use up what they are given."""
-
-    asks = False
 
     def __init__(self, *, up: Callable[[JsonObject], JsonObject], down: Callable[[JsonObject], JsonObject]) -> None:
         """`up` makes what is stored, `down` what is served."""

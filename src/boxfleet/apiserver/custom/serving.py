@@ -4,7 +4,8 @@ import structlog
 
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults, registry, route, routes
-from boxfleet.apiserver.custom import custom_kinds, definition, stored, versions
+from boxfleet.apiserver import versions as api_versions
+from boxfleet.apiserver.custom import asked, custom_kinds, definition, schema, stored, versions, webhook
 from boxfleet.store import errors, rows
 
 log = structlog.get_logger()
@@ -81,19 +82,13 @@ class Serving:
         for version in offered:
             if not version.get("served"):
                 continue
-            schema = schemas[version["name"]]
-            kind = custom_kinds.kind_of(known, version, schema)
-            view = stored.Stored(
-                group=known.group,
-                version=version["name"],
-                storage=known.storage,
-                since=made.revision,
-                schema=schema,
-                storage_schema=schemas[known.storage],
+            compiled = schemas[version["name"]]
+            kind = custom_kinds.kind_of(known, version, compiled)
+            self._registry.add(
+                kind, version=_view(known, version["name"], schemas, since=made.revision), custom=compiled
             )
-            self._registry.add(kind, version=view, custom=schema)
             made.kinds.append(kind)
-            entries = self._routes.of(kind)
+            entries = self._routes.of(kind) if known.webhook is None else self._routes.of_asked(kind)
             if known.terminating:
                 entries = [_closed(each) if each.access.verb == "create" else each for each in entries]
             self._router.add(entries)
@@ -103,6 +98,28 @@ class Serving:
         self._router.remove(served.routes)
         for kind in served.kinds:
             self._registry.remove(kind)
+
+
+def _view(
+    known: definition.Definition, version: str, schemas: dict[str, schema.VersionSchema], *, since: int
+) -> api_versions.Version:
+    """How stored objects look in a version."""
+    if known.webhook is not None:
+        return asked.Asked(
+            group=known.group,
+            version=version,
+            storage=known.storage,
+            schema=schemas[version],
+            webhook=webhook.Webhook(known.name, known.webhook),
+        )
+    return stored.Stored(
+        group=known.group,
+        version=version,
+        storage=known.storage,
+        since=since,
+        schema=schemas[version],
+        storage_schema=schemas[known.storage],
+    )
 
 
 def _closed(entry: route.Route) -> route.Route:

@@ -19,8 +19,6 @@ class Stored:
     they are stored. Older ones, and those of other versions, are brought into form when they are read.
     """
 
-    asks = False
-
     def __init__(
         self,
         *,
@@ -71,6 +69,7 @@ class Stored:
         made: JsonObject = msgspec.json.decode(msgspec.json.encode(obj))
         made["apiVersion"] = self._storage_version
         self._storage_schema.prune(made)
+        self._storage_schema.default(made)
         return made
 
     def stored_now(self, obj: JsonObject) -> JsonObject:
