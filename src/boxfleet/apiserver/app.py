@@ -30,6 +30,7 @@ from boxfleet.apiserver import (
     negotiate,
     reading,
     registry,
+    request_log,
     route,
     routes,
     subresources,
@@ -145,6 +146,8 @@ class ApiServer:
         self._custom = serving.Serving(self.registry, self._router, kind_routes)
         self._conditions = conditions.Conditions(self.registry, self._writing, delete)
         self._started = False
+        # Connections end as soon as what is under way is answered.
+        self.stopping = False
 
     @property
     def routes(self) -> Sequence[route.Route]:
@@ -167,9 +170,14 @@ class ApiServer:
             group.create_task(self._aggregation.run(), name="aggregation")
             group.create_task(self._conditions.run(), name="definitions")
 
+    def retire(self) -> None:
+        """Be no longer ready, so that others are asked from now on; whoever asks is answered as before."""
+        self._started = False
+
     def stop(self) -> None:
         """Be no longer ready and end all watches, so that the HTTP server can finish."""
-        self._started = False
+        self.retire()
+        self.stopping = True
         self._store.end_watches()
 
     async def __call__(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> None:
@@ -205,6 +213,7 @@ class ApiServer:
             if call.lane is not None:
                 self._fairness.leave(call.user, call.lane, seconds=seconds - call.waited)
             self.metrics.end(call, call.route, status=status, seconds=seconds)
+            request_log.tell(call, code=status, seconds=seconds, streamed=answer is None)
             recorded = self._audit.end(call, answer, code=status, seconds=seconds)
         if recorded is not None and (fault := await self._audit.settle(recorded)) is not None:
             answer = _failure(fault) if answer is not None else None
@@ -219,7 +228,7 @@ class ApiServer:
         except RecursionError:
             return _failure(faults.bad_request("the request is nested too deeply"))
         except Exception:
-            log.exception("request failed", method=call.method, path=call.path)
+            request_log.broke(call)
             return _failure(faults.internal("the request could not be handled; the server's log says why"))
 
     async def _handle(self, call: route.Call) -> route.Answer | None:

@@ -24,12 +24,15 @@ LIMIT = 512 * 1024
 # Seconds that a connection may be silent between requests, and that a request may take to arrive.
 _IDLE_SECONDS = 75.0
 _ARRIVAL_SECONDS = 120.0
+# While the server stops, a connection that rests waits so long for a request that is on its way.
+_LINGER_SECONDS = 0.5
 
 
 class Connection(asyncio.Protocol):
     """One connection, as uvicorn makes it."""
 
     __slots__ = (
+        "_app",
         "_app_state",
         "_arriving",
         "_beside_body",
@@ -64,7 +67,8 @@ class Connection(asyncio.Protocol):
         self._config = config
         self._state = server_state
         self._app_state = app_state
-        self._respond = cast(apps.ApiServer, config.loaded_app).respond
+        self._app = cast(apps.ApiServer, config.loaded_app)
+        self._respond = self._app.respond
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
@@ -100,6 +104,9 @@ class Connection(asyncio.Protocol):
             # WebSockets are handed the same.
             self._app_state = {"certificate": authn.Certificate(shown, hashlib.sha256(shown).digest())}
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
+        if self._app.stopping:
+            # It was shaking hands when the others were told.
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other side is gone: whoever answers learns of it."""
@@ -147,9 +154,19 @@ class Connection(asyncio.Protocol):
             drained.set_result(None)
 
     def shutdown(self) -> None:
-        """The server stops: what is being answered is answered, then the connection ends."""
+        """The server stops: what is being answered is answered, then the connection ends.
+
+        One that rests may carry a request at this very moment: it is answered as well if it comes soon.
+        """
         self._closing = True
-        if self._present is None and self._arriving is None:
+        under_way = [one for one in (self._present, *self._waiting, self._arriving) if one is not None]
+        if under_way:
+            under_way[-1].keep_alive = False
+        else:
+            self._loop.call_later(_LINGER_SECONDS, self._end_rest)
+
+    def _end_rest(self) -> None:
+        if self._present is None and not self._mid_request:
             self._transport.close()
 
     # What the parser says.
@@ -193,7 +210,7 @@ class Connection(asyncio.Protocol):
                 "state": self._app_state,
                 "http_version": version,
             },
-            keep_alive=version == "1.1" and parser.should_keep_alive(),
+            keep_alive=version == "1.1" and parser.should_keep_alive() and not self._closing,
         )
         self._waiting.append(self._arriving)
 
@@ -238,9 +255,11 @@ class Connection(asyncio.Protocol):
         """An exchange is answered: go on with the next, or end."""
         self._heard = self._loop.time()
         self._present = None
-        if not one.keep_alive or self._closing:
+        if not one.keep_alive:
             self._transport.close()
             return
+        if self._closing:
+            self._loop.call_later(_LINGER_SECONDS, self._end_rest)
         self.hold(reading=True)
         self._next()
 

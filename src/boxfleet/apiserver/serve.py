@@ -70,6 +70,11 @@ class Server:
         """Wait until connections are accepted."""
         await self._server.accepting.wait()
 
+    async def retire(self, seconds: float) -> None:
+        """Be no longer ready, and serve on for so long: whoever chooses between servers finds out meanwhile."""
+        self._app.retire()
+        await asyncio.sleep(seconds)
+
     def stop(self) -> None:
         """End watches, let requests finish, then return from `run`."""
         self._app.stop()

@@ -111,6 +111,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             loops["control"] = lambda: candidate.lead(work)
         await until(stop, {name: _kept(name, loop, clock) for name, loop in loops.items()})
         log.info("stopping")
+        await served.retire(known.stop_delay)
 
 
 async def until(stop: asyncio.Event, loops: dict[str, Callable[[], Awaitable[None]]]) -> None:

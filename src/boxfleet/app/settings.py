@@ -117,6 +117,16 @@ class Server(Instance):
             extra={"unit": "path"},
         ),
     ] = ""
+    stop_delay: Annotated[
+        float,
+        msgspec.Meta(
+            description="How long a server that is told to stop serves on while /readyz fails: as long as a balancer "
+            "before several servers needs to notice. None where nothing stands before it.",
+            ge=0,
+            le=10,
+            extra={"unit": "seconds"},
+        ),
+    ] = 0.0
     request_rate: Annotated[
         float,
         msgspec.Meta(
