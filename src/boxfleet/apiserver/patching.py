@@ -13,7 +13,7 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
-# Makes the wanted object from the stored one.
+# Makes the wanted object from the stored one, which it leaves as it is; both may share parts.
 Apply = Callable[[JsonObject], Any]
 
 

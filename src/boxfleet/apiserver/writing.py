@@ -258,6 +258,7 @@ class Writing:
             dry_run=wanted.dry_run,
             admit=functools.partial(self.judge.check_write, call.user, subresource=subresource),
             account=account or self.account(call, kind, wanted, subresource=subresource),
+            sparing=True,
         )
 
     async def update(
@@ -271,10 +272,12 @@ class Writing:
         dry_run: bool = False,
         admit: Admit | None = None,
         account: ownership.Account | None = None,
+        sparing: bool = False,
     ) -> bytes:
         """Change a stored object, again on a newer state when another write came first.
 
-        `change` gets a copy of the stored object, which it may use up, and returns the wanted one. A resourceVersion
+        `change` gets a copy of the stored object, which it may use up, and returns the wanted one. A sparing one leaves
+        what it gets as it is, so that no copy is needed; what it returns may share parts with that. A resourceVersion
         in it that is not the stored one is a conflict; an update that changes nothing writes nothing. Without
         `account` who owns which fields stays as it is.
         """
@@ -282,10 +285,11 @@ class Writing:
             row = self._registry.read(kind, namespace=namespace, name=name)
             old = registry.decode(row.value)
             # To decode once more is faster than to copy.
-            wished = change(registry.decode(row.value))
+            own = {**old, "metadata": dict(old["metadata"])} if sparing else registry.decode(row.value)
+            wished = change(own)
             entries = old["metadata"].pop("managedFields", [])
             said = (wished.get("metadata") or {}).get("managedFields")
-            given = None if said == entries else managers.from_client(said)
+            given = None if said is entries or said == entries else managers.from_client(said)
             new = objects.prepare_update(kind, wished, old, subresource=subresource)
             if subresource != "status":
                 self._admission.default(kind, new, old)

@@ -338,3 +338,17 @@ def test_an_applier_that_says_nothing_leaves_what_was_there_before(
     changed, _ = comparing.compare(shape, live, obj)
     taken = claims.applied(shape, mine) or {}
     assert fieldsets.difference(changed, fieldsets.union(taken, claims.whole(shape, mine))) == {}
+
+
+@given(st.one_of(st.tuples(st.just(MAPS), CONFIGS, CONFIGS), st.tuples(st.just(PODS), PODS_SAID, PODS_SAID)))
+def test_a_comparison_tells_what_is_new_and_what_is_gone(said: tuple[shapes.Record, Json, Json]) -> None:
+    shape, old, new = said
+    changed, removed = comparing.compare(shape, old, new)
+    before, after = claims.whole(shape, old, fresh=False), claims.whole(shape, new, fresh=False)
+    assert fieldsets.covers(after, changed)
+    assert fieldsets.covers(before, removed)
+    # What is on one side alone is new or gone; what is on both and differs is changed, whichever way one looks.
+    assert fieldsets.covers(changed, fieldsets.difference(after, before))
+    assert fieldsets.covers(removed, fieldsets.difference(before, after))
+    back = comparing.compare(shape, new, old).changed
+    assert fieldsets.intersection(changed, before) == fieldsets.intersection(back, after)

@@ -74,7 +74,8 @@ def test_paths_are_shown_as_kubernetes_does(path: tuple[str, ...], text: str) ->
 
 
 def test_elements_do_not_depend_on_the_order_of_keys() -> None:
-    assert fieldsets.key_element({"b": 1, "a": "x"}) == fieldsets.key_element({"a": "x", "b": 1}) == 'k:{"a":"x","b":1}'
+    assert fieldsets.key_element(("b", "a"), 1, "x") == fieldsets.key_element(("a", "b"), "x", 1) == 'k:{"a":"x","b":1}'
+    assert [fieldsets.key_element(("a",), value) for value in (1, True)] == ['k:{"a":1}', 'k:{"a":true}']
 
 
 @pytest.mark.parametrize(

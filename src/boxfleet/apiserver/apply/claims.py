@@ -24,9 +24,7 @@ def whole(shape: shapes.Shape | None, value: Any, *, fresh: bool = True) -> Tree
                 member = member_of(key)
                 if member is None:
                     continue
-                node = whole_member(member, item, fresh=fresh)
-                if node or fresh or not member.always:
-                    result[member.element] = node
+                add_member(result, member, item, fresh=fresh)
     elif isinstance(shape, shapes.Mapping | shapes.Free):
         if isinstance(value, dict):
             below = shape.values
@@ -40,13 +38,16 @@ def whole(shape: shapes.Shape | None, value: Any, *, fresh: bool = True) -> Tree
     return result
 
 
-def whole_member(member: shapes.Member, value: Any, *, fresh: bool) -> Tree:
-    """All fields of a named member that is new in a record, which may be new itself."""
+def add_member(fields: Tree, member: shapes.Member, value: Any, *, fresh: bool) -> None:
+    """Add a named member with all its fields, which is new in a record that may be new itself."""
     if member.shape is None:
-        return {}
-    if member.always and not fresh:
-        return whole(member.shape, value, fresh=False)
-    return fieldsets.with_self(whole(member.shape, value))
+        fields[member.element] = {}
+    elif fresh or not member.always:
+        fields[member.element] = fieldsets.with_self(whole(member.shape, value))
+    else:
+        node = whole(member.shape, value, fresh=False)
+        if node:
+            fields[member.element] = node
 
 
 def applied(shape: shapes.Shape | None, value: Any, *, path: str = "") -> Tree | None:

@@ -36,7 +36,8 @@ def _compare(shape: shapes.Shape | None, old: Any, new: Any, changed: Tree, remo
         return True
     if shape is None or not isinstance(old, list) or not isinstance(new, list):
         return False
-    _entries(shape.items, _by_element(shape, old), _by_element(shape, new), changed, removed, mark="")
+    if not _in_step(shape, old, new, changed, removed):
+        _entries(shape.items, _by_element(shape, old), _by_element(shape, new), changed, removed, mark="")
     return True
 
 
@@ -45,14 +46,14 @@ def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], cha
     for key, item in new.items():
         if key in old:
             was = old[key]
-            if was == item or (member := member_of(key)) is None:
+            if was is item or was == item or (member := member_of(key)) is None:
                 continue
             _differing(member.shape, was, item, member.element, changed, removed)
         elif (member := member_of(key)) is not None:
-            changed[member.element] = claims.whole_member(member, item, fresh=False)
+            claims.add_member(changed, member, item, fresh=False)
     for key, was in old.items():
         if key not in new and (member := member_of(key)) is not None:
-            removed[member.element] = fieldsets.with_self(claims.whole(member.shape, was))
+            claims.add_member(removed, member, was, fresh=False)
 
 
 def _entries(
@@ -73,6 +74,22 @@ def _entries(
     for key, was in old.items():
         if key not in new:
             removed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, was))
+
+
+def _in_step(shape: shapes.Keyed | shapes.Values, old: list[Any], new: list[Any], changed: Tree, removed: Tree) -> bool:
+    """Compare lists that have the same items at the same places, as most do; False when they have not."""
+    if len(old) != len(new):
+        return False
+    pairs = []
+    for was, item in zip(old, new, strict=True):
+        if was != item:
+            element = shape.element(item)
+            if element is None or element != shape.element(was):
+                return False
+            pairs.append((element, was, item))
+    for element, was, item in pairs:
+        _differing(shape.items, was, item, element, changed, removed)
+    return True
 
 
 def _differing(shape: shapes.Shape | None, was: Any, item: Any, element: str, changed: Tree, removed: Tree) -> None:

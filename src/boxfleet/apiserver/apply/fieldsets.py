@@ -5,6 +5,7 @@ keys, ``v:VALUE`` an item of a list that is a set, ``i:N`` one by its index. A n
 ``.`` or is empty. The root is never in the set, so an empty root is the empty set. Arguments are never changed.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,9 +107,10 @@ def shown(path: tuple[str, ...]) -> str:
     return "".join(map(_shown_element, path))
 
 
-def key_element(values: dict[str, Any]) -> str:
-    """The path element of an item that is known by the values of some of its fields."""
-    return f"k:{_json(dict(sorted(values.items())))}"
+@functools.lru_cache(maxsize=4096, typed=True)
+def key_element(keys: tuple[str, ...], *values: str | int | float | bool) -> str:
+    """The path element of an item that is known by the values of some of its fields; the same few come always again."""
+    return f"k:{_json(dict(sorted(zip(keys, values, strict=True))))}"
 
 
 def value_element(value: Any) -> str:

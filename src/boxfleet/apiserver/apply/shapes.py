@@ -60,10 +60,11 @@ class Keyed:
         """The path element of an item; None when it lacks its key."""
         if not isinstance(item, dict):
             return None
-        found = {key: item.get(key, self.defaults.get(key)) for key in self.keys}
-        if any(value is None or isinstance(value, dict | list) for value in found.values()):
-            return None
-        return fieldsets.key_element(found)
+        found = [item.get(key, self.defaults.get(key)) for key in self.keys]
+        for value in found:
+            if value is None or isinstance(value, dict | list):
+                return None
+        return fieldsets.key_element(self.keys, *found)
 
 
 @dataclasses.dataclass(slots=True)
