@@ -85,6 +85,13 @@ class Cluster:
         self.sql(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
+    def make_user(self, name: str, *, password: str) -> None:
+        """A superuser who is let in by a password only."""
+        access = self._data / "pg_hba.conf"
+        access.write_text(f"local all {name} scram-sha-256\n" + access.read_text())
+        self.sql(f"CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{password}'")
+        self.sql("SELECT pg_reload_conf()")
+
     def sql(self, statement: str, *, database: str = "postgres") -> str:
         """What psql prints for a statement."""
         command = [_program("psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(database)]

@@ -22,7 +22,7 @@ from boxfleet.testing import postgres
 pytestmark = pytest.mark.anyio
 
 _OBJECTS = 5000
-_KILLS = int(os.environ.get("FAULT_ROUNDS", "6"))
+_KILLS = int(os.environ.get("FAULT_ROUNDS", "3"))
 
 
 @pytest.fixture
