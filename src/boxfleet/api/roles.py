@@ -48,6 +48,7 @@ def _of_kinds() -> list[kind.JsonObject]:
                 rule("", ("nodes", "nodes/status", "persistentvolumes"), _READ),
                 rule(kind.GROUP, ("addresspools", "addresspools/status", "clusters", "clusters/status"), _READ),
                 rule("coordination.k8s.io", "leases", _READ),
+                rule("apiextensions.k8s.io", "customresourcedefinitions", _READ),
                 rule(
                     "rbac.authorization.k8s.io",
                     ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),

@@ -154,6 +154,11 @@ class ApiServer:
         """Everything that is served, with the access that it takes."""
         return self._router.routes
 
+    @property
+    def authorizer(self) -> authz.Authorizer:
+        """Who may do what."""
+        return self._rights.authorizer
+
     async def start(self) -> None:
         """Make what must always be there; ready afterwards."""
         kind = self.registry.kind("namespaces")

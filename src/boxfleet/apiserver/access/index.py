@@ -4,7 +4,7 @@ Before an answer, what was committed since the last one is taken in, without wai
 was acknowledged before it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -20,7 +20,7 @@ _BINDINGS = registry.prefix(rbac.RoleBinding.KIND)
 _CLUSTER_BINDINGS = registry.prefix(rbac.ClusterRoleBinding.KIND)
 
 # Whom a binding is for: its sort (User or Group) and name.
-_Subject = tuple[str, str]
+Subject = tuple[str, str]
 
 
 _Rules = tuple[rules.Rule, ...]
@@ -58,7 +58,7 @@ class Binding(msgspec.Struct, frozen=True):
     role: str
     said: str
     lost: str
-    subjects: tuple[_Subject, ...]
+    subjects: tuple[Subject, ...]
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -80,8 +80,8 @@ class Index:
         self.version = 0
         self._roles: dict[str, tuple[rules.Rule, ...]] = {}
         self._bindings: dict[str, Binding] = {}
-        # Keys of bindings by namespace (empty: everywhere) and subject.
-        self._given: dict[str, dict[_Subject, dict[str, None]]] = {}
+        # Keys of bindings by subject and namespace (empty: everywhere).
+        self._given: dict[Subject, dict[str, dict[str, None]]] = {}
         self._changes: rows.Subscription | None = None
         self._load()
 
@@ -99,17 +99,16 @@ class Index:
         prefix = f"{_ROLES}{namespace}/" if namespace else f"{_CLUSTER_ROLES}/"
         return self._roles.get(prefix + name)
 
-    def has_bindings(self, namespace: str) -> bool:
-        """Whether there is any RoleBinding in a namespace."""
-        return namespace in self._given
+    def bound(self, subjects: Iterable[Subject]) -> list[Mapping[str, Iterable[str]]]:
+        """What there is for each of some subjects, by namespace; to be looked at only until the next change."""
+        return [given for subject in subjects if (given := self._given.get(subject)) is not None]
 
-    def grants(self, user: authn.User, *, namespace: str) -> tuple[list[Grant], list[str]]:
-        """What a user has in a namespace (empty: everywhere), without what he has everywhere; and roles not found."""
-        given = self._given.get(namespace, {})
+    def grants(self, subjects: Iterable[Subject], *, namespace: str) -> tuple[list[Grant], list[str]]:
+        """What is given to subjects in a namespace (empty: everywhere), and the roles that were not found for it."""
         found: list[Grant] = []
         lost: list[str] = []
-        for subject in (("User", user.name), *(("Group", group) for group in user.groups)):
-            for key in given.get(subject, ()):
+        for subject in subjects:
+            for key in self._given.get(subject, {}).get(namespace, ()):
                 binding = self._bindings[key]
                 role = self._roles.get(binding.role)
                 if role is None:
@@ -150,17 +149,17 @@ class Index:
         if value is not None:
             new = self._bindings[key] = _binding(_bindings.decode(value))
             for subject in new.subjects:
-                self._given.setdefault(namespace, {}).setdefault(subject, {})[key] = None
+                self._given.setdefault(subject, {}).setdefault(namespace, {})[key] = None
 
-    def _forget(self, namespace: str, key: str, subjects: Iterable[_Subject]) -> None:
-        given = self._given.get(namespace, {})
+    def _forget(self, namespace: str, key: str, subjects: Iterable[Subject]) -> None:
         for subject in subjects:
-            keys = given.get(subject, {})
-            keys.pop(key, None)
+            given = self._given[subject]
+            keys = given[namespace]
+            del keys[key]
             if not keys:
-                given.pop(subject, None)
-        if not given:
-            self._given.pop(namespace, None)
+                del given[namespace]
+            if not given:
+                del self._given[subject]
 
 
 def _binding(row: _BindingRow) -> Binding:
@@ -179,7 +178,12 @@ def _binding(row: _BindingRow) -> Binding:
     )
 
 
-def _subjects(given: Iterable[_SubjectRow], namespace: str) -> Iterator[_Subject]:
+def subjects_of(user: authn.User) -> tuple[Subject, ...]:
+    """What a user is in bindings: himself, and his groups."""
+    return (("User", user.name), *(("Group", group) for group in user.groups))
+
+
+def _subjects(given: Iterable[_SubjectRow], namespace: str) -> Iterator[Subject]:
     for subject in given:
         if subject.kind == "ServiceAccount":
             # It calls by this name.
@@ -188,7 +192,7 @@ def _subjects(given: Iterable[_SubjectRow], namespace: str) -> Iterator[_Subject
             yield subject.kind, subject.name
 
 
-def _worded(subject: _Subject) -> str:
+def _worded(subject: Subject) -> str:
     sort, name = subject
     account = authn.service_account_of(name) if sort == "User" else None
     return f'ServiceAccount "{account[1]}/{account[0]}"' if account else f'{sort} "{name}"'

@@ -11,8 +11,8 @@ import msgspec
 from boxfleet.apiserver import authn, authz
 from boxfleet.apiserver.access import index, rules
 
-# Users whose rights are kept, and answers for each; beyond them all are worked out anew. The answers that a user can
-# bring about by requests are as many as routes and namespaces with bindings, those by questions have no end.
+# Users whose rights are kept, and answers for each; beyond them all are worked out anew. Requests can bring about as
+# many answers as there are routes; those that questions can bring about have no end.
 _USERS = 16384
 _ANSWERS = 4096
 
@@ -28,7 +28,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class _Known:
-    """What was worked out about a user, in one namespace or everywhere."""
+    """What was worked out about subjects, in one namespace or everywhere."""
 
     __slots__ = ("answers", "grants", "refusal")
 
@@ -47,17 +47,39 @@ class _Known:
         return found
 
 
+class _Person:
+    """What was worked out about a user."""
+
+    __slots__ = ("bound", "everywhere", "subjects", "within")
+
+    def __init__(self, known: index.Index, user: authn.User) -> None:
+        self.subjects = index.subjects_of(user)
+        self.bound = known.bound(self.subjects)
+        self.everywhere = _Known(*known.grants(self.subjects, namespace=""))
+        # Namespaces where the user has something, once they were asked for.
+        self.within: dict[str, _Known] = {}
+
+    def has(self, namespace: str) -> bool:
+        """Whether anything is bound there."""
+        # A loop: this is asked for each decision.
+        for given in self.bound:  # noqa: SIM110
+            if namespace in given:
+                return True
+        return False
+
+
 class RoleAuthorizer:
     """Implements authz.Authorizer on an index."""
 
     def __init__(self, known: index.Index) -> None:
         self._index = known
         self._version = known.version
-        self._users: dict[tuple[str, str, tuple[str, ...]], _Known] = {}
+        self._users: dict[tuple[str, tuple[str, ...]], _Person] = {}
 
     def decide(self, user: authn.User, wish: authz.Attributes) -> authz.Decision:
         """Look in what the user has everywhere, then in the namespace."""
-        everywhere = self._known(user, "")
+        person = self._person(user)
+        everywhere = person.everywhere
         if not wish.resource:
             return _on_path(everywhere, wish)
         what = (wish.verb, wish.group, wish.resource, wish.subresource)
@@ -67,8 +89,8 @@ class RoleAuthorizer:
         decision = answer.named.get(wish.name)
         if decision is not None:
             return decision
-        if wish.namespace and self._index.has_bindings(wish.namespace):
-            within = self._known(user, wish.namespace)
+        within = self._within(person, wish.namespace)
+        if within is not None:
             answer = within.answer(what)
             if answer.everything is not None:
                 return answer.everything
@@ -81,22 +103,31 @@ class RoleAuthorizer:
 
     def rules_of(self, user: authn.User, *, namespace: str) -> list[rules.Rule]:
         """All rules that a user has in a namespace, or everywhere when it is empty."""
-        grants = list(self._known(user, "").grants)
-        if namespace:
-            grants += self._known(user, namespace).grants
+        person = self._person(user)
+        grants = list(person.everywhere.grants)
+        within = self._within(person, namespace)
+        if within is not None:
+            grants += within.grants
         return list(dict.fromkeys(grant.rule for grant in grants))
 
-    def _known(self, user: authn.User, namespace: str) -> _Known:
+    def _within(self, person: _Person, namespace: str) -> _Known | None:
+        found = person.within.get(namespace)
+        if found is None and namespace and person.has(namespace):
+            grants, lost = self._index.grants(person.subjects, namespace=namespace)
+            found = person.within[namespace] = _Known(grants, lost)
+        return found
+
+    def _person(self, user: authn.User) -> _Person:
         self._index.refresh()
         if self._version != self._index.version:
             self._version = self._index.version
             self._users.clear()
-        key = (namespace, user.name, user.groups)
+        key = (user.name, user.groups)
         found = self._users.get(key)
         if found is None:
             if len(self._users) >= _USERS:
                 self._users.clear()
-            found = self._users[key] = _Known(*self._index.grants(user, namespace=namespace))
+            found = self._users[key] = _Person(self._index, user)
         return found
 
 

@@ -133,6 +133,6 @@ async def test_answers_do_not_pile_up(api: server.Api) -> None:
     for number in range(5000):
         assert not decide(judge, "jane", "get", f"r{number}", namespace="default").allowed
         assert not decide(judge, "jane", "get", "pods", namespace=f"n{number}").allowed
-    known = judge._users["", "jane", ()]
-    assert len(known.answers) <= 4096
-    assert len(judge._users) == 1
+    known = judge._users["jane", ()]
+    assert len(known.everywhere.answers) <= 4096
+    assert not known.within
