@@ -1,10 +1,11 @@
 """``boxfleet doctor``: what this machine lacks, and the command that mends it."""
 
+import datetime
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from boxfleet.app import doctor, settings
+from boxfleet.app import doctor, server_doctor, settings
 from boxfleet.cli import options, output
 
 _STYLES = {doctor.Grade.GOOD: "", doctor.Grade.POOR: "yellow", doctor.Grade.BAD: "bold red"}
@@ -13,6 +14,7 @@ _STYLES = {doctor.Grade.GOOD: "", doctor.Grade.POOR: "yellow", doctor.Grade.BAD:
 def run(known: settings.All, form: options.Format) -> int:
     """Examine this machine; 1 when something keeps Boxfleet from running."""
     findings = doctor.examine(doctor.Machine(known))
+    findings += server_doctor.examine(known, now=datetime.datetime.now(datetime.UTC))
     able = all(finding.grade is not doctor.Grade.BAD for finding in findings)
     if form is not options.Format.TEXT:
         output.data({"able": able, "findings": msgspec.to_builtins(findings)}, form)
