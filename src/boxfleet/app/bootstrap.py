@@ -6,7 +6,19 @@ import pathlib
 import socket
 import sys
 
-from boxfleet.app import access, credentials, fixed, found, paths, pki, secret_keys, settings, supervision, token_keys
+from boxfleet.app import (
+    access,
+    credentials,
+    fixed,
+    found,
+    issuers,
+    paths,
+    pki,
+    secret_keys,
+    settings,
+    supervision,
+    token_keys,
+)
 
 SERVICES = ("server", "agent")
 # Where the command is put for everybody's PATH.
@@ -46,6 +58,7 @@ def prepare(known: settings.All, *, now: datetime.datetime) -> Prepared:
     secret_keys.load(where.secret_keys)
     token_keys.ensure(where.token_keys, now=now)
     token_keys.load(where.token_keys)
+    issuers.load(where.authentication)
     issued = credentials.ensure(where, node=known.node, server=access.url_of(known))
     changed = write_services(known)
     if renewed or issued.admin_token:
@@ -67,7 +80,7 @@ def write_services(known: settings.All) -> set[str]:
     commands = {name: _command(name, known) for name in SERVICES}
     # The files' fingerprint is part of each service, so that a changed setting or token restarts it, also when the
     # command that changed it was cut off: both are read at the start only.
-    files = [where.state / settings.FILE, where.token_hashes]
+    files = [where.state / settings.FILE, where.token_hashes, where.authentication]
     mark = credentials.digest("".join(file.read_text() for file in files if file.exists()))[:16]
     return supervision.write(where, commands, environment=_ENVIRONMENT | {"BOXFLEET_SETTINGS_MARK": mark})
 

@@ -44,6 +44,11 @@ class Paths:
         return self.pki / "tokens.keys"
 
     @property
+    def authentication(self) -> pathlib.Path:
+        """Which other issuers' users are let in."""
+        return self.state / "authentication.yaml"
+
+    @property
     def credentials(self) -> pathlib.Path:
         """Tokens and kubeconfigs."""
         return self.state / "credentials"

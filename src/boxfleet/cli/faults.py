@@ -7,7 +7,7 @@ class CommandFailed(Exception):
 
 def words(error: Exception) -> str:
     """What to tell people of an error; empty for a fault of ours, which shows where it happened."""
-    from boxfleet.app import access, pki, secret_keys, settings, supervision
+    from boxfleet.app import access, issuers, pki, secret_keys, settings, supervision
     from boxfleet.client import errors
     from boxfleet.store import errors as store_errors
 
@@ -23,5 +23,6 @@ def words(error: Exception) -> str:
         supervision.SupervisionError,
         pki.PkiError,
         secret_keys.KeyFileError,
+        issuers.IssuersError,
     )
     return str(error) if isinstance(error, told) else ""

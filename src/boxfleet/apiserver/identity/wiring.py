@@ -10,6 +10,7 @@ from boxfleet.apiserver.identity import (
     issuer_documents,
     join_tokens,
     names,
+    oidc,
     signer,
     signing,
     token_requests,
@@ -35,12 +36,18 @@ def identity(
     issuer: str,
     server: str,
     clock: clocks.Clock,
+    trusted: Sequence[oidc.Trusted] = (),
 ) -> Identity:
-    """`issuer` is what tokens name as their maker, `server` the URL of this API; `authority` signs certificates."""
+    """All of it.
+
+    `issuer` is what tokens name as their maker, `server` the URL of this API; `authority` signs certificates, `trusted`
+    are other issuers of users' tokens.
+    """
+    others = oidc.Issuers(store, trusted, clock=clock)
     joining = join_tokens.JoinTokens(store, clock=clock)
     known = accounts.Accounts(store, token_keys, issuer=issuer, clock=clock)
     return Identity(
-        authenticators=[certificates.CertificateUsers(store, clock=clock), known, joining],
+        authenticators=[certificates.CertificateUsers(store, clock=clock), known, joining, others],
         signer=signer.Signer(store, authority, names.NodeNames(store, joining, clock=clock), clock=clock),
         routes=[
             *token_requests.TokenRequests(store, known, clock=clock).routes(),
