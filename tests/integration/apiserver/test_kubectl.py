@@ -48,6 +48,10 @@ class Kubectl:
     def __init__(self, kubeconfig: pathlib.Path, home: pathlib.Path) -> None:
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
 
+    def set(self, name: str, value: str) -> None:
+        """Run it with a further environment variable."""
+        self._environment[name] = value
+
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             "kubectl",

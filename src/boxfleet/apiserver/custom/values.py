@@ -64,7 +64,7 @@ def _nothing(value: Any, path: str, errors: list[kinds.FieldError]) -> None:
 def _parts(schema: Schema) -> list[Check]:
     checks: list[Check] = []
     if schema.get("x-kubernetes-int-or-string"):
-        checks.append(_type_check("integer or string", (int, str)))
+        checks.append(_type_check("integer,string", (int, str)))
     elif schema.get("type"):
         checks.append(_type_check(schema["type"], _TYPES[schema["type"]]))
     if schema.get("enum"):

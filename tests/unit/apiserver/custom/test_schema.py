@@ -63,7 +63,7 @@ TEXT = {"type": "string"}
         ({"type": "object", "maxProperties": 1}, {"a": 1}, {"a": 1, "b": 1},
          "f: Too many: 2: must have at most 1 items"),
         ({"x-kubernetes-int-or-string": True}, "50%", True,
-         'f: Invalid value: "boolean": f in body must be of type integer or string: "boolean"'),
+         'f: Invalid value: "boolean": f in body must be of type integer,string: "boolean"'),
         ({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": 1}, {"a": 1, "b": 1},
          'f: Invalid value: "": "f" must validate one and only one schema (oneOf). Found 2 valid alternatives'),
         ({"type": "integer", "not": {"enum": [0]}}, 1, 0,
