@@ -84,7 +84,7 @@ def _in_step(shape: shapes.Keyed | shapes.Values, old: list[Any], new: list[Any]
     for was, item in zip(old, new, strict=True):
         if was != item:
             element = shape.element(item)
-            if element is None or element != shape.element(was):
+            if element is None or not shape.alike(was, item):
                 return False
             pairs.append((element, was, item))
     for element, was, item in pairs:

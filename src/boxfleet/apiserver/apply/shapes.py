@@ -66,6 +66,12 @@ class Keyed:
                 return None
         return fieldsets.key_element(self.keys, *found)
 
+    def alike(self, one: Any, other: Any) -> bool:
+        """Whether two items say the same key; one that leaves a default out may be taken for another."""
+        if not isinstance(one, dict) or not isinstance(other, dict):
+            return False
+        return all(one.get(key) == other.get(key) for key in self.keys)
+
 
 @dataclasses.dataclass(slots=True)
 class Values:
@@ -76,6 +82,10 @@ class Values:
     def element(self, item: Any) -> str | None:
         """The path element of an item; None when it is no plain value."""
         return None if item is None or isinstance(item, dict | list) else fieldsets.value_element(item)
+
+    def alike(self, one: Any, other: Any) -> bool:
+        """Whether two items are the same value."""
+        return bool(one == other)
 
 
 @dataclasses.dataclass(slots=True)
