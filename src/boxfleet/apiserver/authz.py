@@ -1,6 +1,5 @@
 """Who may do what: what an authorizer is asked and answers, and how a refusal reads."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,8 +12,8 @@ NODES = "system:nodes"
 NODE_USER = "system:node:"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+# Structs, since one is made for each request.
+class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a request wants to do. `resource` is empty for paths that are no resources."""
 
     verb: str
@@ -28,8 +27,7 @@ class Attributes:
     fields: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An answer; the reason says what allows it, or what could not be looked at."""
 
     allowed: bool

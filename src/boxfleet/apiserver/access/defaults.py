@@ -76,6 +76,11 @@ def objects(*, node_rules: Sequence[rules.Rule]) -> list[JsonObject]:
         aggregated("admin", ("admin", "edit", "view")),
         aggregated("edit", ("edit", "view")),
         aggregated("view", ("view",)),
+        role(
+            "system:aggregated-metrics-reader",
+            [rule("metrics.k8s.io", ("nodes", "pods"), _READ)],
+            into=("admin", "edit", "view"),
+        ),
         role("system:aggregate-to-admin", _admin(), into=("admin",)),
         role("system:aggregate-to-edit", _edit(), into=("edit",)),
         role("system:aggregate-to-view", _view(), into=("view",)),

@@ -7,11 +7,14 @@ was acknowledged before it.
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+import structlog
 
 from boxfleet.api import rbac, rbac_rules
 from boxfleet.apiserver import authn, registry
 from boxfleet.apiserver.access import rules
 from boxfleet.store import errors, rows, store
+
+log = structlog.get_logger()
 
 PREFIX = f"/{rbac_rules.GROUP}/"
 _ROLES = registry.prefix(rbac.Role.KIND)
@@ -134,6 +137,14 @@ class Index:
 
     def _put(self, key: str, value: bytes | None) -> None:
         self.version += 1
+        try:
+            self._take(key, value)
+        except msgspec.MsgspecError as error:
+            # Written by another release. It gives nothing; all others count on.
+            log.error("a role or binding cannot be read: write it anew", key=key, error=str(error))
+            self._take(key, None)
+
+    def _take(self, key: str, value: bytes | None) -> None:
         if key.startswith((_ROLES, _CLUSTER_ROLES)):
             if value is None:
                 self._roles.pop(key, None)

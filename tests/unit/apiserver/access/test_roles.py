@@ -128,6 +128,20 @@ async def test_an_index_left_behind_reads_everything_anew(tmp_path: pathlib.Path
     assert decide(judge, "jane", "get", "pods").allowed
 
 
+async def test_what_cannot_be_read_gives_nothing(api: server.Api) -> None:
+    judge = roles.RoleAuthorizer(index.Index(api.store))
+    await put(api, "clusterroles", "r", rules=[READ])
+    await put(api, "clusterroles", "s", rules=[READ])
+    for name in ("r", "s"):
+        await put(api, "clusterrolebindings", name, **to("ClusterRole", name, ("User", name)))
+    for key in (f"{index.PREFIX}clusterroles//r", f"{index.PREFIX}clusterrolebindings//b"):
+        row = api.store.get(key)
+        await api.store.write(key, lambda _: b'{"rules": 7}', expected=row.revision if row is not None else 0)
+    assert not decide(judge, "r", "get", "pods").allowed
+    assert decide(judge, "s", "get", "pods").allowed
+    assert decide(roles.RoleAuthorizer(index.Index(api.store)), "s", "get", "pods").allowed
+
+
 async def test_answers_do_not_pile_up(api: server.Api) -> None:
     judge = roles.RoleAuthorizer(index.Index(api.store))
     for number in range(5000):
