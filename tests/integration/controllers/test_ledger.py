@@ -53,7 +53,8 @@ async def test_of_pools_that_were_made_at_once_the_older_counts(
     short_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on a server that did not see the other's write yet.
-    monkeypatch.setattr(rules, "RULES", {address_pool.AddressPool.KIND.qualified: admission.Rules()})
+    known = {**rules.POLICY.rules, address_pool.AddressPool.KIND.qualified: admission.Rules()}
+    monkeypatch.setattr(rules, "POLICY", admission.Policy(rules=known, accounts=rules.POLICY.accounts))
     async with fleetbed.bed(short_dir) as bed:
         await bed.api.create(a_pool("more", "10.88.0.0/24"))
         await bed.until(lambda: bed.condition(address_pool.AddressPool, "more", "Available")[1] == "Overlaps")
