@@ -79,13 +79,15 @@ class Serving:
     def _serve(self, known: definition.Definition, made: _Served) -> None:
         offered = sorted(known.versions, key=lambda version: versions.priority(version["name"]))
         schemas = {version["name"]: custom_kinds.schema_of(known, version) for version in offered}
+        objects = self._registry.store.range(f"/{known.group}/{known.names.plural}/")
+        aged = any(row.revision <= made.revision for row in objects)
         for version in offered:
             if not version.get("served"):
                 continue
             compiled = schemas[version["name"]]
             kind = custom_kinds.kind_of(known, version, compiled)
             self._registry.add(
-                kind, version=_view(known, version["name"], schemas, since=made.revision), custom=compiled
+                kind, version=_view(known, version["name"], schemas, since=made.revision, aged=aged), custom=compiled
             )
             made.kinds.append(kind)
             entries = self._routes.of(kind) if known.webhook is None else self._routes.of_asked(kind)
@@ -101,7 +103,7 @@ class Serving:
 
 
 def _view(
-    known: definition.Definition, version: str, schemas: dict[str, schema.VersionSchema], *, since: int
+    known: definition.Definition, version: str, schemas: dict[str, schema.VersionSchema], *, since: int, aged: bool
 ) -> api_versions.Version:
     """How stored objects look in a version."""
     if known.webhook is not None:
@@ -117,6 +119,7 @@ def _view(
         version=version,
         storage=known.storage,
         since=since,
+        aged=aged,
         schema=schemas[version],
         storage_schema=schemas[known.storage],
     )

@@ -26,10 +26,12 @@ class Stored:
         version: str,
         storage: str,
         since: int,
+        aged: bool,
         schema: schemas.VersionSchema,
         storage_schema: schemas.VersionSchema,
     ) -> None:
-        """`since` is the revision at which the definition became what it is."""
+        """`since` is the revision at which the definition became what it is; `aged`: there may be older objects."""
+        self._aged = aged
         self._api_version = f"{group}/{version}"
         self._storage_version = f"{group}/{storage}"
         self._same = version == storage
@@ -41,7 +43,7 @@ class Stored:
     def present(self, found: Sequence[rows.Row]) -> Sequence[rows.Row]:
         """Rows in this version."""
         since = self._since
-        if self._same and all(row.revision > since for row in found):
+        if self._same and (not self._aged or all(row.revision > since for row in found)):
             return found
         return [self._row(row) for row in found]
 

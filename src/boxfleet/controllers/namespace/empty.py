@@ -6,7 +6,7 @@ import msgspec
 
 from boxfleet.api import event, meta, namespace
 from boxfleet.client import client, errors
-from boxfleet.controllers import partial
+from boxfleet.controllers import custom_kinds, partial
 from boxfleet.kit import tasks
 
 FINALIZER = "kubernetes"
@@ -18,14 +18,22 @@ async def empty(api: client.Client, subject: namespace.Namespace, *, concurrency
     """Ask for everything in the Namespace to go; gives what is still there, by resource."""
     name = subject.metadata.name
     remaining: collections.Counter[str] = collections.Counter()
-    for kind in _KINDS:
-        items = (await api.list(kind, namespace=name)).items
+    for kind in (*_KINDS, *await custom_kinds.namespaced(api)):
+        items = await _items(api, kind, name)
         fresh = [each for each in items if not each.metadata.deletionTimestamp]
         await tasks.gather((_delete(api, each) for each in fresh), limit=concurrency)
         # Most are gone with the request; Pods and what has finalizers take their time.
-        if items and (left := (await api.list(kind, namespace=name)).items):
+        if items and (left := await _items(api, kind, name)):
             remaining[kind.KIND.qualified] = len(left)
     return remaining
+
+
+async def _items(api: client.Client, kind: type[meta.Object], name: str) -> list[meta.Object]:
+    try:
+        return (await api.list(kind, namespace=name)).items
+    except errors.NotFound:
+        # A kind that went meanwhile took its objects along.
+        return []
 
 
 async def finalize(api: client.Client, subject: namespace.Namespace) -> None:

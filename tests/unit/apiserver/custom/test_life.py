@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import pathlib
 
 import msgspec
 import pytest
 from tests.unit.apiserver.custom import crontab
 
+from boxfleet.api import catalog, namespace
+from boxfleet.apiserver import app as apps
 from boxfleet.client import inprocess
+from boxfleet.controllers.namespace import empty
 from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
@@ -134,3 +138,33 @@ async def test_watches_of_a_kind_that_goes_end(api: server.Api) -> None:
             await asyncio.sleep(0)
         assert [line async for line in lines] == []
     assert [event["type"] for event in events] == ["ADDED", "DELETED"]
+
+
+async def test_several_servers_follow_the_store(api: server.Api) -> None:
+    other = apps.ApiServer(api.store, types=catalog.TYPES, authenticators=[server.authenticator()])
+    await other.start()
+    await crontab.established(api)
+    assert (await server.send(other, "POST", crontab.TABS, crontab.tab())).status == 201
+    assert len((await server.send(api.app, "GET", crontab.TABS)).json["items"]) == 1
+    await server.send(other, "DELETE", f"{crontab.CRDS}/{crontab.NAME}")
+    async with asyncio.timeout(20):
+        while (await server.send(api.app, "GET", f"{crontab.CRDS}/{crontab.NAME}")).status != 404:
+            await asyncio.sleep(0)
+    for one in (api.app, other):
+        assert (await server.send(one, "GET", crontab.TABS)).status == 404
+
+
+async def test_a_restart_serves_what_is_there(tmp_path: pathlib.Path) -> None:
+    async with server.running(tmp_path) as first:
+        await crontab.established(first)
+        await crontab.made(first, crontab.tab())
+    async with server.running(tmp_path) as second:
+        assert len((await server.send(second.app, "GET", crontab.TABS)).json["items"]) == 1
+
+
+async def test_a_namespace_takes_custom_objects_along(api: server.Api) -> None:
+    await crontab.established(api)
+    await crontab.made(api, crontab.tab())
+    subject = await api.admin.get(namespace.Namespace, "default")
+    await empty.empty(api.admin, subject, concurrency=2)
+    assert (await server.send(api.app, "GET", crontab.TABS)).json["items"] == []

@@ -1,0 +1,75 @@
+"""Kinds that users added, for controllers that treat all kinds alike. They come and go, so they are asked for."""
+
+import msgspec
+
+from boxfleet.api import kind, meta
+from boxfleet.client import client, errors
+
+
+class _Names(meta.Model):
+    kind: str = ""
+    plural: str = ""
+    singular: str = ""
+
+
+class _Version(meta.Model):
+    name: str
+    served: bool = False
+    storage: bool = False
+
+
+class _Spec(meta.Model):
+    group: str = ""
+    scope: str = ""
+    names: _Names = msgspec.field(default_factory=_Names)
+    versions: list[_Version] = []
+
+
+class _Status(meta.Model):
+    conditions: list[meta.Condition] = []
+
+
+class _Definition(meta.Object, kw_only=True):
+    """A CustomResourceDefinition."""
+
+    KIND = kind.Kind(
+        group="apiextensions.k8s.io",
+        version="v1",
+        kind="CustomResourceDefinition",
+        plural="customresourcedefinitions",
+        singular="customresourcedefinition",
+        namespaced=False,
+    )
+
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+async def namespaced(api: client.Client) -> list[type[meta.Object]]:
+    """The served kinds whose objects live in Namespaces, reduced to metadata."""
+    try:
+        known = (await api.list(_Definition)).items
+    except errors.NotFound:
+        return []
+    return [
+        _type(each)
+        for each in known
+        if each.spec.scope == "Namespaced"
+        and meta.is_true(each.status.conditions, "Established")
+        and any(version.served for version in each.spec.versions)
+    ]
+
+
+def _type(known: _Definition) -> type[meta.Object]:
+    names = known.spec.names
+    # The stored version needs no conversion.
+    versions = sorted((each for each in known.spec.versions if each.served), key=lambda each: not each.storage)
+    info = kind.Kind(
+        group=known.spec.group,
+        version=versions[0].name,
+        kind=names.kind,
+        plural=names.plural,
+        singular=names.singular,
+        namespaced=True,
+    )
+    return type(names.kind, (meta.Object,), {"KIND": info, "__doc__": "A custom kind."})
