@@ -87,9 +87,13 @@ class Subresources:
 
     async def evict(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Delete a Pod politely (policy/v1 Eviction)."""
+        asked = options.for_write(call, type_name="CreateOptions")
         body = await self._writing.read_body(call)
         given = body.get("deleteOptions")
         wanted = options.for_delete(call, msgspec.json.encode(given) if given is not None else b"")
+        if asked.dry_run:
+            # Said of the eviction, it holds for the deletion.
+            wanted.dryRun = ["All"]
         await self._deleting.delete_object(
             kind, namespace=call.params["namespace"], name=call.params["name"], wanted=wanted
         )

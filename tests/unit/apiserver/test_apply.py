@@ -321,6 +321,45 @@ async def test_kubectl_goes_over_from_client_side_apply(api: server.Api) -> None
     assert 'conflict with "kubectl": .data.k' in reply.json["message"]
 
 
+async def test_a_dry_run_goes_as_far_as_the_real_one(api: server.Api) -> None:
+    await server.send(api.app, "POST", PODS, a_pod())
+    revision = api.store.revision
+    calls: list[tuple[str, str, Any, dict[str, str], int]] = [
+        ("POST", MAPS, config({"k": "v"}), {}, 201),
+        ("POST", MAPS, {"metadata": {"generateName": "made-"}}, {}, 201),
+        ("POST", MAPS, config({"k k": "v"}), {}, 422),
+        ("POST", PODS, a_pod(), {}, 409),
+        ("PUT", f"{PODS}/p", a_pod(image="x:2"), {}, 200),
+        ("PUT", f"{PODS}/p", a_pod(command=["x"]), {}, 422),
+        ("PATCH", f"{PODS}/p", {"metadata": {"labels": {"a": "b"}}}, MERGE, 200),
+        ("PATCH", f"{PODS}/p", {"metadata": {"resourceVersion": "1"}}, MERGE, 409),
+        ("PATCH", f"{PODS}/p/status", {"status": {"phase": "Running"}}, MERGE, 200),
+        ("POST", f"{PODS}/p/binding", {"target": {"name": "node-1"}}, {}, 201),
+        ("POST", f"{PODS}/p/eviction", {"metadata": {"name": "p"}}, {}, 201),
+        ("DELETE", f"{PODS}/p", None, {}, 200),
+        ("DELETE", PODS, None, {}, 200),
+    ]
+    for method, path, body, headers, status in calls:
+        reply = await server.send(api.app, method, f"{path}?dryRun=All", body, headers=headers)
+        assert reply.status == status, (method, path, reply.body)
+    assert api.store.revision == revision
+    obj = await stored(api, f"{PODS}/p")
+    assert "nodeName" not in obj["spec"]
+    made = await server.send(api.app, "POST", f"{MAPS}?dryRun=All", {"metadata": {"generateName": "made-"}})
+    assert made.json["metadata"]["name"].startswith("made-")
+    assert made.json["metadata"]["uid"]
+
+
+async def test_preconditions_of_a_replacement(api: server.Api) -> None:
+    obj = await applied(api, config({"k": "v"}))
+    for metadata, status in (
+        ({"uid": "another"}, 409),
+        ({"resourceVersion": "1"}, 409),
+        ({"uid": obj["metadata"]["uid"], "resourceVersion": obj["metadata"]["resourceVersion"]}, 200),
+    ):
+        assert (await server.send(api.app, "PUT", f"{MAPS}/a", config({"k": "w"}, **metadata))).status == status
+
+
 async def test_patches_that_would_lose_the_name_or_say_a_field_twice(api: server.Api) -> None:
     obj = await applied(api, config({"k": "v"}))
     strategic = {"content-type": "application/strategic-merge-patch+json"}
