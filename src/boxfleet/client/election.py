@@ -90,7 +90,8 @@ class Election:
                 return
             try:
                 async with asyncio.timeout(left):
-                    if not await self._attempt():
+                    # Somebody may have written beside us, a label say, without taking the Lease.
+                    if not await self._attempt() and not await self._attempt():
                         return
             except TimeoutError:
                 return

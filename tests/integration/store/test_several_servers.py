@@ -178,3 +178,15 @@ async def test_a_revision_that_never_comes_is_not_remembered(url: where.Postgres
         assert not second._memory._waiting
         await first.write("/a", _named("x"), expected=0)
         assert await second.reach(1, timeout=10)
+
+
+async def test_nobody_waits_for_a_store_that_closes(url: where.Postgres) -> None:
+    log = await store.Store.open(url)
+    reads = [asyncio.create_task(log.current()) for _ in range(20)]
+    await asyncio.sleep(0)
+    await log.close()
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+    assert all(outcome is None or isinstance(outcome, errors.StoreError) for outcome in outcomes)
+    with pytest.raises(errors.Closed):
+        await log.current()

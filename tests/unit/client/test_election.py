@@ -135,6 +135,35 @@ async def test_who_lost_the_lease_stops_at_once(api: client.Client) -> None:
         await _until(at_work, ["first"])
 
 
+async def test_a_label_on_the_lease_ends_nothing(api: client.Client) -> None:
+    at_work: list[str] = []
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        at_work.append("first")
+        await asyncio.Event().wait()
+
+    candidate = election.Election(
+        api,
+        name="office",
+        namespace="kube-system",
+        identity="first",
+        clock=_Clock(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)),
+        settings=_QUICK,
+    )
+    leading = asyncio.create_task(candidate.lead(work))
+    await _until(at_work, ["first"])
+    for number in range(40):
+        labels = {"metadata": {"labels": {"turn": str(number)}}}
+        await api.patch(lease.Lease, "office", labels, namespace="kube-system")
+        await asyncio.sleep(0.005)
+    assert begun == 1
+    leading.cancel()
+    await asyncio.wait([leading])
+
+
 async def test_a_failing_work_gives_the_lease_back_and_is_told(api: client.Client) -> None:
     async def fail() -> None:
         raise RuntimeError("broken")

@@ -93,6 +93,8 @@ class Postgres:
         """Compare with the head, once for all who ask meanwhile, and wait for what is missing."""
         if self._lost:
             raise errors.Unavailable(f"cannot read the newest state: {self.trouble}")
+        if self._closing:
+            raise errors.Closed("cannot read the newest state: the server stops")
         head = await self._heads.newest()
         if head > self._memory.revision:
             self._hear()
@@ -119,6 +121,7 @@ class Postgres:
         except TimeoutError:
             log.warning("the store was closed while its database did not answer", database=str(self._where))
         self._refuse(errors.Closed("cannot write: the server stops"))
+        self._heads.refuse(errors.Closed("cannot read the newest state: the server stops"))
         if self._unknown is not None:
             why = "the server stops before the database could tell whether this was written"
             batches.fail(self._unknown.wishes, errors.Closed(why))
