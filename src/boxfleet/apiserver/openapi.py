@@ -345,6 +345,8 @@ _LIST_QUERY = (
 )
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _STRATEGIC = "application/strategic-merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_FORCE = _in_query("force", "boolean", "Take fields from their managers; for apply patches only.")
 
 
 class _Operations:
@@ -367,8 +369,11 @@ class _Operations:
 
     def patch(self, answer: str) -> dict[str, Any]:
         types = (*_PATCHES, _STRATEGIC) if self._kind.strategic else _PATCHES
+        query: Sequence[dict[str, Any]] = _WRITE_QUERY
+        if self._part is None or self._part.name != "scale":
+            types, query = (*types, _APPLY), (*query, _FORCE)
         content = {type_: {"schema": {"type": "object"}} for type_ in types}
-        return self._operation("patch", answer, _WRITE_QUERY) | {"requestBody": {"content": content}}
+        return self._operation("patch", answer, query) | {"requestBody": {"content": content}}
 
     def _operation(self, action: str, answer: str, query: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {
