@@ -12,6 +12,7 @@ from tests.docs import pages
 from boxfleet.api import audit, catalog, recipe
 from boxfleet.apiserver import schema
 from boxfleet.apiserver.audit import policy
+from boxfleet.apiserver.custom import definition
 from boxfleet.app import settings
 from boxfleet.cli import commands
 
@@ -19,7 +20,8 @@ PAGES = pages.every()
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
-SCHEMAS = schema.Schemas(catalog.TYPES)
+TYPES = (*catalog.TYPES, definition.CustomResourceDefinition)
+SCHEMAS = schema.Schemas(TYPES)
 ROOT = typer.main.get_command(commands.app)
 
 
@@ -108,7 +110,7 @@ def test_objects_on_pages_are_valid(document: dict[str, object]) -> None:
     if document["apiVersion"] == audit.API_VERSION:
         policy.parse(document)
         return
-    kind = next(each.KIND for each in catalog.TYPES if each.KIND.kind == document["kind"])
+    kind = next(each.KIND for each in TYPES if each.KIND.kind == document["kind"])
     kind.default(document)
     checked = SCHEMAS.check(kind, document)
     assert (checked.errors, checked.unknown) == ([], [])

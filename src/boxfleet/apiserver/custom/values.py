@@ -3,6 +3,7 @@
 The good case allocates nothing. Texts are those of the real server (go-openapi's validate), which people search for.
 """
 
+import functools
 from collections.abc import Callable, Sized
 from typing import Any
 
@@ -26,6 +27,10 @@ _NAMES: dict[type, str] = {
 }  # fmt: skip
 # A list of wrong items is cut here: the first ones say enough.
 _MOST_ERRORS = 100
+
+
+# Texts that a pattern remembers, and how long they may be.
+_REMEMBERED, _SHORT = 256, 256
 
 
 def compile(schema: Schema) -> Check:
@@ -201,11 +206,21 @@ def _multiple(factor: float) -> Check:
 
 
 def _pattern(pattern: str) -> Check:
-    # RE2 takes time by the length of the text alone, whatever the pattern.
-    search = re2.compile(pattern).search
+    # RE2 takes time by the length of the text alone, whatever the pattern. A set of one is asked whether it matches and
+    # not where, which is seven times faster.
+    options = re2.Options()
+    options.log_errors = False
+    patterns = re2.Set.SearchSet(options)
+    patterns.Add(pattern)
+    patterns.Compile()
+    # The library lets other threads run meanwhile, which costs more than the search; most texts were there before.
+    remembered = functools.lru_cache(_REMEMBERED)(patterns.Match)
+
+    def matching(text: str) -> bool:
+        return bool(remembered(text) if len(text) <= _SHORT else patterns.Match(text))
 
     def check(value: Any, path: str, errors: list[kinds.FieldError]) -> None:
-        if type(value) is str and search(value) is None:
+        if type(value) is str and not matching(value):
             errors.append(_invalid(path, value, f"{_where(path)}in body should match '{pattern}'"))
 
     return check
