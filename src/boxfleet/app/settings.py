@@ -113,7 +113,8 @@ class Server(Instance):
         str,
         msgspec.Meta(
             description="The file that holds the database's password, readable by its owner only; when empty, libpq's "
-            "own ways hold (PGPASSFILE, ~/.pgpass).",
+            "own ways hold (PGPASSFILE, ~/.pgpass). Services run elsewhere, so the path is absolute.",
+            pattern="^(/.*)?$",
             extra={"unit": "path"},
         ),
     ] = ""

@@ -9,7 +9,9 @@ from boxfleet.cli import options, output
 
 def move(known: settings.All, *, to: str, password_file: str) -> int:
     """Bring all objects to another store."""
-    asyncio.run(moving.move(known, to=to, password_file=password_file, say=output.say))
+    # Services run in another folder than the shell.
+    file = str(pathlib.Path(password_file).absolute()) if password_file else ""
+    asyncio.run(moving.move(known, to=to, password_file=file, say=output.say))
     return 0
 
 
