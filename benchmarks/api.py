@@ -216,7 +216,11 @@ async def _served(folder: pathlib.Path) -> AsyncIterator[Side]:
 async def _serve(folder: pathlib.Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with server.running(folder) as api, server.on_socket(api, folder) as socket:
+    async with (
+        server.recording(folder) as audit,
+        server.running(folder, audit=audit) as api,
+        server.on_socket(api, folder) as socket,
+    ):
         print(socket.url, socket.ca_file, flush=True)
         await stop.wait()
 

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from boxfleet.api import catalog, meta, roles, v1beta1
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
-from boxfleet.apiserver.audit import auditor
+from boxfleet.apiserver.audit import auditor, journal
 from boxfleet.apiserver.identity import wiring
 from boxfleet.app import pki, token_keys
 from boxfleet.client import client, inprocess
@@ -185,6 +185,17 @@ async def running(
             app.stop()
     finally:
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def recording(folder: pathlib.Path) -> AsyncIterator[auditor.Auditor]:
+    """What records requests of `running` in FOLDER/audit, as a server in use does."""
+    book = journal.Journal(folder / "audit", server="one", clock=clocks.SystemClock())
+    book.start()
+    try:
+        yield auditor.Auditor(book, server="one")
+    finally:
+        await book.stop()
 
 
 @contextlib.asynccontextmanager
