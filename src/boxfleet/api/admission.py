@@ -32,6 +32,14 @@ class Refused(Exception):
     """A write is not let through; the text says why, as the cause of a 403."""
 
 
+class TooSoon(Refused):
+    """Not now, perhaps later (429); `why` is the cause beside the message."""
+
+    def __init__(self, message: str, *, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
 Change = Callable[[kind.JsonObject], kind.JsonObject | None]
 
 
@@ -95,3 +103,5 @@ class Policy:
 
     rules: Mapping[str, Rules]
     accounts: tuple[Accounts, ...] = ()
+    # Who keeps count of evictions, besides: of the Pod, and the time now. May raise Refused.
+    evictions: Callable[[kind.JsonObject, Look, str], Iterable[Account]] = lambda pod, look, now: ()

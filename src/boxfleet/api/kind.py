@@ -146,16 +146,19 @@ class Kind:
 class Older:
     """An older version in which a kind is served beside the one that its type describes, and that is stored.
 
-    `type` is the struct that describes it. `up` makes the stored object of one of this version and `down` the way back;
+    `type` is the struct that describes it, or `model` the standard one.
+    `up` makes the stored object of one of this version and `down` the way back;
     both may use up what they are given, and lose nothing. `renamed` has names of fields in this version by those in
     the stored one, for messages about them.
     """
 
     kind: Kind
     version: str
-    type: Any
     up: Callable[[JsonObject], JsonObject]
     down: Callable[[JsonObject], JsonObject]
+    type: Any = None
+    model: str = ""
+    deprecated: bool = True
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # What is wrong with an object of this version that could not be said in the stored one.
     wrong: Callable[[JsonObject], list[FieldError]] = lambda obj: []
@@ -167,9 +170,10 @@ class Older:
         return dataclasses.replace(
             self.kind,
             version=self.version,
+            model=self.model,
             default=self._default,
             validate=self._validate,
-            warning=f"{old} {self.kind.kind} is deprecated; use {new} {self.kind.kind}",
+            warning=f"{old} {self.kind.kind} is deprecated; use {new} {self.kind.kind}" if self.deprecated else "",
         )
 
     def _default(self, obj: JsonObject) -> None:

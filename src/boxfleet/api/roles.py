@@ -103,6 +103,11 @@ def _controllers() -> list[kind.JsonObject]:
         rule("", ("nodes/status", "pods/status"), ("patch", "update")),
         rule("", ("namespaces", "resourcequotas"), _READ),
         rule(kind.GROUP, "tenants", _READ),
+        rule("policy", "poddisruptionbudgets", _READ),
+        rule("autoscaling", "horizontalpodautoscalers", _READ),
+        rule("policy", "poddisruptionbudgets/status", "patch"),
+        rule("autoscaling", "horizontalpodautoscalers/status", "patch"),
+        rule("scheduling.k8s.io", "priorityclasses", "create"),
         rule("coordination.k8s.io", "leases", (*_READ, "create")),
         rule("coordination.k8s.io", "leases", ("patch", "update"), names=OFFICE),
     ]

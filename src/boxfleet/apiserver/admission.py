@@ -1,13 +1,14 @@
 """Holds writes and deletions against rules that look at other objects, and finds who keeps count of them."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from boxfleet.api import admission, meta
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults, registry
+from boxfleet.kit import clock
 from boxfleet.store import backend
 
 
@@ -19,6 +20,7 @@ class Admission:
         self._look = StoreLook(known)
         self._rules = dict(policy.rules)
         self._accounts = policy.accounts
+        self._evictions = policy.evictions
 
     def default(self, kind: kinds.Kind, new: kinds.JsonObject, old: kinds.JsonObject | None) -> None:
         """Fill in what an object leaves out and others say; raises Fault 403."""
@@ -59,11 +61,24 @@ class Admission:
         if not found:
             return ()
         own = registry.key(kind, namespace=metadata.get("namespace", ""), name=name)
+        # An object that counts its own kind does not count itself while it is written.
+        return [each for each in self._changes(kind, name, found) if each.key != own]
+
+    def along_eviction(self, kind: kinds.Kind, pod: kinds.JsonObject) -> Sequence[backend.Along]:
+        """What changes besides along with the deletion of a Pod that is an eviction; raises Fault 500."""
+        try:
+            found = list(self._evictions(pod, self._look, clock.stamp(self._registry.clock.now())))
+        except admission.Refused as refused:
+            raise faults.Fault(500, "InternalError", str(refused)) from None
+        return self._changes(kind, pod["metadata"]["name"], found)
+
+    def _changes(self, kind: kinds.Kind, name: str, found: Iterable[admission.Account]) -> Sequence[backend.Along]:
+        refusal = functools.partial(_refusal, kind, name)
         return [
-            backend.Along(where, _stored(each.change, functools.partial(faults.forbidden, kind, name)))
+            backend.Along(
+                registry.key(each.kind, namespace=each.namespace, name=each.name), _stored(each.change, refusal)
+            )
             for each in found
-            # An object that counts its own kind does not count itself while it is written.
-            if (where := registry.key(each.kind, namespace=each.namespace, name=each.name)) != own
         ]
 
     def rehearse(self, along: Sequence[backend.Along]) -> None:
@@ -123,8 +138,14 @@ class StoreLook:
             yield registry.decode(row.value)
 
 
+def _refusal(kind: kinds.Kind, name: str, refused: admission.Refused) -> faults.Fault:
+    if isinstance(refused, admission.TooSoon):
+        return faults.too_soon(str(refused), cause=refused.why)
+    return faults.forbidden(kind, name, str(refused))
+
+
 def _stored(
-    change: Callable[[kinds.JsonObject], kinds.JsonObject | None], refusal: Callable[[str], faults.Fault]
+    change: admission.Change, refusal: Callable[[admission.Refused], faults.Fault]
 ) -> Callable[[bytes, int], bytes | None]:
     """A change of an object as a change of its bytes."""
 
@@ -132,7 +153,7 @@ def _stored(
         try:
             obj = change(registry.decode(before))
         except admission.Refused as refused:
-            raise refusal(str(refused)) from None
+            raise refusal(refused) from None
         if obj is None:
             return None
         obj["metadata"]["resourceVersion"] = str(revision)

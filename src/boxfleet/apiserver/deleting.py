@@ -59,9 +59,18 @@ class Deleting:
         return reading.encode_list(kind, deleted, {"resourceVersion": str(revision)})
 
     async def delete_object(
-        self, kind: kinds.Kind, *, namespace: str, name: str, wanted: options.DeleteOptions
+        self,
+        kind: kinds.Kind,
+        *,
+        namespace: str,
+        name: str,
+        wanted: options.DeleteOptions,
+        evicting: bool = False,
     ) -> bytes:
-        """Delete an object as the options say; raises Fault 403, 404 and 409."""
+        """Delete an object as the options say; raises Fault 403, 404 and 409.
+
+        `evicting` a Pod, as far as its disruption budget lets it; raises Fault 429.
+        """
         for _ in range(_CONFLICT_TRIES):
             row = self._registry.read(kind, namespace=namespace, name=name)
             old = registry.decode(row.value)
@@ -76,15 +85,18 @@ class Deleting:
                 propagation=wanted.propagation,
             )
             value = row.value
+            along = self._admission.along(kind, None if outcome.gone else outcome.obj, old) if outcome.changed else ()
+            if evicting and outcome.changed:
+                along = [*along, *self._admission.along_eviction(kind, old)]
             if outcome.changed and not wanted.dry_run:
                 try:
-                    along = self._admission.along(kind, None if outcome.gone else outcome.obj, old)
                     value = await self._registry.put(
                         kind, outcome.obj, expected=row.revision, deleted=outcome.gone, along=along
                     )
                 except errors.Conflict:
                     continue
             elif outcome.changed:
+                self._admission.rehearse(along)
                 value = msgspec.json.encode(outcome.obj)
             if outcome.gone and kind.grace is None:
                 return msgspec.json.encode(faults.success(kind, name=name, uid=old["metadata"]["uid"]))

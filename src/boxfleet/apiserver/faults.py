@@ -221,6 +221,12 @@ def too_many_requests(cause: str) -> Fault:
     )
 
 
+def too_soon(message: str, *, cause: str) -> Fault:
+    """429: an eviction that a disruption budget does not let through now."""
+    causes = [{"reason": "DisruptionBudget", "message": cause}]
+    return Fault(429, "TooManyRequests", message, details={"causes": causes})
+
+
 def internal(cause: str) -> Fault:
     """500: our own mistake."""
     return Fault(500, "InternalError", f"Internal error occurred: {cause}")

@@ -71,6 +71,11 @@ def _value(type_: str, value: Wire) -> Any:
         return [_value("text", each) for number, each in _fields(data) if number == 1]
     if type_ == "bytes":
         return base64.b64encode(data).decode()
+    if type_ == "quantity":
+        return _value("text", dict(_fields(data)).get(1, b""))
+    if type_ == "number or text":
+        said = dict(_fields(data))
+        return _value("text", said.get(3, b"")) if said.get(1) == 1 else _value("int", said.get(2, 0))
     if type_ == "time":
         seconds = dict(_fields(data)).get(1, 0)
         if not isinstance(seconds, int) or not 0 < seconds < 2**37:

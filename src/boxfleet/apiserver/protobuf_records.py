@@ -8,7 +8,8 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Field:
-    """A field's JSON name; how it is read (text, texts, bytes, int, bool, time, or a record); whether it repeats."""
+    """A field's JSON name; how it is read (text, texts, bytes, int, bool, time, quantity, number or text,
+    or a record); whether it repeats."""
 
     name: str
     type: str = "text"
@@ -188,5 +189,59 @@ RECORDS |= {
         4: Field("lastUpdateTime", "time"),
         5: Field("lastTransitionTime", "time"),
         6: Field("status"),
+    },
+}
+
+_AUTOSCALER = "HorizontalPodAutoscaler"
+# As `kubectl create quota|pdb|priorityclass` and `kubectl autoscale` write them.
+RECORDS |= {
+    "v1/ResourceQuota": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "ResourceQuotaSpec")},
+    "ResourceQuotaSpec": {
+        1: Field("hard", "quantity", "map"),
+        2: Field("scopes", "text", "list"),
+        3: Field("scopeSelector", "ScopeSelector"),
+    },
+    "ScopeSelector": {1: Field("matchExpressions", "ScopedResourceSelectorRequirement", "list")},
+    "ScopedResourceSelectorRequirement": {
+        1: Field("scopeName"),
+        2: Field("operator"),
+        3: Field("values", "text", "list"),
+    },
+    "scheduling.k8s.io/v1/PriorityClass": {
+        1: Field("metadata", "ObjectMeta"),
+        2: Field("value", "int"),
+        3: Field("globalDefault", "bool"),
+        4: Field("description"),
+        5: Field("preemptionPolicy"),
+    },
+    "policy/v1/PodDisruptionBudget": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "PodDisruptionBudgetSpec")},
+    "PodDisruptionBudgetSpec": {
+        1: Field("minAvailable", "number or text"),
+        2: Field("selector", "LabelSelector"),
+        3: Field("maxUnavailable", "number or text"),
+        4: Field("unhealthyPodEvictionPolicy"),
+    },
+    "CrossVersionObjectReference": {1: Field("kind"), 2: Field("name"), 3: Field("apiVersion")},
+    f"autoscaling/v1/{_AUTOSCALER}": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", f"v1/{_AUTOSCALER}Spec")},
+    f"v1/{_AUTOSCALER}Spec": {
+        1: Field("scaleTargetRef", "CrossVersionObjectReference"),
+        2: Field("minReplicas", "int"),
+        3: Field("maxReplicas", "int"),
+        4: Field("targetCPUUtilizationPercentage", "int"),
+    },
+    f"autoscaling/v2/{_AUTOSCALER}": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", f"v2/{_AUTOSCALER}Spec")},
+    f"v2/{_AUTOSCALER}Spec": {
+        1: Field("scaleTargetRef", "CrossVersionObjectReference"),
+        2: Field("minReplicas", "int"),
+        3: Field("maxReplicas", "int"),
+        4: Field("metrics", "MetricSpec", "list"),
+    },
+    "MetricSpec": {1: Field("type"), 4: Field("resource", "ResourceMetricSource")},
+    "ResourceMetricSource": {1: Field("name"), 2: Field("target", "MetricTarget")},
+    "MetricTarget": {
+        1: Field("type"),
+        2: Field("value", "quantity"),
+        3: Field("averageValue", "quantity"),
+        4: Field("averageUtilization", "int"),
     },
 }

@@ -95,7 +95,7 @@ class Subresources:
             # Said of the eviction, it holds for the deletion.
             wanted.dryRun = ["All"]
         await self._deleting.delete_object(
-            kind, namespace=call.params["namespace"], name=call.params["name"], wanted=wanted
+            kind, namespace=call.params["namespace"], name=call.params["name"], wanted=wanted, evicting=True
         )
         return msgspec.json.encode(_CREATED)
 

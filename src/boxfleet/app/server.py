@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from boxfleet.api import catalog, roles, v1beta1
+from boxfleet.api import autoscaler, catalog, roles, v1beta1
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, fairness, serve
 from boxfleet.apiserver.audit import served as audit_served
@@ -64,7 +64,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
         app = apps.ApiServer(
             store,
             types=catalog.TYPES,
-            older=v1beta1.OLDER,
+            older=[*v1beta1.OLDER, *autoscaler.OLDER],
             authenticators=[_tokens(where, own=tokens), *who.authenticators],
             extra_routes=[*who.routes, *audit_served.Served(where.audit, clock=clock).routes()],
             clock=clock,

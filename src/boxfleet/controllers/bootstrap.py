@@ -1,6 +1,6 @@
 """The objects that are there from the first start: the hosts' Cluster and the address pool."""
 
-from boxfleet.api import address_pool, cluster, meta
+from boxfleet.api import address_pool, cluster, meta, priority_class
 from boxfleet.client import client, errors
 from boxfleet.controllers import settings
 
@@ -15,6 +15,10 @@ async def make(api: client.Client, settings: settings.Settings) -> None:
             metadata=meta.ObjectMeta(name=settings.cluster),
             spec=cluster.ClusterSpec(type=cluster.ClusterType.HOSTS),
         )
+    ]
+    wanted += [
+        priority_class.PriorityClass(metadata=meta.ObjectMeta(name=name), value=value)
+        for name, value in priority_class.SYSTEM.items()
     ]
     if not (await api.list(address_pool.AddressPool)).items:
         wanted.append(

@@ -7,7 +7,9 @@ from boxfleet.client import client, shared
 from boxfleet.client import events as recorders
 from boxfleet.controllers import bootstrap, caches, settings
 from boxfleet.controllers.address import controller as address
+from boxfleet.controllers.autoscaler import controller as autoscaler
 from boxfleet.controllers.box import controller as box
+from boxfleet.controllers.disruption import controller as disruption
 from boxfleet.controllers.event_ttl import events, pods
 from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
@@ -53,6 +55,8 @@ class Manager:
             "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "garbage": garbage.GarbageController(collecting.api, collecting).run,
             "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
+            "disruption": disruption.DisruptionController(api, indexed, clock=clock).run,
+            "autoscaler": autoscaler.AutoscalerController(api, shared, clock=clock).run,
             "quota": quota.QuotaController(counting.api, counting).run,
             "tenant": tenant.TenantController(giving.api, giving, clock=clock).run,
             "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from boxfleet.api import catalog, meta, roles, v1beta1
+from boxfleet.api import autoscaler, catalog, meta, roles, v1beta1
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.apiserver.audit import auditor, journal
@@ -157,7 +157,7 @@ async def running(
         app = apps.ApiServer(
             store,
             types=types,
-            older=[each for each in v1beta1.OLDER if each.kind in [one.KIND for one in types]],
+            older=[each for each in (*v1beta1.OLDER, *autoscaler.OLDER) if each.kind in [one.KIND for one in types]],
             authenticators=[authenticator(), *who.authenticators],
             clock=clock,
             extra_routes=[*who.routes, *extra_routes],

@@ -5,13 +5,17 @@ from boxfleet.api import catalog, kind, pod
 from boxfleet.apiserver import discovery
 
 KINDS = [type_.KIND for type_ in catalog.TYPES]
+GROUPS = [
+    "coordination.k8s.io", "certificates.k8s.io", "scheduling.k8s.io", "policy", "autoscaling", "storage.k8s.io",
+    "rbac.authorization.k8s.io", "boxfleet.dev",
+]  # fmt: skip
 
 
 def test_groups() -> None:
     assert discovery.api_versions()["versions"] == ["v1"]
     listed = discovery.group_list(KINDS)
     groups = [group["name"] for group in listed["groups"]]
-    assert groups == ["coordination.k8s.io", "certificates.k8s.io", "rbac.authorization.k8s.io", "boxfleet.dev"]
+    assert groups == GROUPS
     found = discovery.group(KINDS, "boxfleet.dev")
     assert found is not None
     assert found["preferredVersion"] == {"groupVersion": "boxfleet.dev/v1", "version": "v1"}
@@ -51,12 +55,7 @@ def test_aggregated(version: str) -> None:
     assert parts["eviction"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
     assert parts["log"] == {"group": "", "version": "", "kind": "Pod"}
     rest = discovery.aggregated(KINDS, core=False, version=version)
-    assert [item["metadata"]["name"] for item in rest["items"]] == [
-        "coordination.k8s.io",
-        "certificates.k8s.io",
-        "rbac.authorization.k8s.io",
-        "boxfleet.dev",
-    ]
+    assert [item["metadata"]["name"] for item in rest["items"]] == GROUPS
     msgspec.json.encode([core, rest])
 
 

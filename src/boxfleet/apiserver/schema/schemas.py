@@ -53,6 +53,9 @@ class Schemas:
 
     def add_older(self, older: kind.Older) -> None:
         """Know the schema of an older version of an own kind."""
+        if older.model:
+            self._names[older.served] = models.component(older.model)
+            return
         name = structs.component(older.type, version=older.version)
         self._names[older.served] = name
         for record in structs.records(older.type, version=older.version):
