@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -13,11 +13,19 @@ _PERCENT = re.compile(r"[0-9]+%")
 _POLICIES = ("IfHealthyBudget", "AlwaysAllow")
 
 
+class LabelSelectorRequirement(meta.Model):
+    """One condition on a label."""
+
+    key: str = ""
+    operator: str = ""
+    values: list[str] = []
+
+
 class LabelSelector(meta.Model):
     """Which Pods, by their labels."""
 
     matchLabels: dict[str, str] = {}
-    matchExpressions: list[dict[str, Any]] = []
+    matchExpressions: list[LabelSelectorRequirement] = []
 
 
 class BudgetSpec(meta.Model):

@@ -32,8 +32,8 @@ def validate(new: Json, old: Json | None) -> Errors:
     """A Tenant as it is written."""
     spec = new.get("spec") or {}
     errors: Errors = []
-    if fault := names.label(new["metadata"]["name"]):
-        errors.append(fields.invalid("metadata.name", new["metadata"]["name"], fault))
+    if fault := names.label(name := new["metadata"].get("name", "")):
+        errors.append(fields.invalid("metadata.name", name, fault))
     if (given := spec.get("prefix")) and (fault := names.label(given + "x")):
         errors.append(fields.invalid("spec.prefix", given, fault))
     seen: set[str] = set()

@@ -27,6 +27,9 @@ app.add_typer(tokens, name="tokens")
 records = typer.Typer(help="Who did what, when, from where.", invoke_without_command=True)
 app.add_typer(records, name="audit")
 
+tenants = typer.Typer(help="Who shares the fleet, with which rights and quotas.", no_args_is_help=True)
+app.add_typer(tenants, name="tenant")
+
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
 
@@ -246,6 +249,60 @@ def image_remove(
     from boxfleet.cli import image
 
     raise typer.Exit(image.remove(options.known(state, run), reference))
+
+
+@tenants.command("create")
+def tenant_create(
+    name: Annotated[str, typer.Argument(help="The Tenant's name.")],
+    space: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", help="A Namespace to make; more than once for more.")
+    ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=ROLE, or group:NAME=ROLE; roles are tenant-admin, developer, viewer and auditor."),
+    ] = None,
+    quota: Annotated[
+        list[str] | None, typer.Option(help="RESOURCE=AMOUNT over all Namespaces, for example cpu=8 or instances=20.")
+    ] = None,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Make a Tenant; `kubectl apply` of a file can say more."""
+    from boxfleet.cli import tenant
+
+    known = options.known(state, run)
+    code = tenant.create(
+        known, name, namespaces=space or (), members=member or (), quota=quota or (), kubeconfig=kubeconfig
+    )
+    raise typer.Exit(code)
+
+
+@tenants.command("list")
+def tenant_list(
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """List Tenants and what they use."""
+    from boxfleet.cli import tenant
+
+    raise typer.Exit(tenant.show_all(options.known(state, run), output, kubeconfig=kubeconfig))
+
+
+@tenants.command("show")
+def tenant_show(
+    name: Annotated[str, typer.Argument(help="The Tenant's name.")],
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Show a Tenant: Namespaces, members, what is used of its quota."""
+    from boxfleet.cli import tenant
+
+    raise typer.Exit(tenant.show(options.known(state, run), name, output, kubeconfig=kubeconfig))
 
 
 @secrets.command("rotate")

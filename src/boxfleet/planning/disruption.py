@@ -35,9 +35,9 @@ def matches(selector: disruption_budget.LabelSelector | None, labels: Mapping[st
     return all(_holds(each, labels) for each in selector.matchExpressions)
 
 
-def _holds(wanted: Json, labels: Mapping[str, str]) -> bool:
-    key, values = wanted.get("key", ""), wanted.get("values") or []
-    match wanted.get("operator"):
+def _holds(wanted: disruption_budget.LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    key, values = wanted.key, wanted.values
+    match wanted.operator:
         case "In":
             return key in labels and labels[key] in values
         case "NotIn":

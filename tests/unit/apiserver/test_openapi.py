@@ -10,10 +10,14 @@ KINDS = [type_.KIND for type_ in catalog.TYPES]
 DOCUMENTS = openapi.Documents(KINDS, schema.Schemas(catalog.TYPES), version="v1.32.0")
 PATHS = (
     "api/v1",
+    "apis/autoscaling/v2",
     "apis/boxfleet.dev/v1",
     "apis/certificates.k8s.io/v1",
     "apis/coordination.k8s.io/v1",
+    "apis/policy/v1",
     "apis/rbac.authorization.k8s.io/v1",
+    "apis/scheduling.k8s.io/v1",
+    "apis/storage.k8s.io/v1",
 )
 BOXES = "/apis/boxfleet.dev/v1/namespaces/{namespace}/boxes/{name}"
 PODS = "/api/v1/namespaces/{namespace}/pods/{name}"
