@@ -68,4 +68,5 @@ def test_what_was_recorded(known: settings.All) -> None:
     where = paths.of(known)
     (where.audit / "sessions").mkdir(parents=True)
     (where.audit / "one.jsonl").write_bytes(b"x" * 2**20)
+    (where.audit / ".one.reserve").write_bytes(b"x" * 2**20)
     assert server_doctor.check_audit(where).detail == f"1.0 MiB in {where.audit}"
