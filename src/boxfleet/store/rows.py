@@ -116,6 +116,11 @@ class History:
             yield change
 
 
+def _settle(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
 class Topic(NamedTuple):
     """Of all changes below a prefix, only those for which `values` yields the value.
 
@@ -190,13 +195,15 @@ class Subscription:
         """All that waits, as soon as there is something; nothing after `timeout` seconds or when closed."""
         if not self._waiting and not self.closed:
             loop = asyncio.get_running_loop()
-            self._wake = loop.create_future()
-            timer = loop.call_later(timeout, self._rouse)
+            wake = self._wake = loop.create_future()
+            timer = loop.call_later(timeout, _settle, wake)
             try:
-                await self._wake
+                await wake
             finally:
                 timer.cancel()
-                self._wake = None
+                # One that was cancelled may end only when the next one waits already.
+                if self._wake is wake:
+                    self._wake = None
         return self.take_waiting()
 
     @property
@@ -218,8 +225,8 @@ class Subscription:
             self._rouse()
 
     def _rouse(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self._wake is not None:
+            _settle(self._wake)
 
 
 _Look = Callable[[Change], Iterable[str]] | None
