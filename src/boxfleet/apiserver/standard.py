@@ -43,7 +43,7 @@ def without_values(kind: kinds.Kind, errors: list[kinds.FieldError]) -> list[kin
 
 def is_definition(kind: kinds.Kind) -> bool:
     """Whether the kind is the one that makes others."""
-    return kind.group == "apiextensions.k8s.io"
+    return kind.group == "apiextensions.k8s.io" and kind.plural == "customresourcedefinitions"
 
 
 # Holds a CustomResourceDefinition until its objects are gone.

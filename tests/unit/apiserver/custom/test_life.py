@@ -168,3 +168,16 @@ async def test_a_namespace_takes_custom_objects_along(api: server.Api) -> None:
     subject = await api.admin.get(namespace.Namespace, "default")
     await empty.empty(api.admin, subject, concurrency=2)
     assert (await server.send(api.app, "GET", crontab.TABS)).json["items"] == []
+
+
+async def test_a_kind_beside_the_definitions_is_one_like_others(api: server.Api) -> None:
+    crd = crontab.definition()
+    crd["metadata"] = {"name": "tabs.apiextensions.k8s.io", "annotations": {"api-approved.kubernetes.io": "unapproved"}}
+    crd["spec"] |= {"group": "apiextensions.k8s.io", "names": {"plural": "tabs", "kind": "Tab"}}
+    await crontab.established(api, crd)
+    path = "/apis/apiextensions.k8s.io/v1/namespaces/default/tabs"
+    made = await crontab.made(api, {"metadata": {"name": "a"}, "spec": {}}, path)
+    assert "status" not in made
+    assert (await server.send(api.app, "DELETE", f"{path}/a")).status == 200
+    assert (await server.send(api.app, "GET", f"{path}/a")).status == 404
+    assert (await server.send(api.app, "GET", crontab.CRDS)).status == 200
