@@ -224,9 +224,10 @@ class Fairness:
                 await waiting.future
         except BaseException as error:
             if waiting.future.done() and not waiting.future.cancelled():
-                # It was let in at the same moment.
+                # It was let in at the same moment: the place is another's.
                 self._forget(name, lane)
-            else:
+                self._pump_soon()
+            elif waiting in flow.queue:
                 flow.queue.remove(waiting)
                 self._leave_ring(flow)
             if isinstance(error, TimeoutError):
@@ -284,12 +285,14 @@ class Fairness:
 
     def _let_in(self, flow: _Flow) -> None:
         waiting = flow.queue.popleft()
-        waiting.lane.running += 1
-        if waiting.lane.writes:
-            self._writers[flow.name] = self._writers.get(flow.name, 0) + 1
-        waiting.future.set_result(None)
-        # What it really takes is known, and charged, once it is done.
-        flow.deficit -= _LIGHT
+        # One that gave up may not have come to say so yet.
+        if not waiting.future.cancelled():
+            waiting.lane.running += 1
+            if waiting.lane.writes:
+                self._writers[flow.name] = self._writers.get(flow.name, 0) + 1
+            waiting.future.set_result(None)
+            # What it really takes is known, and charged, once it is done.
+            flow.deficit -= _LIGHT
         self._ring.rotate(-1)
         self._leave_ring(flow)
 

@@ -102,11 +102,17 @@ class WorkQueue(Generic[K]):
     async def _work(
         self, reconcile: Callable[[K], Awaitable[float | None]], failed: Callable[[K, Exception], None]
     ) -> None:
-        while True:
+        me = asyncio.current_task()
+        while me is not None:
             key = await self.take()
             try:
                 again = await reconcile(key)
+                if me.cancelling():
+                    raise asyncio.CancelledError
             except Exception as error:
+                if me.cancelling():
+                    # What fails at that moment hides the cancellation: a TaskGroup raises its errors alone.
+                    raise asyncio.CancelledError from error
                 failed(key, error)
                 self.retry(key)
             else:

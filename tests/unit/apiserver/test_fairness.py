@@ -1,6 +1,7 @@
 """Whoever asks for much waits, not the others."""
 
 import asyncio
+import contextlib
 import pathlib
 
 import pytest
@@ -133,6 +134,25 @@ async def test_a_client_that_leaves_gives_its_place_back() -> None:
     fair.leave(JANE, lane, seconds=0.0)
     await tasks[1]
     assert lane.running == 1
+
+
+@pytest.mark.parametrize("turns_before", range(4))
+async def test_one_who_leaves_while_its_turn_comes_costs_nobody_a_place(turns_before: int) -> None:
+    fair = gate(Time(), reading=1)
+    lane, _ = fair.enter(JANE, kind="reading", heavy=False)
+    waiting = [fair.enter(user, kind="reading", heavy=False)[1] for user in (JOE, JANE)]
+    leaving, staying = (asyncio.ensure_future(one) for one in waiting if one is not None)
+    await turns()
+    fair.leave(JANE, lane, seconds=0.001)
+    await turns(turns_before)
+    leaving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await leaving
+        fair.leave(JOE, lane, seconds=0.001)
+    async with asyncio.timeout(5):
+        await staying
+    fair.leave(JANE, lane, seconds=0.001)
+    assert (lane.running, fair.queued) == (0, 0)
 
 
 async def test_own_parts_and_agents_wait_for_nobody() -> None:

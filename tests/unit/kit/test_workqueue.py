@@ -109,3 +109,25 @@ async def test_other_keys_go_on_while_one_is_slow() -> None:
     queue.add("slow")
     queue.add("quick")
     await run_until(queue, reconcile, finished, workers=2)
+
+
+async def test_work_that_fails_while_it_is_cancelled_ends_all_the_same() -> None:
+    queue = workqueue.WorkQueue[str](backoff=FAST)
+    begun = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("hides the cancellation") from None
+
+    told: list[str] = []
+    task = asyncio.create_task(queue.run(reconcile, failed=lambda key, _: told.append(key)))
+    queue.add("a")
+    await begun.wait()
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert told == []
