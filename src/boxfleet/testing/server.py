@@ -28,6 +28,7 @@ from boxfleet.kit import clock as clocks
 from boxfleet.planning import admission
 from boxfleet.store import settings as settings_
 from boxfleet.store import store as stores
+from boxfleet.store import where
 
 ADMIN_TOKEN = "test-admin-token"  # noqa: S105  # opens test servers only
 NODE_TOKEN = "test-node-token"  # noqa: S105
@@ -140,9 +141,13 @@ async def running(
     settings: settings_.Settings = settings_.Settings(),  # noqa: B008
     extra_routes: Sequence[route.Route] = (),
     audit: auditor.Auditor | None = None,
+    database: where.Postgres | None = None,
 ) -> AsyncIterator[Api]:
-    """An API in this process, with its store in a folder; again on the same folder, it is a restart."""
-    store = await stores.Store.open(folder / "boxfleet.db", settings)
+    """An API in this process, with its store in a folder; again on the same folder, it is a restart.
+
+    On a `database` instead, several share a store.
+    """
+    store = await stores.Store.open(database or folder / "boxfleet.db", settings)
     try:
         pki.ensure(folder / "pki", names=["127.0.0.1"], now=clock.now())
         token_keys.ensure(folder / "tokens.keys", now=clock.now())
