@@ -5,6 +5,7 @@ import binascii
 import datetime
 from typing import Any, ClassVar
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -97,6 +98,29 @@ def _duration(obj: kind.JsonObject, now: datetime.datetime) -> str:
     return cells.duration(seconds) if isinstance(seconds, int) else cells.NONE
 
 
+class RequestSpec(meta.Model):
+    """What is asked for."""
+
+    request: str = ""
+    signerName: str = ""
+    usages: list[str] = []
+
+
+class RequestCondition(meta.Model):
+    """What became of it."""
+
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class RequestStatus(meta.Model):
+    """The answer; the certificate is base64 of PEM."""
+
+    conditions: list[RequestCondition] = []
+    certificate: str = ""
+
+
 class CertificateSigningRequest(meta.Object, kw_only=True):
     """A wish for a certificate."""
 
@@ -120,3 +144,6 @@ class CertificateSigningRequest(meta.Object, kw_only=True):
         validate=_validate,
         strategic=True,
     )
+
+    spec: RequestSpec = msgspec.field(default_factory=RequestSpec)
+    status: RequestStatus = msgspec.field(default_factory=RequestStatus)

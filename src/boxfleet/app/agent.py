@@ -3,6 +3,8 @@
 import asyncio
 import pathlib
 import ssl
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
@@ -10,8 +12,7 @@ import boxfleet
 from boxfleet.agent import agent as agents
 from boxfleet.agent import settings as agent_settings
 from boxfleet.agent.streams import tunnel
-from boxfleet.app import access, host, paths, settings
-from boxfleet.client import client, http
+from boxfleet.app import access, host, joining, paths, settings
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import quantity, supervise
 from boxfleet.ports import runtime
@@ -23,12 +24,13 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
     """Work until told to stop; instances, containerd and dnsmasq run on."""
     where = paths.of(known)
     clock = clocks.SystemClock()
-    token = where.agent_token.read_text().strip()
     given = agent_config(known)
     engines = host.wire(known, told=lambda words: log.warning(words))
-    api = client.Client(
-        http.Http(access.url_of(known), token=token, authority=where.ca_certificate, program="boxfleet-agent")
-    )
+    member = joining.Joining(known, clock=clock)
+    await _unless_stopped(member.ensure(), stop)
+    if stop.is_set():
+        return
+    api = member.api()
     work = agents.Agent(
         given,
         api=api,
@@ -39,11 +41,13 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         clock=clock,
         version=boxfleet.__version__,
     )
+    tls = ssl.create_default_context(cafile=str(where.ca_certificate))
+    tls.load_cert_chain(member.pair)
     streams = tunnel.Tunnel(
         server=access.url_of(known),
         node=known.node,
-        token=token,
-        tls=ssl.create_default_context(cafile=str(where.ca_certificate)),
+        token="",
+        tls=tls,
         engine=engines.engine.runtime,
         log_directory=pathlib.Path(given.logs),
     )
@@ -65,6 +69,7 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
                 group.create_task(supervise.keep_running(name, loop, clock=clock), name=name)
                 for name, loop in {"host": engine_and_agent, "tunnel": streams.run}.items()
             ]
+            tasks.append(group.create_task(member.keep(stop), name="certificate"))
             await stop.wait()
             log.info("stopping")
             for task in tasks:
@@ -73,6 +78,19 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         await engines.names.close()
         await engines.engine.close()
         await api.close()
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Work until it is done or the event is set."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def agent_config(known: settings.Agent) -> agent_settings.Settings:

@@ -12,6 +12,7 @@ import pathlib
 import msgspec
 import yaml
 
+from boxfleet.apiserver.identity import join_tokens
 from boxfleet.app import paths
 from boxfleet.kit import durable, ids
 
@@ -68,14 +69,14 @@ def ensure(where: paths.Paths, *, node: str, server: str) -> Issued:
         durable.write(where.admin_kubeconfig, content, mode=0o600)
 
     agent_token = _read(where.agent_token).decode().strip()
-    node_user = NODE_PREFIX + node
+    node_user = join_tokens.host_user(node)
     if not any(i.sha256 == digest(agent_token) and i.user == node_user for i in known):
         agent_token = ids.new_token()
         durable.write(where.agent_token, agent_token.encode() + b"\n", mode=0o600)
 
     wanted = [
         Identity(sha256=digest(token), user=ADMIN_USER, groups=list(ADMIN_GROUPS)),
-        Identity(sha256=digest(agent_token), user=node_user, groups=list(NODE_GROUPS)),
+        Identity(sha256=digest(agent_token), user=node_user, groups=[join_tokens.GROUP]),
     ]
     if wanted != known:
         durable.write(where.token_hashes, msgspec.json.format(msgspec.json.encode(wanted)), mode=0o600)

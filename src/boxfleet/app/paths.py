@@ -60,8 +60,13 @@ class Paths:
 
     @property
     def agent_token(self) -> pathlib.Path:
-        """How the agent shows who it is."""
+        """How this machine's agent shows who it is before it has a certificate."""
         return self.credentials / "agent.token"
+
+    @property
+    def agent_certificate(self) -> pathlib.Path:
+        """The agent's client certificate and its key."""
+        return self.credentials / "agent.pem"
 
     @property
     def admin_kubeconfig(self) -> pathlib.Path:

@@ -19,6 +19,10 @@ images = typer.Typer(help="Images of this machine, and building them from recipe
 app.add_typer(images, name="image")
 secrets = typer.Typer(help="How Secrets lie in the database.", no_args_is_help=True)
 app.add_typer(secrets, name="secrets")
+nodes = typer.Typer(help="Machines that run instances.", no_args_is_help=True)
+app.add_typer(nodes, name="node")
+authority = typer.Typer(help="The own certification authority.", no_args_is_help=True)
+app.add_typer(authority, name="ca")
 stores = typer.Typer(help="Where this Boxfleet keeps its objects.", no_args_is_help=True)
 app.add_typer(stores, name="store")
 tokens = typer.Typer(help="How tokens of ServiceAccounts are signed.", no_args_is_help=True)
@@ -370,6 +374,34 @@ def tokens_rotate(
     from boxfleet.cli import keys
 
     raise typer.Exit(keys.rotate_tokens(options.known(state, run), revoke=revoke))
+
+
+@nodes.command("token")
+def node_token(
+    uses: Annotated[int, typer.Option("--uses", min=1, help="How many agents may join with it.")] = 1,
+    minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long it is good.")] = 60,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Print a token by which agents join: it is said once and kept hashed."""
+    from boxfleet.cli import keys
+
+    raise typer.Exit(keys.node_token(options.known(state, run), uses=uses, minutes=minutes, kubeconfig=kubeconfig))
+
+
+@authority.command("rotate")
+def authority_rotate(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Drop the old authority, once all clients know the new one.")
+    ] = False,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Make a new certification authority beside the old one, then put it in its place."""
+    from boxfleet.cli import keys
+
+    raise typer.Exit(keys.rotate_authority(options.known(state, run), finish=finish))
 
 
 def run() -> int:

@@ -1,11 +1,15 @@
-"""``boxfleet secrets rotate`` and ``boxfleet tokens rotate``: new keys in place of old ones."""
+"""``boxfleet secrets|tokens|ca rotate`` and ``boxfleet node token``: keys in place of old ones, and for nodes."""
 
 import asyncio
+import base64
 import datetime
 import os
 
-from boxfleet.app import access, lifecycle, paths, secret_keys, settings, supervision, token_keys
+from boxfleet.api import config, meta
+from boxfleet.apiserver.identity import join_tokens
+from boxfleet.app import access, bootstrap, lifecycle, paths, pki, secret_keys, settings, supervision, token_keys
 from boxfleet.cli import faults, output
+from boxfleet.kit import clock, ids
 
 
 def rotate_secrets(known: settings.All) -> int:
@@ -36,6 +40,57 @@ def rotate_tokens(known: settings.All, *, revoke: bool) -> int:
         _restart(known)
     output.say("all earlier tokens have ended" if revoke else "new tokens have a new signature; earlier ones go on")
     return 0
+
+
+def rotate_authority(known: settings.All, *, finish: bool) -> int:
+    """The first or the second step of a rotation."""
+    where = paths.of(known)
+    _require_root()
+    with lifecycle.one_at_a_time(where, say=output.say):
+        if not where.ca_certificate.exists():
+            raise faults.CommandFailed(
+                f"there is no {where.ca_certificate}: Boxfleet was not started here, try boxfleet up"
+            )
+        if not (pki.finish_rotation(where.pki) if finish else pki.begin_rotation(where.pki)):
+            raise faults.CommandFailed(
+                "no rotation is under way: begin one with boxfleet ca rotate"
+                if finish
+                else "a rotation is under way: end it with boxfleet ca rotate --finish"
+            )
+        bootstrap.prepare(known, now=datetime.datetime.now(datetime.UTC))
+        _restart(known)
+        # It shows a certificate of the new authority from now on.
+        if any(each.name == "agent" and each.up for each in supervision.states(where)):
+            supervision.bring_up(where, "agent", restart=True)
+    if finish:
+        output.say("the old authority counts no more: certificates that it signed open nothing")
+    else:
+        output.say(
+            f"there are two authorities now: give clients {where.ca_certificate}, or {where.admin_kubeconfig}, anew"
+        )
+        output.say("and when all have it: boxfleet ca rotate --finish")
+    return 0
+
+
+def node_token(known: settings.All, *, uses: int, minutes: int, kubeconfig: str | None) -> int:
+    """Make a join token."""
+    output.say(asyncio.run(_node_token(known, uses=uses, minutes=minutes, kubeconfig=kubeconfig)))
+    return 0
+
+
+async def _node_token(known: settings.All, *, uses: int, minutes: int, kubeconfig: str | None) -> str:
+    identifier, secret = ids.name_suffix(length=6), os.urandom(32).hex()
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+    data = join_tokens.data(secret, expires=clock.stamp(end), uses=uses)
+    async with access.way(known, kubeconfig) as api:
+        await api.create(
+            config.Secret(
+                metadata=meta.ObjectMeta(name=join_tokens.secret_name(identifier), namespace=join_tokens.NAMESPACE),
+                type=join_tokens.TYPE,
+                data={key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+            )
+        )
+    return f"{identifier}.{secret}"
 
 
 def _restart(known: settings.All) -> None:

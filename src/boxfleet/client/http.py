@@ -2,7 +2,7 @@
 
 import pathlib
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
@@ -14,21 +14,33 @@ _WHOLE = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0)
 _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
 # Bytes of one line of a watch: an object of the largest size that the API takes, written out.
 _LINE_LIMIT = 8 * 2**20
+_UNAUTHORIZED = 401
 
 
 class Http:
     """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates.
 
-    `program` is the name under which objects show what was written through it.
+    One is known by a token, or by `certificate`, a PEM file with its key; `refused` is told of answers 401. `program`
+    is the name under which objects show what was written through it.
     """
 
     def __init__(
-        self, url: str, *, token: str, authority: pathlib.Path | None = None, program: str = "boxfleet"
+        self,
+        url: str,
+        *,
+        token: str = "",
+        authority: pathlib.Path | None = None,
+        certificate: pathlib.Path | None = None,
+        refused: Callable[[], None] = lambda: None,
+        program: str = "boxfleet",
     ) -> None:
         self._url = url.rstrip("/")
         self._token = token
         self._program = program
         self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
+        if self._tls is not None and certificate is not None:
+            self._tls.load_cert_chain(certificate)
+        self._refused = refused
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -40,6 +52,8 @@ class Http:
             async with self._open().request(
                 method, self._url + path, params=query, data=body or None, headers=headers, timeout=_WHOLE
             ) as answer:
+                if answer.status == _UNAUTHORIZED:
+                    self._refused()
                 return transport.Response(answer.status, await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise errors.unreachable(self._url, error) from None
@@ -48,6 +62,8 @@ class Http:
         """GET an answer that goes on, line by line."""
         try:
             async with self._open().get(self._url + path, params=query, timeout=_ENDLESS) as answer:
+                if answer.status == _UNAUTHORIZED:
+                    self._refused()
                 if answer.status != 200:
                     raise errors.from_body(answer.status, await answer.read())
                 rest = b""
@@ -70,10 +86,8 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
-            headers = {
-                "Authorization": f"Bearer {self._token}",
-                "Accept": "application/json",
-                "User-Agent": self._program,
-            }
+            headers = {"Accept": "application/json", "User-Agent": self._program}
+            if self._token:
+                headers["Authorization"] = f"Bearer {self._token}"
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self._session

@@ -21,7 +21,7 @@ from boxfleet.api import autoscaler, catalog, meta, roles, v1beta1
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.apiserver.audit import auditor, journal
-from boxfleet.apiserver.identity import wiring
+from boxfleet.apiserver.identity import join_tokens, wiring
 from boxfleet.app import pki, token_keys
 from boxfleet.client import client, inprocess
 from boxfleet.kit import clock as clocks
@@ -33,6 +33,8 @@ from boxfleet.store import where
 ADMIN_TOKEN = "test-admin-token"  # noqa: S105  # opens test servers only
 NODE_TOKEN = "test-node-token"  # noqa: S105
 NODE = "node-1"
+# Of the agent on the server's own machine, before it has its certificate.
+HOST_TOKEN = "test-host-token"  # noqa: S105
 # Who makes tokens of ServiceAccounts.
 ISSUER = "https://kubernetes.default.svc.fleet.internal"
 
@@ -127,8 +129,14 @@ def authenticator() -> authn.TokenAuthenticator:
     """Knows the tokens of tests."""
     admin = authn.User(name="admin", groups=(authz.MASTERS,))
     node = authn.User(name=f"system:node:{NODE}", groups=(authz.NODES,))
+    host = authn.User(name=join_tokens.host_user(NODE), groups=(join_tokens.GROUP,))
     # The name of a part is its token.
-    known = [(ADMIN_TOKEN, admin), (NODE_TOKEN, node), *((name, authn.User(name=name)) for name in roles.PARTS)]
+    known = [
+        (ADMIN_TOKEN, admin),
+        (NODE_TOKEN, node),
+        (HOST_TOKEN, host),
+        *((name, authn.User(name=name)) for name in roles.PARTS),
+    ]
     return authn.TokenAuthenticator((hashlib.sha256(token.encode()).hexdigest(), user) for token, user in known)
 
 

@@ -26,7 +26,7 @@ def test_the_admin_token_is_told_once_and_kept_as_a_hash(where: paths.Paths) -> 
     assert token and ensure(where) == ""
     text = where.token_hashes.read_text()
     assert token not in text and credentials.digest(token) in text
-    assert {i.user for i in credentials.load(where)} == {"admin", "system:node:one"}
+    assert {i.user for i in credentials.load(where)} == {"admin", "system:bootstrap:host:one"}
 
 
 def test_the_kubeconfig_has_all_that_kubectl_needs(where: paths.Paths) -> None:
@@ -68,4 +68,4 @@ def test_a_renamed_node_gets_a_token_of_its_own(where: paths.Paths) -> None:
     agent = where.agent_token.read_text()
     ensure(where, node="two")
     assert where.agent_token.read_text() != agent
-    assert {i.user for i in credentials.load(where)} == {"admin", "system:node:two"}
+    assert {i.user for i in credentials.load(where)} == {"admin", "system:bootstrap:host:two"}

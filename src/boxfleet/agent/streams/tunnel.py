@@ -29,8 +29,9 @@ _CLOSE: Final = aiohttp.ClientWSTimeout(ws_close=2.0)
 class Tunnel:
     """Serves the streams of one node's instances to the server.
 
-    `server` is the API's base URL, `token` the agent's bearer token, `tls` trusts the server's CA (None for plain
-    HTTP), `log_directory` the folder with NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
+    `server` is the API's base URL, `token` the agent's bearer token if it has one, `tls` trusts the
+    server's CA and shows the agent's certificate (None for plain HTTP),
+    `log_directory` the folder with NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Tunnel:
     async def run(self) -> None:
         """Stay connected and serve, until cancelled."""
         connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         async with (
             aiohttp.ClientSession(connector=connector, headers=headers, timeout=_DIAL) as session,
             asyncio.TaskGroup() as streams,
