@@ -40,6 +40,7 @@ from boxfleet.apiserver import (
 from boxfleet.apiserver.access import aggregation, impersonation, reviews, rights
 from boxfleet.apiserver.audit import auditor, marks
 from boxfleet.apiserver.custom import conditions, definition, serving
+from boxfleet.apiserver.identity import local_users
 from boxfleet.apiserver.streams import agents as stream_agents
 from boxfleet.apiserver.streams import routes as stream_routes
 from boxfleet.apiserver.streams import target as stream_target
@@ -267,9 +268,12 @@ class ApiServer:
         return await found.handle(call)
 
     async def _authenticate(self, call: route.Call) -> authn.User | None:
-        scheme, _, token = call.headers.get("authorization", "").partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else ""
+        scheme, _, rest = call.headers.get("authorization", "").partition(" ")
+        token = rest.strip() if scheme.lower() == "bearer" else ""
         certificate = call.scope.get("state", _NOTHING_SHOWN).get("certificate")
+        if call.path == local_users.PATH and scheme.lower() == "basic":
+            basic = authn.Basic(rest.strip(), (call.scope.get("client") or ("",))[0])
+            return await self._authenticator.authenticate(authn.Shown(password=basic))
         if not token and certificate is None:
             return None
         return await self._authenticator.authenticate(authn.Shown(token=token, certificate=certificate))

@@ -29,6 +29,14 @@ class Certificate:
     fingerprint: bytes
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Basic:
+    """Name and password as HTTP Basic has them (RFC 7617), and from where they come."""
+
+    credentials: str
+    address: str
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a request shows of its sender. A further way to show oneself is a further field."""
@@ -39,6 +47,8 @@ class Shown:
     audiences: tuple[str, ...] = ()
     # Of the connection that the request came on.
     certificate: Certificate | None = None
+    # Where one may log in; nowhere else.
+    password: Basic | None = None
 
 
 class Authenticator(Protocol):

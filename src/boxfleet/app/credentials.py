@@ -83,7 +83,7 @@ def ensure(where: paths.Paths, *, node: str, server: str) -> Issued:
     return issued
 
 
-def kubeconfig(*, server: str, authority: bytes, token: str) -> bytes:
+def kubeconfig(*, server: str, authority: bytes, token: str, user: str = ADMIN_USER) -> bytes:
     """A kubeconfig with everything in it."""
     config = {
         "apiVersion": "v1",
@@ -95,8 +95,8 @@ def kubeconfig(*, server: str, authority: bytes, token: str) -> bytes:
                 "cluster": {"server": server, "certificate-authority-data": base64.b64encode(authority).decode()},
             }
         ],
-        "contexts": [{"name": "boxfleet", "context": {"cluster": "boxfleet", "user": ADMIN_USER}}],
-        "users": [{"name": ADMIN_USER, "user": {"token": token}}],
+        "contexts": [{"name": "boxfleet", "context": {"cluster": "boxfleet", "user": user}}],
+        "users": [{"name": user, "user": {"token": token}}],
     }
     return yaml.safe_dump(config, sort_keys=False).encode()
 

@@ -19,6 +19,8 @@ images = typer.Typer(help="Images of this machine, and building them from recipe
 app.add_typer(images, name="image")
 secrets = typer.Typer(help="How Secrets lie in the database.", no_args_is_help=True)
 app.add_typer(secrets, name="secrets")
+users = typer.Typer(help="Users with a password, for machines without another issuer.", no_args_is_help=True)
+app.add_typer(users, name="user")
 nodes = typer.Typer(help="Machines that run instances.", no_args_is_help=True)
 app.add_typer(nodes, name="node")
 authority = typer.Typer(help="The own certification authority.", no_args_is_help=True)
@@ -34,6 +36,9 @@ app.add_typer(records, name="audit")
 tenants = typer.Typer(help="Who shares the fleet, with which rights and quotas.", no_args_is_help=True)
 app.add_typer(tenants, name="tenant")
 
+PasswordFile = Annotated[
+    str, typer.Option("--password-file", help="File whose first line is the password; it is asked for otherwise.")
+]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace.")]
 
 
@@ -402,6 +407,82 @@ def authority_rotate(
     from boxfleet.cli import keys
 
     raise typer.Exit(keys.rotate_authority(options.known(state, run), finish=finish))
+
+
+@users.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="Who it is.")],
+    group: Annotated[list[str] | None, typer.Option("--group", help="A group that he is in; may be repeated.")] = None,
+    password_file: PasswordFile = "",
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Make a user with a password, who may do what roles are bound to him."""
+    from boxfleet.cli import users
+
+    known = options.known(state, run)
+    raise typer.Exit(users.add(known, name, groups=group or [], password_file=password_file, kubeconfig=kubeconfig))
+
+
+@users.command("password")
+def user_password(
+    name: Annotated[str, typer.Argument(help="Who it is.")],
+    password_file: PasswordFile = "",
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Give a user another password, which ends what he is logged in with."""
+    from boxfleet.cli import users
+
+    known = options.known(state, run)
+    raise typer.Exit(users.password(known, name, password_file=password_file, kubeconfig=kubeconfig))
+
+
+@users.command("list")
+def user_list(
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """List users with a password, and their groups."""
+    from boxfleet.cli import users
+
+    raise typer.Exit(users.show(options.known(state, run), output, kubeconfig=kubeconfig))
+
+
+@users.command("remove")
+def user_remove(
+    name: Annotated[str, typer.Argument(help="Who it is.")],
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Remove a user, which ends what he is logged in with."""
+    from boxfleet.cli import users
+
+    raise typer.Exit(users.remove(options.known(state, run), name, kubeconfig=kubeconfig))
+
+
+@users.command("login")
+def user_login(
+    name: Annotated[str, typer.Argument(help="Who you are.")],
+    file: Annotated[str, typer.Argument(help="The kubeconfig to write; only its owner will read it.")],
+    server: Annotated[str, typer.Option("--server", help="URL of the API; default the one on this machine.")] = "",
+    authority: Annotated[
+        str, typer.Option("--certificate-authority", help="File of the API's authority; default the one here.")
+    ] = "",
+    password_file: PasswordFile = "",
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Log in with a password, and write a kubeconfig that is good for some hours."""
+    from boxfleet.cli import users
+
+    known = options.known(state, run)
+    raise typer.Exit(users.login(known, name, file, server=server, authority=authority, password_file=password_file))
 
 
 def run() -> int:

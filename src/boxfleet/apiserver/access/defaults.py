@@ -10,7 +10,7 @@ from typing import Any
 from boxfleet.api import rbac_objects
 from boxfleet.apiserver import authn, authz
 from boxfleet.apiserver.access import rules
-from boxfleet.apiserver.identity import issuer_documents, join_tokens
+from boxfleet.apiserver.identity import issuer_documents, join_tokens, local_users
 
 JsonObject = dict[str, Any]
 
@@ -66,6 +66,10 @@ def objects(*, node_rules: Sequence[rules.Rule]) -> list[JsonObject]:
             "system:node-bootstrapper", [rule("certificates.k8s.io", "certificatesigningrequests", ("create", "get"))]
         ),
         bind("system:node-bootstrapper", group=join_tokens.GROUP),
+    ]
+    made += [
+        role("boxfleet:login", [paths(local_users.PATH, "post")]),
+        bind("boxfleet:login", group=authn.AUTHENTICATED),
     ]
     # Nobody gets in who is not known: all three are for known users only.
     made += [

@@ -9,6 +9,7 @@ from boxfleet.apiserver.identity import (
     certificates,
     issuer_documents,
     join_tokens,
+    local_users,
     names,
     oidc,
     signer,
@@ -44,13 +45,15 @@ def identity(
     are other issuers of users' tokens.
     """
     others = oidc.Issuers(store, trusted, clock=clock)
+    local = local_users.LocalUsers(store, token_keys, issuer=issuer, clock=clock)
     joining = join_tokens.JoinTokens(store, clock=clock)
     known = accounts.Accounts(store, token_keys, issuer=issuer, clock=clock)
     return Identity(
-        authenticators=[certificates.CertificateUsers(store, clock=clock), known, joining, others],
+        authenticators=[certificates.CertificateUsers(store, clock=clock), known, joining, others, local],
         signer=signer.Signer(store, authority, names.NodeNames(store, joining, clock=clock), clock=clock),
         routes=[
             *token_requests.TokenRequests(store, known, clock=clock).routes(),
+            *local.routes(),
             *issuer_documents.routes(token_keys, issuer=issuer, server=server),
         ],
     )
