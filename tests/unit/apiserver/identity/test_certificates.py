@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from boxfleet.api import tunnel
 from boxfleet.apiserver.identity import join_tokens
 from boxfleet.kit import clock
 from boxfleet.testing import certificates, server
@@ -256,6 +257,12 @@ async def test_an_agent_joins_with_a_token_and_its_node_ends_it(
     pair = await join(api, tmp_path, "new", key)
     assert await call.who(pair) == "system:node:new"
     assert (await call("/api/v1/nodes/new", pair=pair))[0] == 200
+    # The way for logs and exec is a WebSocket.
+    async with call.session(pair) as session:
+        async with session.ws_connect(call._socket.url + tunnel.connect_path("new")) as way:
+            assert not way.closed
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(call._socket.url + tunnel.connect_path(server.NODE))
     # It renews by itself, with the certificate that it has.
     async with call.session(pair) as session:
         request, _ = wish("system:node:new", "system:nodes")

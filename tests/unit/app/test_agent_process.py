@@ -1,0 +1,110 @@
+"""The agent's process against the server's: it joins by itself, and anew when its Node is gone."""
+
+import asyncio
+import contextlib
+import datetime
+import pathlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from boxfleet.api import certificate_request, node
+from boxfleet.app import access, agent, bootstrap, host, paths, server, settings
+from boxfleet.client import errors
+from boxfleet.testing import network, runtime
+
+pytestmark = pytest.mark.anyio
+
+
+class Engine:
+    """A containerd without containers."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        self.images = runtime.MemoryImages()
+        self.runtime = runtime.MemoryRuntime(self.images)
+
+    async def start(self) -> None:
+        """It answers."""
+
+    async def supervise(self) -> None:
+        """It never dies."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Names(network.MemoryNames):
+    """Names nobody asks for."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+async def known(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> settings.All:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    made = settings.All(state=str(tmp_path / "state"), run=str(tmp_path / "run"), port=port, node="one")
+    bootstrap.prepare(made, now=datetime.datetime.now(datetime.UTC))
+    wired = host.Host.__new__(host.Host)
+    for name, part in {"engine": Engine(), "network": network.MemoryNetwork(), "names": Names()}.items():
+        object.__setattr__(wired, name, part)
+    monkeypatch.setattr(host, "wire", lambda _known, *, told: wired)
+    return made
+
+
+@contextlib.asynccontextmanager
+async def serving(known: settings.All) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(server.run(known, stop=stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+async def ready(known: settings.All) -> node.Node:
+    """The Node once its agent says that it is Ready."""
+    async with access.admin(known) as api, asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(errors.Unavailable):
+                found = await api.find(node.Node, known.node)
+                if found is not None and any(
+                    each.type == "Ready" and each.status == "True" for each in found.status.conditions
+                ):
+                    return found
+            await asyncio.sleep(0.05)
+
+
+async def test_it_joins_and_joins_anew_when_its_node_is_deleted(known: settings.All) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(agent.run(known, stop=stop))
+    async with serving(known):
+        first = await ready(known)
+        assert paths.of(known).agent_certificate.stat().st_mode & 0o777 == 0o600
+        async with access.admin(known) as api:
+            (asked,) = (await api.list(certificate_request.CertificateSigningRequest)).items
+            assert asked.status.certificate
+            await api.delete(node.Node, known.node)
+        # The supervisor would start it again.
+        async with asyncio.timeout(20):
+            await running
+        again = asyncio.create_task(agent.run(known, stop=(stop := asyncio.Event())))
+        assert (await ready(known)).metadata.uid != first.metadata.uid
+        stop.set()
+        await again
+
+
+async def test_it_ends_when_told_so_though_there_is_no_server(known: settings.All) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(agent.run(known, stop=stop))
+    await asyncio.sleep(0)
+    stop.set()
+    async with asyncio.timeout(5):
+        await running
