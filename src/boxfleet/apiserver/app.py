@@ -257,7 +257,11 @@ class ApiServer:
         access = found.access
         wish = _wish(call, access)
         self._authorize(call, wish)
-        lane, waiting = self._fairness.enter(call.user, kind=_lane(call, wish), heavy=wish.verb in _HEAVY)
+        kind = _lane(call, wish)
+        if self.stopping and kind in _LASTING:
+            # It would only be ended again: whoever watched here a moment ago does so elsewhere, or later.
+            raise faults.too_many_requests("this server is stopping")
+        lane, waiting = self._fairness.enter(call.user, kind=kind, heavy=wish.verb in _HEAVY)
         if waiting is not None:
             call.waited = await waiting
         call.lane = lane
@@ -295,6 +299,8 @@ class ApiServer:
 
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
+# What lasts for as long as its client likes.
+_LASTING = frozenset({"watches", "streams"})
 # Verbs that may compute for long.
 _HEAVY = frozenset({"list", "watch", "deletecollection"})
 # nginx' word for a client that left before its answer.

@@ -59,6 +59,23 @@ class Client:
             finally:
                 writer.transport.abort()
 
+    async def watch_again_and_again(self) -> None:
+        """As informers do: when a watch has ended, begin another one; ends when nobody answers."""
+        while True:
+            try:
+                reader, writer = await self.connect()
+            except OSError:
+                return
+            try:
+                writer.write(self.head("GET", f"{_PATH}?watch=true"))
+                while b"0\r\n\r\n" not in await reader.read(65536):
+                    if reader.at_eof():
+                        break
+            except OSError:
+                continue
+            finally:
+                writer.transport.abort()
+
     async def watch(self, watching: asyncio.Event) -> bytes:
         """The last bytes of a watch."""
         reader, writer = await self.connect()
@@ -84,7 +101,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
 
 async def test_nothing_under_way_is_cut_off(tmp_path: pathlib.Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(_SERVER), str(tmp_path), stdout=asyncio.subprocess.PIPE
+        sys.executable, str(_SERVER), str(tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None
@@ -94,6 +111,8 @@ async def test_nothing_under_way_is_cut_off(tmp_path: pathlib.Path) -> None:
         watch = asyncio.create_task(client.watch(watching))
         await watching.wait()
         async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(client.watch_again_and_again())
             for number in range(_CLIENTS):
                 group.create_task(client.load(number, ended))
             while ended["status 201"] < 500:
@@ -101,6 +120,9 @@ async def test_nothing_under_way_is_cut_off(tmp_path: pathlib.Path) -> None:
             process.terminate()
         async with asyncio.timeout(_SECONDS):
             assert await process.wait() == 0
+        assert process.stderr is not None
+        # Nothing had to be given up.
+        assert await process.stderr.read() == b""
         assert ended["cut off"] == 0, ended
         assert ended["refused before anything was sent"] == _CLIENTS
         assert {name for name in ended if name.startswith("status")} == {"status 200", "status 201"}
