@@ -128,7 +128,12 @@ async def serving(
     clients: pathlib.Path | None = None,
 ) -> AsyncIterator[Server]:
     """Serve the app while the block runs."""
-    server = Server(app, listen(host=host, port=port), certificate=certificate, key=key, clients=clients)
+    listener = listen(host=host, port=port)
+    try:
+        server = Server(app, listener, certificate=certificate, key=key, clients=clients)
+    except BaseException:
+        listener.close()
+        raise
     task = asyncio.create_task(server.run(), name="http server")
     try:
         waiting = asyncio.create_task(server.started())

@@ -119,7 +119,7 @@ class Bed:
         assert not self.api.app.agents.nodes()
         self.api = await self._server.enter_async_context(server.running(self.folder))
         port = int(self.socket.url.rpartition(":")[2])
-        certificate, key = self.folder / "server.crt", self.folder / "server.key"
+        certificate, key = self.folder / "pki" / "server.crt", self.folder / "pki" / "server.key"
         await self._server.enter_async_context(
             serve.serving(self.api.app, host="127.0.0.1", port=port, certificate=certificate, key=key)
         )
