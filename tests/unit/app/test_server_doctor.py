@@ -8,7 +8,10 @@ import pytest
 
 from boxfleet.app import doctor, locks, paths, pki, server_doctor, settings
 
-NOW = datetime.datetime.now(datetime.UTC)
+
+def present() -> datetime.datetime:
+    """Not that of the collection of tests, which may be long ago."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 @pytest.fixture
@@ -16,19 +19,19 @@ def known(tmp_path: pathlib.Path) -> settings.All:
     made = settings.All(state=str(tmp_path / "state"), run=str(tmp_path / "run"), port=1)
     where = paths.of(made)
     where.pki.mkdir(parents=True)
-    pki.ensure(where.pki, names=["127.0.0.1"], now=NOW)
+    pki.ensure(where.pki, names=["127.0.0.1"], now=present())
     where.store.parent.mkdir()
     where.store.write_bytes(b"x" * 2**20)
     return made
 
 
 def test_nothing_is_said_where_no_server_ran(tmp_path: pathlib.Path) -> None:
-    assert server_doctor.examine(settings.All(state=str(tmp_path)), now=NOW) == []
+    assert server_doctor.examine(settings.All(state=str(tmp_path)), now=present()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the doctor looks into root's folders")
 def test_a_good_server(known: settings.All) -> None:
-    found = {each.name: each for each in server_doctor.examine(known, now=NOW)}
+    found = {each.name: each for each in server_doctor.examine(known, now=present())}
     assert {each.grade for each in found.values()} == {doctor.Grade.GOOD}
     assert found["certificate"].detail == "364 days left"
     assert found["store"].detail.startswith("1.0 MiB in ")
@@ -38,16 +41,16 @@ def test_a_good_server(known: settings.All) -> None:
 
 def test_a_certificate_near_its_end(known: settings.All) -> None:
     where = paths.of(known)
-    soon = server_doctor.check_certificate(where, now=NOW + datetime.timedelta(days=350))
+    soon = server_doctor.check_certificate(where, now=present() + datetime.timedelta(days=350))
     assert (soon.grade, soon.detail) == (doctor.Grade.POOR, "14 days left")
-    late = server_doctor.check_certificate(where, now=NOW + datetime.timedelta(days=370))
+    late = server_doctor.check_certificate(where, now=present() + datetime.timedelta(days=370))
     assert late.grade is doctor.Grade.BAD
     where.server_certificate.write_text("rubbish")
-    assert server_doctor.check_certificate(where, now=NOW).grade is doctor.Grade.BAD
+    assert server_doctor.check_certificate(where, now=present()).grade is doctor.Grade.BAD
 
 
 def test_a_clock_that_went_back(known: settings.All) -> None:
-    found = server_doctor.check_clock(paths.of(known), now=NOW - datetime.timedelta(days=3))
+    found = server_doctor.check_clock(paths.of(known), now=present() - datetime.timedelta(days=3))
     assert found.grade is doctor.Grade.POOR
     assert "chrony" in found.remedy
 
