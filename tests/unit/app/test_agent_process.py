@@ -14,6 +14,8 @@ from boxfleet.app import access, agent, bootstrap, host, paths, server, settings
 from boxfleet.client import errors
 from boxfleet.testing import network, runtime
 
+CGROUP = "/bf-agent-process"
+
 pytestmark = pytest.mark.anyio
 
 
@@ -45,17 +47,26 @@ class Names(network.MemoryNames):
 
 
 @pytest.fixture
-async def known(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> settings.All:
+async def known(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> AsyncIterator[settings.All]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    made = settings.All(state=str(tmp_path / "state"), run=str(tmp_path / "run"), port=port, node="one")
+    made = settings.All(
+        state=str(tmp_path / "state"), run=str(tmp_path / "run"), port=port, node="one", cgroup_parent=CGROUP
+    )
     bootstrap.prepare(made, now=datetime.datetime.now(datetime.UTC))
     wired = host.Host.__new__(host.Host)
     for name, part in {"engine": Engine(), "network": network.MemoryNetwork(), "names": Names()}.items():
         object.__setattr__(wired, name, part)
     monkeypatch.setattr(host, "wire", lambda _known, *, told: wired)
-    return made
+    yield made
+    # The agent makes the group that its instances would be in.
+    for place in pathlib.Path("/sys/fs/cgroup").glob(f"*{CGROUP}"):
+        place.rmdir()
+    for place in pathlib.Path("/sys/fs/cgroup").glob(CGROUP.strip("/")):
+        place.rmdir()
 
 
 @contextlib.asynccontextmanager
