@@ -249,14 +249,24 @@ async def test_what_a_new_containerd_does_not_know_is_ended(
         assert (await bed.engine.sandbox_status(sandbox_id)).ready
         assert await orphans.end(settings, Forgetful()) == []
         await drivers.containerd.stop()
-        orphans.note(settings)
+        spaces = settings.state / "io.containerd.grpc.v1.cri/netns"
+        (lost_space,) = spaces.iterdir()
+        # What containerd leaves when it is killed before it mounts the namespace that it makes.
+        half_made = spaces / "cni-half-made"
+        half_made.touch()
         later = bed.config("later")
         await drivers.containerd.start()
+        assert list(spaces.iterdir()) == [lost_space]
         async with bed.sandbox(later) as younger_id:
             orphans.note(settings)
-            noted = [one for one in json.loads(settings.noted_file.read_text()) if one != younger_id]
-            settings.noted_file.write_text(json.dumps(noted))
-            assert sandbox_id in await orphans.end(settings, Forgetful())
+            young_space = next(one for one in spaces.iterdir() if one != lost_space)
+            noted = json.loads(settings.noted_file.read_text())
+            settings.noted_file.write_text(
+                json.dumps([one for one in noted if one not in (younger_id, young_space.name)])
+            )
+            assert {sandbox_id, lost_space.name} <= set(await orphans.end(settings, Forgetful()))
+            assert list(spaces.iterdir()) == [young_space]
+            assert os.path.ismount(young_space)
             assert [words for _, words in traces.shims(settings.socket) if sandbox_id in words] == []
             assert [path for one in traces.cgroups(host.cgroup) for path in one.glob(f"**/*{sandbox_id}*")] == []
             assert [one for one in traces.mounts_below(settings.state) if "task" in one and sandbox_id in one] == []
