@@ -13,8 +13,9 @@ from boxfleet.planning import pod_status
 log = structlog.get_logger()
 
 
-# Seconds that a passing state may wait: most starts are over by then and cost the API one write instead of three.
-_MOMENT = 0.3
+# Seconds that a passing state may wait: most starts are over by then, also when many start at once, and cost the API
+# one write instead of three.
+_MOMENT = 1.0
 
 
 class Report(msgspec.Struct, kw_only=True):

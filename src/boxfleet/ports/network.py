@@ -55,7 +55,7 @@ class NameServer(Protocol):
 
     @property
     def address(self) -> str:
-        """Where instances reach it; empty while it does not run."""
+        """Where instances reach it; empty until it is started and once it is stopped."""
 
     async def start(self, *, address: str, domain: str) -> None:
         """Serve on that address with authority for that domain; keep it running until `stop`."""

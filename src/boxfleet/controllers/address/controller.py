@@ -19,7 +19,7 @@ log = structlog.get_logger()
 _POOL_PAUSE = 0.2
 # Seconds that changes of an Address' status are gathered, but for readiness, which the name servers wait for: most
 # starts are over by then and cost two writes less.
-_STATUS_PAUSE = 0.5
+_STATUS_PAUSE = 1.5
 # Seconds that two addresses of one instance are looked at before one is released: its Pod is on its way to the cache.
 _DOUBLE_PAUSE = 2.0
 # Seconds after which those who wait for a full pool look again, should the signal have been lost.
@@ -255,7 +255,7 @@ class AddressController:
             return
         if new is not None and claim.is_alone(new):
             self._claims.add(_Want(is_unit=False, key=new.key))
-        urgent = _is_ready(old) != _is_ready(new)
+        urgent = new is None or _is_ready(old) != _is_ready(new)
         for each in self._indexed.addresses.by_index(caches.INSTANCE, str(subject.key)):
             self._held.add_after(each.key, 0 if urgent else _STATUS_PAUSE)
 

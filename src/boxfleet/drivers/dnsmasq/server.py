@@ -59,8 +59,8 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where instances reach it; empty while it does not run."""
-        return self._address if daemon.find(self.settings.pid_file) is not None else ""
+        """Where instances reach it; empty until it is started. While it is down it keeps the address: it comes back."""
+        return self._address
 
     async def start(self, *, address: str, domain: str) -> None:
         """Adopt the one that serves that address and domain, or start it; then keep it running until `stop`."""
@@ -90,7 +90,7 @@ class Server:
                 await asyncio.to_thread(durable.write, self._hosts, text.encode())
             except OSError as error:
                 raise network.NetworkFault(f"cannot publish names: {error}") from None
-            if self.address:
+            if daemon.find(self.settings.pid_file) is not None:
                 await self._wait_for(serial)
 
     async def stop(self) -> None:
