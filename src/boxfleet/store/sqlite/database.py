@@ -16,6 +16,8 @@ from boxfleet.store import backend, errors, queries
 _PAGE = 2000
 # Revisions per transaction while compacting, so that writers are not held up.
 _COMPACT_STEP = 2000
+# Rows that one statement appends. The library keeps 128 prepared statements, and each number of rows has its own.
+_STATEMENT = 64
 
 
 class Database:
@@ -60,8 +62,14 @@ class Database:
 
     def append(self, rows: Sequence[backend.LogRow]) -> None:
         """Write rows in one transaction; when this returns they are on disk."""
-        with self._told("write to"), self._transaction():
-            self._connection.executemany(self._sql["append"], rows)
+        with self._told("write to"):
+            if len(rows) <= _STATEMENT:
+                # A statement is a transaction of its own.
+                self._insert(rows)
+                return
+            with self._transaction():
+                for at in range(0, len(rows), _STATEMENT):
+                    self._insert(rows[at : at + _STATEMENT])
 
     def compact(self, *, to: int) -> None:
         """Drop what is replaced or deleted up to a revision. Live rows always stay."""
@@ -107,6 +115,14 @@ class Database:
         """Close the file and let go of the lock."""
         self._connection.close()
         os.close(self._lock)
+
+    def _insert(self, rows: Sequence[backend.LogRow]) -> None:
+        """Many rows by one statement.
+
+        Each statement lets go of the interpreter's lock and has to wait for it again, while requests are computed.
+        """
+        statement = self._sql["append"] + ", (?, ?, ?, ?, ?)" * (len(rows) - 1)
+        self._connection.execute(statement, [value for row in rows for value in row])
 
     def _number(self, name: str) -> int:
         with self._told("read"):

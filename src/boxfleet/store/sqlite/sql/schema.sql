@@ -10,8 +10,6 @@ CREATE TABLE log (
     deleted INTEGER NOT NULL
 );
 
-CREATE INDEX log_by_key ON log (key, revision);
-
 -- One row: history up to this revision is incomplete.
 CREATE TABLE compaction (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
