@@ -16,13 +16,15 @@ GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
 NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
 QUOTA_CONTROLLER = "system:boxfleet:quota-controller"
 SCHEDULER = "system:boxfleet:scheduler"
+# The servers themselves, as far as each announces where it is.
+SERVER = "system:boxfleet:server"
 TENANT_CONTROLLER = "system:boxfleet:tenant-controller"
 # What the members of a tenant can be in its Namespaces.
 OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 # The Lease of the server that runs them, where several servers share a store.
 OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
-PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER, TENANT_CONTROLLER)
+PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER, SERVER, TENANT_CONTROLLER)
 
 # Where its instances' addresses are, every node must know of all.
 NODE_READS = (f"{kind.GROUP}/addresses", f"{kind.GROUP}/addresspools")
@@ -80,6 +82,7 @@ def _of_parts() -> list[kind.JsonObject]:
         NAMESPACE_CONTROLLER: _namespaces(),
         QUOTA_CONTROLLER: _quotas(),
         SCHEDULER: _scheduler(),
+        SERVER: [rbac_objects.rule("coordination.k8s.io", "leases", ("create", "delete", "list", "patch"))],
         TENANT_CONTROLLER: _tenants(),
     }
     roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]

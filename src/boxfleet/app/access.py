@@ -24,7 +24,16 @@ def url_of(known: settings.Instance) -> str:
     """Where the API is."""
     # A server that listens everywhere is reached here.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(known.listen, known.listen)  # noqa: S104
-    return f"https://[{host}]:{known.port}" if ":" in host else f"https://{host}:{known.port}"
+    return _url(host, known.port)
+
+
+def announced_url(known: settings.Server) -> str:
+    """Where other machines reach this server."""
+    return _url(known.advertise, known.port) if known.advertise else url_of(known)
+
+
+def _url(host: str, port: int) -> str:
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 @contextlib.asynccontextmanager

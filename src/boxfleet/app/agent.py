@@ -10,9 +10,11 @@ import structlog
 
 import boxfleet
 from boxfleet.agent import agent as agents
+from boxfleet.agent import directory
 from boxfleet.agent import settings as agent_settings
-from boxfleet.agent.streams import tunnel
+from boxfleet.agent.streams import tunnels
 from boxfleet.app import access, host, joining, paths, settings
+from boxfleet.client import servers
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import quantity, supervise
 from boxfleet.ports import runtime
@@ -26,7 +28,9 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
     clock = clocks.SystemClock()
     given = agent_config(known)
     engines = host.wire(known, told=lambda words: log.warning(words))
-    member = joining.Joining(known, clock=clock)
+    memory = where.agent / "servers.json"
+    through = servers.Servers(known.servers or [access.url_of(known)], announced=directory.remembered(memory))
+    member = joining.Joining(known, through=through, clock=clock)
     await _unless_stopped(member.ensure(), stop)
     if stop.is_set():
         return
@@ -43,8 +47,8 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
     )
     tls = ssl.create_default_context(cafile=str(where.ca_certificate))
     tls.load_cert_chain(member.pair)
-    streams = tunnel.Tunnel(
-        server=access.url_of(known),
+    streams = tunnels.Tunnels(
+        through,
         node=known.node,
         token="",
         tls=tls,
@@ -67,7 +71,11 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(supervise.keep_running(name, loop, clock=clock), name=name)
-                for name, loop in {"host": engine_and_agent, "tunnel": streams.run}.items()
+                for name, loop in {
+                    "host": engine_and_agent,
+                    "tunnels": streams.run,
+                    "servers": directory.Directory(api, through, file=memory).run,
+                }.items()
             ]
             tasks.append(group.create_task(member.keep(stop), name="certificate"))
             await stop.wait()

@@ -71,6 +71,8 @@ def certificate_names(known: settings.Server) -> list[str]:
     own = ["localhost", "127.0.0.1", "::1", socket.gethostname().lower(), known.node, *known.names]
     if known.listen not in ("0.0.0.0", "::"):  # noqa: S104
         own.append(known.listen)
+    if known.advertise:
+        own.append(known.advertise)
     return sorted(set(own))
 
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from boxfleet.api import certificate_request, meta
-from boxfleet.app import access, credentials, paths, settings
-from boxfleet.client import client, errors, http
+from boxfleet.app import credentials, paths, settings
+from boxfleet.client import client, errors, http, servers
 from boxfleet.kit import backoff, durable, ids
 from boxfleet.kit import clock as clocks
 
@@ -38,8 +38,9 @@ class Refused(Exception):
 class Joining:
     """Looks after one agent's certificate."""
 
-    def __init__(self, known: settings.Agent, *, clock: clocks.Clock) -> None:
+    def __init__(self, known: settings.Agent, *, through: servers.Servers, clock: clocks.Clock) -> None:
         self._known = known
+        self._servers = through
         self._where = paths.of(known)
         self._clock = clock
         self._refused = asyncio.Event()
@@ -53,7 +54,7 @@ class Joining:
         """The API as the node."""
         authority, refused = self._where.ca_certificate, self._refused.set
         transport = http.Http(
-            self._url, authority=authority, certificate=self.pair, refused=refused, program="boxfleet-agent"
+            self._servers, authority=authority, certificate=self.pair, refused=refused, program="boxfleet-agent"
         )
         return client.Client(transport)
 
@@ -70,7 +71,7 @@ class Joining:
                     log.warning("the certificate cannot be renewed yet", cause=str(error))
                     return
                 if failures % _TOLD_AGAIN == 0:
-                    log.warning("cannot join; trying again", server=self._url, cause=str(error))
+                    log.warning("cannot join; trying again", server=self._servers.present, cause=str(error))
                 failures += 1
             await self._clock.sleep(_RETRY.delay(failures=failures))
 
@@ -96,10 +97,6 @@ class Joining:
                 log.warning("cannot renew the certificate; trying again", cause=str(error))
         stop.set()
 
-    @property
-    def _url(self) -> str:
-        return access.url_of(self._known)
-
     def _certificate(self) -> x509.Certificate | None:
         try:
             return x509.load_pem_x509_certificate(self.pair.read_bytes())
@@ -123,10 +120,10 @@ class Joining:
     async def _renew(self) -> None:
         """Ask with the certificate that there is, else with the token."""
         if self._is_usable():
-            transport = http.Http(self._url, authority=self._where.ca_certificate, certificate=self.pair)
+            transport = http.Http(self._servers, authority=self._where.ca_certificate, certificate=self.pair)
         else:
             token = self._where.agent_token.read_text().strip()
-            transport = http.Http(self._url, authority=self._where.ca_certificate, token=token)
+            transport = http.Http(self._servers, authority=self._where.ca_certificate, token=token)
         api = client.Client(transport)
         try:
             key = ec.generate_private_key(ec.SECP256R1())

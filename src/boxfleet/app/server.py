@@ -14,6 +14,7 @@ from boxfleet.apiserver.audit import served as audit_served
 from boxfleet.apiserver.identity import wiring
 from boxfleet.app import (
     access,
+    announcing,
     auditing,
     controlling,
     credentials,
@@ -111,6 +112,14 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
             )
             app.metrics.gauge("boxfleet_leading", "Whether controllers run here.", lambda: candidate.leading)
             loops["control"] = lambda: candidate.lead(work)
+            announcer = announcing.Announcer(
+                apis[roles.SERVER],
+                name=f"{known.node}:{known.port}",
+                address=access.announced_url(known),
+                identity=candidate.identity,
+                clock=clock,
+            )
+            loops["announcement"] = announcer.run
         await until(stop, {name: _kept(name, loop, clock) for name, loop in loops.items()})
         log.info("stopping")
         await served.retire(known.stop_delay)

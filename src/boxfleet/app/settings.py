@@ -101,6 +101,14 @@ class Server(Instance):
             extra={"unit": "DNS names or IP addresses"},
         ),
     ] = ()
+    advertise: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where agents on other machines reach this server, when several share a store and `listen` is "
+            "not it. It is among the names of the certificate.",
+            extra={"unit": "DNS name or IP address"},
+        ),
+    ] = ""
     store: Annotated[
         str,
         msgspec.Meta(
@@ -198,6 +206,14 @@ class Server(Instance):
 class Agent(Instance):
     """What the agent process knows besides."""
 
+    servers: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="Where the agent finds the API first, one after the other; by `listen` and `port` when empty. "
+            "Further servers announce themselves.",
+            extra={"unit": "URLs"},
+        ),
+    ] = ()
     cgroup_parent: Annotated[
         str,
         msgspec.Meta(
@@ -294,7 +310,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    if name == "names" and isinstance(value, str):
+    if name in ("names", "servers") and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return msgspec.convert(value, TYPES[name], strict=False)

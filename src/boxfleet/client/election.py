@@ -45,7 +45,7 @@ class Election:
         self._api = api
         self._name = name
         self._namespace = namespace
-        self._identity = identity
+        self.identity = identity
         self._clock = clock
         self._settings = settings
         # The Lease as it was last seen, and when it was first seen so.
@@ -57,14 +57,14 @@ class Election:
         while True:
             while not await self._elected():
                 await self._clock.sleep(self._settings.retry)
-            log.info("leading", lease=self._name, identity=self._identity)
+            log.info("leading", lease=self._name, identity=self.identity)
             self.leading = True
             try:
                 await self._hold(work)
             finally:
                 self.leading = False
                 await self._release()
-            log.warning("no longer leading", lease=self._name, identity=self._identity)
+            log.warning("no longer leading", lease=self._name, identity=self.identity)
 
     async def _hold(self, work: Callable[[], Awaitable[None]]) -> None:
         working = asyncio.ensure_future(work())
@@ -110,7 +110,7 @@ class Election:
         now = self._clock.monotonic()
         if seen != self._seen[0]:
             self._seen = (seen, now)
-        if spec.holderIdentity == self._identity:
+        if spec.holderIdentity == self.identity:
             return await self._write(found, {})
         if spec.holderIdentity and now - self._seen[1] < self._settings.duration:
             return False
@@ -151,7 +151,7 @@ class Election:
         try:
             async with asyncio.timeout(self._settings.retry):
                 found = await self._api.find(lease.Lease, self._name, namespace=self._namespace)
-                if found is not None and found.spec.holderIdentity == self._identity:
+                if found is not None and found.spec.holderIdentity == self.identity:
                     patch = {
                         "metadata": {"resourceVersion": found.metadata.resourceVersion},
                         "spec": {"holderIdentity": "", "leaseDurationSeconds": 1},
@@ -162,7 +162,7 @@ class Election:
 
     def _spec(self) -> dict[str, object]:
         return {
-            "holderIdentity": self._identity,
+            "holderIdentity": self.identity,
             "leaseDurationSeconds": max(1, int(self._settings.duration)),
             "renewTime": self._stamp(),
         }

@@ -1,12 +1,13 @@
 """Requests over a socket, for processes other than the server."""
 
 import pathlib
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
-from boxfleet.client import errors, transport
+from boxfleet.client import errors, servers, transport
 
 # Seconds for a whole answer that is not a watch, and for making a connection.
 _WHOLE = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0)
@@ -15,10 +16,18 @@ _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
 # Bytes of one line of a watch: an object of the largest size that the API takes, written out.
 _LINE_LIMIT = 8 * 2**20
 _UNAUTHORIZED = 401
+_UNAVAILABLE = 503
+# Nothing was sent yet: another server may be asked the same.
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+# A machine that vanished is found out within half a minute: seconds of silence, between probes, and their number.
+_PROBES = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+_UNACKNOWLEDGED_MS = 25_000
 
 
 class Http:
-    """Implements `transport.Transport` over HTTP/1.1. `url` has no path; `authority` is a file of PEM certificates.
+    """Implements `transport.Transport` over HTTP/1.1. `authority` is a file of PEM certificates.
+
+    `server` is a URL without a path, or several servers: one that does not answer is left for the next one.
 
     One is known by a token, or by `certificate`, a PEM file with its key; `refused` is told of answers 401. `program`
     is the name under which objects show what was written through it.
@@ -26,7 +35,7 @@ class Http:
 
     def __init__(
         self,
-        url: str,
+        server: str | servers.Servers,
         *,
         token: str = "",
         authority: pathlib.Path | None = None,
@@ -34,7 +43,7 @@ class Http:
         refused: Callable[[], None] = lambda: None,
         program: str = "boxfleet",
     ) -> None:
-        self._url = url.rstrip("/")
+        self._servers = servers.Servers([server]) if isinstance(server, str) else server
         self._token = token
         self._program = program
         self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
@@ -48,22 +57,30 @@ class Http:
     ) -> transport.Response:
         """Send a request and read the whole answer."""
         headers = {"Content-Type": content_type} if body and content_type else {}
-        try:
-            async with self._open().request(
-                method, self._url + path, params=query, data=body or None, headers=headers, timeout=_WHOLE
-            ) as answer:
-                if answer.status == _UNAUTHORIZED:
-                    self._refused()
-                return transport.Response(answer.status, await answer.read())
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise errors.unreachable(self._url, error) from None
+        left = len(self._servers.urls)
+        while True:
+            url = self._servers.present
+            left -= 1
+            try:
+                async with self._open().request(
+                    method, url + path, params=query, data=body or None, headers=headers, timeout=_WHOLE
+                ) as answer:
+                    self._heed(url, answer.status)
+                    return transport.Response(answer.status, await answer.read())
+            except _NOT_CONNECTED as error:
+                self._servers.avoid(url)
+                if left <= 0:
+                    raise errors.unreachable(url, error) from None
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                self._servers.avoid(url)
+                raise errors.unreachable(url, error) from None
 
     async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
+        url = self._servers.present
         try:
-            async with self._open().get(self._url + path, params=query, timeout=_ENDLESS) as answer:
-                if answer.status == _UNAUTHORIZED:
-                    self._refused()
+            async with self._open().get(url + path, params=query, timeout=_ENDLESS) as answer:
+                self._heed(url, answer.status)
                 if answer.status != 200:
                     raise errors.from_body(answer.status, await answer.read())
                 rest = b""
@@ -75,7 +92,8 @@ class Http:
                     if len(rest) > _LINE_LIMIT:
                         raise aiohttp.ClientPayloadError(f"a line of more than {_LINE_LIMIT} bytes")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise errors.unreachable(self._url, error) from None
+            self._servers.avoid(url)
+            raise errors.unreachable(url, error) from None
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -83,11 +101,31 @@ class Http:
             await self._session.close()
             self._session = None
 
+    def _heed(self, url: str, status: int) -> None:
+        if status == _UNAUTHORIZED:
+            self._refused()
+        elif status == _UNAVAILABLE:
+            # It stops, or has lost its database: another one may serve.
+            self._servers.avoid(url)
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
+            connector = aiohttp.TCPConnector(
+                ssl=self._tls if self._tls is not None else True, limit=0, socket_factory=_watched
+            )
             headers = {"Accept": "application/json", "User-Agent": self._program}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self._session
+
+
+def _watched(about: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose peer is probed while it is silent."""
+    family, kind, protocol, _, _ = about
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _PROBES.items():
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
+    return made

@@ -27,7 +27,7 @@ _NODE_MAY = {
     ("update", "persistentvolumeclaims/status"), ("patch", "persistentvolumeclaims/status"),
     ("get", "addresses"), ("list", "addresses"), ("get", "addresspools"), ("list", "addresspools"),
     ("get", "serviceaccounts"), ("list", "serviceaccounts"),
-    ("get", "leases"), ("create", "leases"), ("update", "leases"), ("patch", "leases"),
+    ("get", "leases"), ("list", "leases"), ("create", "leases"), ("update", "leases"), ("patch", "leases"),
     ("create", "selfsubjectaccessreviews"), ("create", "selfsubjectrulesreviews"), ("create", "selfsubjectreviews"),
     # For a Pod that is bound to it.
     ("create", "serviceaccounts/token"),
@@ -82,6 +82,8 @@ async def test_an_agent_may_do_what_the_table_says_and_no_more(api: server.Api) 
         path = _path(entry)
         if resource == "pods" and access.verb == "list":
             path += f"?fieldSelector=spec.nodeName%3D{server.NODE}"
+        elif resource == "leases" and access.verb == "list":
+            path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
         elif resource in ("configmaps", "secrets", "serviceaccounts"):
             allowed = allowed and "{namespace}" in entry.path
         reply = await server.send(api.app, entry.method, path, {}, token=server.NODE_TOKEN)
@@ -194,6 +196,21 @@ async def test_a_pod_gets_its_node_by_binding_alone(api: server.Api) -> None:
         headers = {"content-type": f"application/{kind}+json"}
         assert (await server.send(api.app, "PATCH", path, {"spec": {"nodeName": "n"}}, headers=headers)).status == 422
     assert (await server.send(api.app, "POST", f"{path}/binding", {"target": {"name": "n"}})).status == 201
+
+
+async def test_an_agent_sees_which_servers_there_are_and_touches_none(api: server.Api) -> None:
+    leases = "/apis/coordination.k8s.io/v1/{}leases"
+    announced = leases.format("namespaces/kube-system/")
+    lease = {"metadata": {"name": "apiserver-1"}}
+    assert (await server.send(api.app, "POST", announced, lease)).status == 201
+    assert await _status(api, "GET", announced) == 200
+    for elsewhere in ("", "namespaces/kube-node-lease/", "namespaces/default/"):
+        assert await _status(api, "GET", leases.format(elsewhere)) == 403
+    for method in ("GET", "DELETE", "PATCH"):
+        body = {"metadata": {"annotations": {"a": "b"}}} if method == "PATCH" else None
+        assert await _status(api, method, f"{announced}/apiserver-1", body) == 403
+    assert await _status(api, "POST", announced, {"metadata": {"name": "apiserver-2"}}) == 403
+    assert await _status(api, "DELETE", announced) == 403
 
 
 async def test_an_agent_writes_its_own_node_only(api: server.Api) -> None:

@@ -10,8 +10,8 @@ import pytest
 from cryptography import x509
 
 from boxfleet.api import node
-from boxfleet.app import joining, paths, pki, settings
-from boxfleet.client import errors
+from boxfleet.app import access, joining, paths, pki, settings
+from boxfleet.client import errors, servers
 from boxfleet.kit import clock
 from boxfleet.testing import server
 
@@ -58,7 +58,7 @@ def serial(member: joining.Joining) -> int:
 
 async def test_joined_renewed_and_joined_anew(api: server.Api, agent: settings.Agent) -> None:
     time = Later()
-    member = joining.Joining(agent, clock=time)
+    member = joining.Joining(agent, through=servers.Servers([access.url_of(agent)]), clock=time)
     await member.ensure()
     assert member.pair.stat().st_mode & 0o777 == 0o600
     first = serial(member)
@@ -83,7 +83,7 @@ async def test_joined_renewed_and_joined_anew(api: server.Api, agent: settings.A
         await stop.wait()
         await keeping
     await mine.close()
-    again = joining.Joining(agent, clock=time)
+    again = joining.Joining(agent, through=servers.Servers([access.url_of(agent)]), clock=time)
     await again.ensure()
     mine = again.api()
     assert (await mine.get(node.Node, server.NODE)).metadata.uid
@@ -93,7 +93,7 @@ async def test_joined_renewed_and_joined_anew(api: server.Api, agent: settings.A
 async def test_a_new_authority_gives_a_new_certificate(
     api: server.Api, agent: settings.Agent, tmp_path: pathlib.Path
 ) -> None:
-    member = joining.Joining(agent, clock=clock.SystemClock())
+    member = joining.Joining(agent, through=servers.Servers([access.url_of(agent)]), clock=clock.SystemClock())
     await member.ensure()
     first = serial(member)
     pki.begin_rotation(tmp_path / "pki")

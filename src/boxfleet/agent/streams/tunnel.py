@@ -5,6 +5,7 @@ import functools
 import pathlib
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -27,7 +28,7 @@ _CLOSE: Final = aiohttp.ClientWSTimeout(ws_close=2.0)
 
 
 class Tunnel:
-    """Serves the streams of one node's instances to the server.
+    """Serves the streams of one node's instances to one server.
 
     `server` is the API's base URL, `token` the agent's bearer token if it has one, `tls` trusts the
     server's CA and shows the agent's certificate (None for plain HTTP),
@@ -53,8 +54,8 @@ class Tunnel:
         self._usage = usage.Usage(engine, clock=clocks.SystemClock())
         self._streams: dict[str, asyncio.Task[None]] = {}
 
-    async def run(self) -> None:
-        """Stay connected and serve, until cancelled."""
+    async def run(self, *, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Stay connected and serve, until cancelled, or neither connected nor busy nor wanted."""
         connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         async with (
@@ -62,7 +63,7 @@ class Tunnel:
             asyncio.TaskGroup() as streams,
         ):
             failures, told = 0, ""
-            while True:
+            while wanted() or self._streams:
                 try:
                     async with asyncio.timeout(_DIAL.sock_connect) as dialling:
                         async with self._dial(session, tunnel.connect_path(self._node)) as control:

@@ -7,6 +7,7 @@ import dataclasses
 import enum
 from collections.abc import Collection, Iterable
 
+from boxfleet.api import servers
 from boxfleet.apiserver import authn, authz, node_scope
 from boxfleet.apiserver.access import rules
 
@@ -21,6 +22,8 @@ class Concern(enum.Enum):
     BOUND = enum.auto()
     # Objects in namespaces that have Pods bound to the node.
     BESIDE = enum.auto()
+    # Lists in the namespace where servers announce themselves.
+    SERVERS = enum.auto()
     # Claims with their data on the node.
     KEPT = enum.auto()
 
@@ -52,6 +55,7 @@ _RULES: tuple[Rule, ...] = (
     Rule(verbs=_CHANGE, resources=frozenset({"/pods/status"}), concern=Concern.BOUND),
     Rule(verbs=frozenset({"get"}), resources=frozenset({"/nodes/", _LEASES}), concern=Concern.OWN),
     Rule(verbs=_CHANGE, resources=frozenset({"/nodes/", "/nodes/status", _LEASES}), concern=Concern.OWN),
+    Rule(verbs=_READ - {"get"}, resources=frozenset({_LEASES}), concern=Concern.SERVERS),
     # On POST the name is in the body, at which `node_limits` looks.
     Rule(verbs=frozenset({"create"}), resources=frozenset({"/nodes/", _LEASES})),
     # An event that was said before is counted on.
@@ -102,6 +106,8 @@ class NodeAuthorizer:
                 return True
             case Concern.OWN:
                 return wish.name == node
+            case Concern.SERVERS:
+                return wish.namespace == servers.NAMESPACE
             case Concern.BOUND if wish.verb in ("list", "watch"):
                 # Not by name: a Pod of that name may come to another node later.
                 return wish.fields == f"spec.nodeName={node}"

@@ -17,6 +17,8 @@ _RETURN_SECONDS: Final = 2.0
 _DIAL_SECONDS: Final = 5.0
 _TAKE_SECONDS: Final = 15.0
 _CLOSE_SECONDS: Final = 3.0
+# An agent may know this server by several addresses and dial each; of more connections the oldest one goes.
+_CONNECTIONS: Final = 4
 
 
 class Ended(Exception):
@@ -73,7 +75,8 @@ class Agents:
     """The agents that have dialled in, by node. One for the whole server."""
 
     def __init__(self) -> None:
-        self._connected: dict[str, websocket.WebSocket] = {}
+        # The newest one of a node is last, and is asked.
+        self._connected: dict[str, list[websocket.WebSocket]] = {}
         self._arrival = asyncio.Event()
         self._waiting: dict[str, tuple[str, asyncio.Future[Stream]]] = {}
 
@@ -87,16 +90,16 @@ class Agents:
             raise absent(node)
 
     async def serve_control(self, node: str, socket: websocket.WebSocket) -> None:
-        """Hold an agent's control connection until it ends; a newer one takes its place."""
+        """Hold an agent's control connection until it ends; a newer one is asked in its place."""
         await socket.accept()
-        older = self._connected.get(node)
-        self._connected[node] = socket
+        held = self._connected.setdefault(node, [])
+        held.append(socket)
         self._arrival.set()
         self._arrival = asyncio.Event()
-        if older is not None:
-            await older.close(code=1001, reason="the agent has connected anew")
         pong = msgspec.json.encode(tunnel.Pong())
         try:
+            if len(held) > _CONNECTIONS:
+                await held.pop(0).close(code=1001, reason="the agent has connected anew")
             while True:
                 async with asyncio.timeout(tunnel.SILENCE_SECONDS):
                     await socket.receive()
@@ -104,7 +107,9 @@ class Agents:
         except (websocket.Gone, TimeoutError):
             await socket.close(code=1001, reason="no sign of life")
         finally:
-            if self._connected.get(node) is socket:
+            if socket in held:
+                held.remove(socket)
+            if not held and self._connected.get(node) is held:
                 del self._connected[node]
 
     async def serve_stream(self, node: str, stream_id: str, socket: websocket.WebSocket) -> None:
@@ -164,7 +169,7 @@ class Agents:
                 while node not in self._connected:
                     await self._arrival.wait()
         self.require(node)
-        return self._connected[node]
+        return self._connected[node][-1]
 
     async def _taken(self, node: str, stream: Stream) -> None:
         try:
