@@ -44,10 +44,19 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
-        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: bytes = b"",
+        content_type: str = "",
+        accept: str = transport.JSON,
     ) -> transport.Response:
         """Send a request and read the whole answer."""
-        headers = {"Content-Type": content_type} if body and content_type else {}
+        headers = {"Accept": accept}
+        if body and content_type:
+            headers["Content-Type"] = content_type
         try:
             async with self._open().request(
                 method, self._url + path, params=query, data=body or None, headers=headers, timeout=_WHOLE
@@ -58,10 +67,14 @@ class Http:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise errors.unreachable(self._url, error) from None
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, path: str, *, query: dict[str, str], accept: str = transport.JSON
+    ) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
         try:
-            async with self._open().get(self._url + path, params=query, timeout=_ENDLESS) as answer:
+            async with self._open().get(
+                self._url + path, params=query, headers={"Accept": accept}, timeout=_ENDLESS
+            ) as answer:
                 if answer.status == _UNAUTHORIZED:
                     self._refused()
                 if answer.status != 200:
@@ -86,7 +99,7 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
-            headers = {"Accept": "application/json", "User-Agent": self._program}
+            headers = {"User-Agent": self._program}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)
