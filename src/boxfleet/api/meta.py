@@ -69,6 +69,8 @@ class Object(Model):
     """Base of all kinds. Subclasses set `KIND` and the fields `spec`, `status`, `data`..."""
 
     KIND: ClassVar[kinds.Kind]
+    # Clients ask servers for no more of it than apiVersion, kind and metadata.
+    METADATA_ONLY: ClassVar[bool] = False
 
     apiVersion: str = ""
     kind: str = ""

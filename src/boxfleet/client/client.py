@@ -16,6 +16,11 @@ PATCH_TYPES = {
 }
 
 
+# Objects cut to their metadata (meta.k8s.io/v1 PartialObjectMetadata), and lists of such.
+_PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
 class Listing(msgspec.Struct, Generic[meta.T]):
     """Objects and the revision at which they were read."""
 
@@ -90,7 +95,8 @@ class Client:
     ) -> Listing[meta.T]:
         """Read all objects that match, in all namespaces when none is named."""
         query = _selectors(labels, fields)
-        answer = await self._send("GET", path_of(kind, namespace=namespace), query=query)
+        accept = _PARTIAL_LIST if kind.METADATA_ONLY else transport.JSON
+        answer = await self._send("GET", path_of(kind, namespace=namespace), query=query, accept=accept)
         page = msgspec.json.decode(answer, type=_List)
         decoder = msgspec.json.Decoder(kind)
         return Listing([decoder.decode(item) for item in page.items], page.metadata.resourceVersion)
@@ -184,7 +190,8 @@ class Client:
         }
         decoder = msgspec.json.Decoder(kind)
         line_decoder = msgspec.json.Decoder(_WatchLine)
-        async with contextlib.aclosing(self._via.lines(path_of(kind, namespace=namespace), query=query)) as lines:
+        answer = self._via.lines(path_of(kind, namespace=namespace), query=query, accept=_accept(kind))
+        async with contextlib.aclosing(answer) as lines:
             async for line in lines:
                 event = line_decoder.decode(line)
                 if event.type == "ERROR":
@@ -225,7 +232,7 @@ class Client:
         self, kind: type[meta.T], method: str, path: str, *, body: object = None, content_type: str = "application/json"
     ) -> meta.T:
         encoded = b"" if body is None else msgspec.json.encode(body)
-        answer = await self._send(method, path, body=encoded, content_type=content_type)
+        answer = await self._send(method, path, body=encoded, content_type=content_type, accept=_accept(kind))
         return msgspec.json.decode(answer, type=kind)
 
     async def _send(
@@ -236,11 +243,18 @@ class Client:
         query: dict[str, str] | None = None,
         body: bytes = b"",
         content_type: str = "application/json",
+        accept: str = transport.JSON,
     ) -> bytes:
-        answer = await self._via.request(method, path, query=query or {}, body=body, content_type=content_type)
+        answer = await self._via.request(
+            method, path, query=query or {}, body=body, content_type=content_type, accept=accept
+        )
         if answer.status >= 400:
             raise errors.from_body(answer.status, answer.body)
         return answer.body
+
+
+def _accept(kind: type[meta.Object]) -> str:
+    return _PARTIAL if kind.METADATA_ONLY else transport.JSON
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:

@@ -53,10 +53,19 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
-        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: bytes = b"",
+        content_type: str = "",
+        accept: str = transport.JSON,
     ) -> transport.Response:
         """Send a request and read the whole answer."""
-        headers = {"Content-Type": content_type} if body and content_type else {}
+        headers = {"Accept": accept}
+        if body and content_type:
+            headers["Content-Type"] = content_type
         left = len(self._servers.urls)
         while True:
             url = self._servers.present
@@ -75,11 +84,15 @@ class Http:
                 self._servers.avoid(url)
                 raise errors.unreachable(url, error) from None
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, path: str, *, query: dict[str, str], accept: str = transport.JSON
+    ) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
         url = self._servers.present
         try:
-            async with self._open().get(url + path, params=query, timeout=_ENDLESS) as answer:
+            async with self._open().get(
+                url + path, params=query, headers={"Accept": accept}, timeout=_ENDLESS
+            ) as answer:
                 self._heed(url, answer.status)
                 if answer.status != 200:
                     raise errors.from_body(answer.status, await answer.read())
@@ -113,7 +126,7 @@ class Http:
             connector = aiohttp.TCPConnector(
                 ssl=self._tls if self._tls is not None else True, limit=0, socket_factory=_watched
             )
-            headers = {"Accept": "application/json", "User-Agent": self._program}
+            headers = {"User-Agent": self._program}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
             self._session = aiohttp.ClientSession(connector=connector, headers=headers)

@@ -26,24 +26,32 @@ class InProcess:
         self._app = app
         self._headers = [
             (b"authorization", f"Bearer {token}".encode()),
-            (b"accept", b"application/json"),
             (b"user-agent", program.encode()),
         ]
 
     async def request(
-        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: bytes = b"",
+        content_type: str = "",
+        accept: str = transport.JSON,
     ) -> transport.Response:
         """Send a request and read the whole answer."""
         exchange = _Exchange(body)
-        await self._app(self._scope(method, path, query, content_type), exchange.receive, exchange.collect)
+        await self._app(self._scope(method, path, query, content_type, accept), exchange.receive, exchange.collect)
         if exchange.status == 0:
             raise _unanswered()
         return transport.Response(exchange.status, b"".join(exchange.chunks))
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, path: str, *, query: dict[str, str], accept: str = transport.JSON
+    ) -> AsyncGenerator[bytes, None]:
         """Read an answer that goes on, line by line; leaving the loop ends the call."""
         exchange = _Exchange(b"")
-        scope = self._scope("GET", path, query, "")
+        scope = self._scope("GET", path, query, "", accept)
         call = asyncio.create_task(self._run(scope, exchange), name=f"watch {path}")
         try:
             rest = b""
@@ -77,8 +85,10 @@ class InProcess:
         # Not after a cancellation: then the reader has left, and a full queue would wait for it forever.
         await exchange.queue.put(None)
 
-    def _scope(self, method: str, path: str, query: dict[str, str], content_type: str) -> MutableMapping[str, Any]:
-        headers = list(self._headers)
+    def _scope(
+        self, method: str, path: str, query: dict[str, str], content_type: str, accept: str
+    ) -> MutableMapping[str, Any]:
+        headers = [*self._headers, (b"accept", accept.encode())]
         if content_type:
             headers.append((b"content-type", content_type.encode()))
         return {

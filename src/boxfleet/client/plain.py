@@ -36,25 +36,36 @@ class Plain:
         parts = urllib.parse.urlsplit(url)
         self._url = url
         self._host, self._port = parts.hostname or "", parts.port or 443
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": "boxfleet"}
+        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "boxfleet"}
         self._tls = None
         if parts.scheme == "https":
             self._tls = ssl.create_default_context(cafile=authority, cadata=authority_data or None)
         self._idle: list[http.client.HTTPConnection] = []
 
     async def request(
-        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: bytes = b"",
+        content_type: str = "",
+        accept: str = transport.JSON,
     ) -> transport.Response:
         """Send a request and read the whole answer."""
-        headers = self._headers | ({"Content-Type": content_type} if body and content_type else {})
+        headers = self._headers | {"Accept": accept}
+        if body and content_type:
+            headers["Content-Type"] = content_type
         target = path + ("?" + urllib.parse.urlencode(query) if query else "")
         return await asyncio.to_thread(self._request, method, target, body, headers)
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, path: str, *, query: dict[str, str], accept: str = transport.JSON
+    ) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line."""
         connection = self._connection()
         try:
-            answer = await asyncio.to_thread(self._begin, connection, f"{path}?{urllib.parse.urlencode(query)}")
+            answer = await asyncio.to_thread(self._begin, connection, f"{path}?{urllib.parse.urlencode(query)}", accept)
             if answer.status != 200:
                 raise errors.from_body(answer.status, await asyncio.to_thread(answer.read))
             if connection.sock is not None:
@@ -98,8 +109,8 @@ class Plain:
             connection.close()
         return None
 
-    def _begin(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
-        connection.request("GET", target, headers=self._headers)
+    def _begin(self, connection: http.client.HTTPConnection, target: str, accept: str) -> http.client.HTTPResponse:
+        connection.request("GET", target, headers=self._headers | {"Accept": accept})
         return connection.getresponse()
 
     def _connection(self) -> http.client.HTTPConnection:

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+JSON = "application/json"
+
 
 class Response(msgspec.Struct, frozen=True):
     """A whole answer."""
@@ -17,11 +19,18 @@ class Transport(Protocol):
     """Carries requests to one API server. Raises `errors.Unavailable` when it cannot be reached."""
 
     async def request(
-        self, method: str, path: str, *, query: dict[str, str], body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str],
+        body: bytes = b"",
+        content_type: str = "",
+        accept: str = JSON,
     ) -> Response:
-        """Send a request and read the whole answer."""
+        """Send a request and read the whole answer, in the form that `accept` asks for."""
 
-    def lines(self, path: str, *, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    def lines(self, path: str, *, query: dict[str, str], accept: str = JSON) -> AsyncGenerator[bytes, None]:
         """GET an answer that goes on, line by line; raises ApiError when the status is not 200."""
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ class _Status(meta.Model):
     conditions: list[meta.Condition] = []
 
 
-class _Definition(meta.Object, kw_only=True):
+class Definition(meta.Object, kw_only=True):
     """A CustomResourceDefinition."""
 
     KIND = kind.Kind(
@@ -48,19 +48,18 @@ class _Definition(meta.Object, kw_only=True):
 async def namespaced(api: client.Client) -> list[type[meta.Object]]:
     """The served kinds whose objects live in Namespaces, reduced to metadata."""
     try:
-        known = (await api.list(_Definition)).items
+        known = (await api.list(Definition)).items
     except errors.NotFound:
         return []
-    return [
-        _type(each)
-        for each in known
-        if each.spec.scope == "Namespaced"
-        and meta.is_true(each.status.conditions, "Established")
-        and any(version.served for version in each.spec.versions)
-    ]
+    return [made for each in known if each.spec.scope == "Namespaced" and (made := metadata_of(each)) is not None]
 
 
-def _type(known: _Definition) -> type[meta.Object]:
+def metadata_of(known: Definition) -> type[meta.Object] | None:
+    """The kind that a definition serves, reduced to metadata; None while it serves none."""
+    if not meta.is_true(known.status.conditions, "Established"):
+        return None
+    if not any(version.served for version in known.spec.versions):
+        return None
     names = known.spec.names
     # The stored version needs no conversion.
     versions = sorted((each for each in known.spec.versions if each.served), key=lambda each: not each.storage)
@@ -70,6 +69,6 @@ def _type(known: _Definition) -> type[meta.Object]:
         kind=names.kind,
         plural=names.plural,
         singular=names.singular,
-        namespaced=True,
+        namespaced=known.spec.scope == "Namespaced",
     )
-    return type(names.kind, (meta.Object,), {"KIND": info, "__doc__": "A custom kind."})
+    return type(names.kind, (meta.Object,), {"KIND": info, "METADATA_ONLY": True, "__doc__": "A custom kind."})

@@ -2,7 +2,8 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from boxfleet.api import labels, meta
 
@@ -38,6 +39,18 @@ def judge(references: Sequence[meta.OwnerReference], owners: Mapping[str, Owner]
         gone = tuple(r.uid for r, state in zip(references, states, strict=True) if state is not Owner.PRESENT)
         return Verdict(drop=gone)
     return Verdict(delete=True, foreground=Owner.WAITING in states and has_blocking)
+
+
+def policy(metadata: meta.ObjectMeta, *, foreground: bool) -> Literal["Background", "Foreground", "Orphan"]:
+    """How an object that nobody owns any more goes: as its own finalizers ask, which somebody may have set before."""
+    if labels.ORPHAN in metadata.finalizers:
+        return "Orphan"
+    return "Foreground" if foreground or labels.FOREGROUND in metadata.finalizers else "Background"
+
+
+def is_circle(dependents: Iterable[meta.ObjectMeta]) -> bool:
+    """Whether one of the dependents waits for its own already: then nothing in the circle may block an owner."""
+    return any(waits_in_foreground(each) for each in dependents)
 
 
 def waits_in_foreground(metadata: meta.ObjectMeta) -> bool:

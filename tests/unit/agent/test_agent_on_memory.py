@@ -73,9 +73,9 @@ class Cuttable:
         self._check()
         return await self._via.request(method, path, **more)
 
-    async def lines(self, path: str, *, query: dict[str, str]) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, **more: Any) -> AsyncIterator[bytes]:
         self._check()
-        async for line in self._via.lines(path, query=query):
+        async for line in self._via.lines(path, **more):
             self._check()
             yield line
 

@@ -46,3 +46,20 @@ def test_rules_of_owners() -> None:
     assert judge({"a": waits}, blocking=True) == garbage.Verdict(delete=True, foreground=True)
     assert judge({"a": waits}) == garbage.Verdict(delete=True)
     assert judge({"a": gone}, blocking=True) == garbage.Verdict(delete=True)
+
+
+def going(*finalizers: str) -> meta.ObjectMeta:
+    return meta.ObjectMeta(name="x", deletionTimestamp=NOW, finalizers=list(finalizers))
+
+
+def test_an_object_without_owners_goes_as_its_finalizers_ask() -> None:
+    held = meta.ObjectMeta(finalizers=["example.com/other"])
+    assert garbage.policy(held, foreground=False) == "Background"
+    assert garbage.policy(held, foreground=True) == "Foreground"
+    assert garbage.policy(meta.ObjectMeta(finalizers=[labels.ORPHAN]), foreground=True) == "Orphan"
+    assert garbage.policy(meta.ObjectMeta(finalizers=[labels.FOREGROUND]), foreground=False) == "Foreground"
+
+
+def test_a_circle_is_one_whose_dependents_wait_already() -> None:
+    assert garbage.is_circle([going("other"), going(labels.FOREGROUND)])
+    assert not garbage.is_circle([going("other"), meta.ObjectMeta(finalizers=[labels.FOREGROUND])])

@@ -6,16 +6,20 @@ from boxfleet.controllers.garbage import collect, graph
 from boxfleet.planning import garbage
 
 
-async def finish(api: client.Client, known: graph.Graph, subject: meta.Object) -> None:
-    """Let an object go whose dependents are gone, or let loose."""
+async def finish(api: client.Client, known: graph.Graph, item: graph.Item, subject: meta.Object) -> None:
+    """Let an object go whose dependents are gone, or let loose; not before they are all known."""
     metadata = subject.metadata
+    if not (garbage.orphans(metadata) or garbage.waits_in_foreground(metadata)) or not known.is_whole(item):
+        return
     if garbage.orphans(metadata):
-        for item in known.dependents(metadata.uid):
-            dependent = await api.find(known.types[item.group, item.kind], item.key.name, namespace=item.key.namespace)
+        for each in known.dependents(metadata.uid):
+            if (kind := known.types.get((each.group, each.kind))) is None:
+                continue
+            dependent = await api.find(kind, each.key.name, namespace=each.key.namespace)
             if dependent is not None:
                 await collect.drop_references(api, dependent, (metadata.uid,))
         await _remove_finalizer(api, subject, labels.ORPHAN)
-    elif garbage.waits_in_foreground(metadata) and not known.blocking(metadata.uid):
+    elif not known.blocking(metadata.uid):
         await _remove_finalizer(api, subject, labels.FOREGROUND)
 
 

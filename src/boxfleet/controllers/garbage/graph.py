@@ -1,12 +1,19 @@
 """Step 1: who depends on whom."""
 
+import collections
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from boxfleet.api import meta
 from boxfleet.client import cache, shared
-from boxfleet.controllers import partial
+from boxfleet.controllers import custom_kinds, partial
+
+# Owners that were seen to go and are remembered; for dependents of kinds that are served no longer.
+_REMEMBERED = 10_000
+
+# Group and kind.
+Index = tuple[str, str]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -25,19 +32,54 @@ def group_of(api_version: str) -> str:
     return api_version.rpartition("/")[0]
 
 
+def index_of(kind: type[meta.Object]) -> Index:
+    """What a kind is known by here: references may name any of its versions."""
+    return (kind.KIND.group, kind.KIND.kind)
+
+
 class Graph:
     """Objects by kind and name, dependents by their owner's uid."""
 
     def __init__(self, caches: shared.Caches, *, changed: Callable[[Item], None]) -> None:
         self._changed = changed
-        self.types: dict[tuple[str, str], type[meta.Object]] = {}
-        self._caches: dict[tuple[str, str], cache.Cache[meta.Object]] = {}
+        self.types: dict[Index, type[meta.Object]] = {}
+        self._caches: dict[Index, cache.Cache[meta.Object]] = {}
         self._dependents: dict[str, dict[Item, None]] = {}
-        for kind in partial.KINDS:
-            index = (kind.KIND.group, kind.KIND.kind)
-            self.types[index] = kind
-            self._caches[index] = caches.of(kind)
-            self._caches[index].listen(self._hear)
+        # Kinds whose objects are not all known yet.
+        self._unlisted: set[Index] = set()
+        # Dependents of kinds that are not served, and who waits until all kinds are listed.
+        self._unserved: dict[Index, dict[Item, None]] = {}
+        self._waiting: dict[Item, None] = {}
+        self._gone: collections.OrderedDict[str, None] = collections.OrderedDict()
+        fixed: tuple[type[meta.Object], ...] = (*partial.KINDS, custom_kinds.Definition)
+        for kind in fixed:
+            self._put(kind, caches.of(kind))
+
+    def follow(self, kind: type[meta.Object], known: cache.Cache[meta.Object]) -> None:
+        """Take in a kind that has come to be served."""
+        index = index_of(kind)
+        self._unlisted.add(index)
+        self._put(kind, known)
+        self._tell(self._unserved.pop(index, ()))
+
+    def listed(self, index: Index) -> None:
+        """A kind that came is known as a whole."""
+        self._unlisted.discard(index)
+        if not self._unlisted:
+            waiting, self._waiting = self._waiting, {}
+            self._tell(waiting)
+
+    def forget(self, index: Index, *, gone: bool) -> None:
+        """A kind is served no longer; with `gone`, its objects went before it."""
+        known = self._caches.pop(index)
+        self.types.pop(index)
+        for each in known:
+            for uid in _owners(each):
+                self._unlink(uid, item_of(each))
+            if gone:
+                self._end(each)
+            self._tell_waiting_owners(each)
+        self.listed(index)
 
     def find(self, item: Item) -> meta.Object | None:
         """The object, as the cache has it."""
@@ -57,6 +99,12 @@ class Graph:
             and any(each.uid == uid and each.blockOwnerDeletion for each in found.metadata.ownerReferences)
         ]
 
+    def is_whole(self, waiting: Item) -> bool:
+        """Whether the dependents of all kinds are known; if not, the item is looked at again when they are."""
+        if self._unlisted:
+            self._waiting[waiting] = None
+        return not self._unlisted
+
     def owner_item(self, reference: meta.OwnerReference, *, namespace: str) -> Item | None:
         """The object that a reference means, or None for a kind that is not served here."""
         kind = self.types.get((group_of(reference.apiVersion), reference.kind))
@@ -65,34 +113,68 @@ class Graph:
         key = meta.Key(namespace if kind.KIND.namespaced else "", reference.name)
         return Item(kind.KIND.kind, kind.KIND.group, key)
 
+    def went(self, reference: meta.OwnerReference, dependent: Item) -> bool:
+        """Whether an owner of a kind that is not served was seen to go; if not, the dependent waits for the kind."""
+        if reference.uid in self._gone:
+            return True
+        self._unserved.setdefault((group_of(reference.apiVersion), reference.kind), {})[dependent] = None
+        return False
+
+    def _put(self, kind: type[meta.Object], known: cache.Cache[meta.Object]) -> None:
+        self.types[index_of(kind)] = kind
+        self._caches[index_of(kind)] = known
+        known.listen(self._hear)
+
     def _hear(self, old: meta.Object | None, new: meta.Object | None) -> None:
         subject = new or old
-        if subject is None:
+        if subject is None or self.types.get(index_of(type(subject))) is not type(subject):
+            # The second: a last word of a kind that was forgotten.
             return
-        item = Item(subject.KIND.kind, subject.KIND.group, subject.key)
+        item = item_of(subject)
         before = _owners(old)
         after = _owners(new)
         for uid in before - after:
             self._unlink(uid, item)
         for uid in after:
             self._dependents.setdefault(uid, {})[item] = None
-        if new is None or (old is not None and old.metadata.uid != new.metadata.uid):
-            self._tell(self.dependents(old.metadata.uid) if old is not None else ())
+        if old is not None and (new is None or old.metadata.uid != new.metadata.uid):
+            self._end(old)
         # What an object says of itself does not change whose it is: only new owners, or the end, are looked at.
         fresh = old is None or (new is not None and old.metadata.uid != new.metadata.uid)
         if (after and (fresh or before != after)) or _waits(new):
             self._changed(item)
-        # An owner that goes in the foreground waits for this one.
+        if old is not None:
+            self._tell_waiting_owners(old)
+        # It begins to go in the foreground: its dependents go first.
+        if new is not None and _waits(new):
+            self._tell(self.dependents(new.metadata.uid))
+
+    def _end(self, subject: meta.Object) -> None:
+        """An object is gone: its dependents are looked at, and it is not waited for itself."""
+        dependents = self.dependents(subject.metadata.uid)
+        if dependents:
+            self._gone[subject.metadata.uid] = None
+            if len(self._gone) > _REMEMBERED:
+                self._gone.popitem(last=False)
+        self._tell(dependents)
+        item = item_of(subject)
+        self._waiting.pop(item, None)
+        for each in subject.metadata.ownerReferences:
+            index = (group_of(each.apiVersion), each.kind)
+            if (unserved := self._unserved.get(index)) is not None:
+                unserved.pop(item, None)
+                if not unserved:
+                    del self._unserved[index]
+
+    def _tell_waiting_owners(self, subject: meta.Object) -> None:
+        """An owner that goes in the foreground waits for its dependents."""
         self._tell(
             owner
-            for reference in (old.metadata.ownerReferences if old is not None else ())
+            for reference in subject.metadata.ownerReferences
             if (owner := self.owner_item(reference, namespace=subject.metadata.namespace)) is not None
             and (found := self.find(owner)) is not None
             and found.metadata.deletionTimestamp
         )
-        # It begins to go in the foreground: its dependents go first.
-        if new is not None and _waits(new):
-            self._tell(self.dependents(new.metadata.uid))
 
     def _tell(self, items: Iterable[Item]) -> None:
         for item in items:
@@ -104,6 +186,11 @@ class Graph:
             found.pop(item, None)
             if not found:
                 del self._dependents[uid]
+
+
+def item_of(subject: meta.Object) -> Item:
+    """What an object is known by."""
+    return Item(subject.KIND.kind, subject.KIND.group, subject.key)
 
 
 def _owners(subject: meta.Object | None) -> set[str]:
