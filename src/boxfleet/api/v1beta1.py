@@ -75,7 +75,8 @@ def _template_up(template: JsonObject) -> JsonObject:
         if key == "volumeClaims":
             up["volumeClaimTemplates"] = value
         elif key == "env" and isinstance(value, list):
-            up["env"] = {one["name"]: one["value"] for one in value}
+            # On the way through an apply, values may be lacking that only then are asked for.
+            up["env"] = {one["name"]: one.get("value") for one in value if "name" in one}
         else:
             up[key] = value
     return up

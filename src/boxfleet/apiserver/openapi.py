@@ -368,12 +368,9 @@ class _Operations:
         return operation | {"requestBody": {"content": content}}
 
     def patch(self, answer: str) -> dict[str, Any]:
-        types = (*_PATCHES, _STRATEGIC) if self._kind.strategic else _PATCHES
-        query: Sequence[dict[str, Any]] = _WRITE_QUERY
-        if self._part is None or self._part.name != "scale":
-            types, query = (*types, _APPLY), (*query, _FORCE)
+        types = (*_PATCHES, *([_STRATEGIC] if self._kind.strategic else []), _APPLY)
         content = {type_: {"schema": {"type": "object"}} for type_ in types}
-        return self._operation("patch", answer, query) | {"requestBody": {"content": content}}
+        return self._operation("patch", answer, (*_WRITE_QUERY, _FORCE)) | {"requestBody": {"content": content}}
 
     def _operation(self, action: str, answer: str, query: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {

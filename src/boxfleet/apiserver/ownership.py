@@ -6,7 +6,7 @@ from typing import Any
 
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults, options, registry, route
-from boxfleet.apiserver.apply import applying, claims, last_applied, managers, shapes, tracking
+from boxfleet.apiserver.apply import applying, claims, last_applied, managers, shapes, tracking, versioned
 from boxfleet.kit import clock
 
 JsonObject = dict[str, Any]
@@ -48,7 +48,7 @@ class Ownership:
             if not entries:
                 # Nobody keeps account of this object; the first apply begins with it.
                 return []
-            return tracking.updated(self.shape(kind), old, new, entries, author, now=self._now())
+            return tracking.updated(self._views(kind, entries), old, new, entries, author, now=self._now())
 
         return account
 
@@ -61,22 +61,59 @@ class Ownership:
         entries = metadata.get("managedFields") or []
         bare = {**live, "metadata": {key: item for key, item in metadata.items() if key != "managedFields"}}
         bare = bare if live else {}
+        views = self._views(kind, entries)
         try:
             try:
-                outcome = applying.apply(shape, bare, applied, entries, applier, now=now, force=force)
+                outcome = applying.apply(views, bare, applied, entries, applier, now=now, force=force)
             except applying.Conflicts as conflicts:
                 left = conflicts.without(last_applied.unchanged(shape, bare)) if _is_kubectl(applier) else conflicts
                 if left.found:
                     raise faults.apply_conflict(left.causes()) from None
-                outcome = applying.apply(shape, bare, applied, entries, applier, now=now, force=True)
+                outcome = applying.apply(views, bare, applied, entries, applier, now=now, force=True)
         except claims.DuplicateItem as error:
             raise faults.untyped(kind, applied, str(error)) from None
         if _is_kubectl(applier):
             last_applied.follow(bare, outcome.obj, applied)
         return outcome
 
+    def _views(self, kind: kinds.Kind, entries: list[Entry]) -> versioned.Views:
+        """The versions of a kind, as far as entries were written in them."""
+        if all(entry["apiVersion"] == kind.api_version for entry in entries):
+            return versioned.Single(self.shape(kind))
+        return _Versions(self, self._registry, kind)
+
     def _now(self) -> str:
         return clock.stamp(self._registry.clock.now())
+
+
+class _Versions:
+    """Implements `versioned.Views` for all served versions of a kind; one that is unknown is taken to be like its own.
+
+    Objects of custom kinds keep their fields' names, as with Kubernetes' strategy None.
+    """
+
+    def __init__(self, owner: Ownership, known: registry.Registry, kind: kinds.Kind) -> None:
+        self._owner = owner
+        self._registry = known
+        self._kind = kind
+        self._served = {
+            each.api_version: each for each in known.kinds if (each.group, each.kind) == (kind.group, kind.kind)
+        }
+
+    def shape(self, version: str) -> shapes.Record:
+        """The shape of objects in a version."""
+        return self._owner.shape(self._served.get(version, self._kind))
+
+    def convert(self, obj: JsonObject, before: str, after: str) -> JsonObject:
+        """An object in another version, which may lack parts for now; raises Fault 422 when it is none of this one."""
+        source, target = (self._served.get(version, self._kind) for version in (before, after))
+        if not obj or source is target:
+            return obj
+        checked = self._registry.schemas.check(source, copied := registry.decode(registry.encode(obj)))
+        errors = [error for error in checked.errors if error.reason != kinds.Reason.REQUIRED]
+        if errors:
+            raise faults.invalid(source, (obj.get("metadata") or {}).get("name", ""), errors, obj=obj)
+        return self._registry.served_form(target, self._registry.stored_form(source, copied))
 
 
 def author(

@@ -2,17 +2,38 @@
 
 import copy
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import deleting, faults, options, patching, registry, route, writing
+from boxfleet.apiserver import (
+    applied,
+    deleting,
+    faults,
+    negotiate,
+    options,
+    ownership,
+    patching,
+    registry,
+    route,
+    writing,
+)
+from boxfleet.apiserver.apply import scaled
 from boxfleet.kit import clock
 
 JsonObject = dict[str, Any]
 
-_SCALE = kinds.Kind(group="autoscaling", version="v1", kind="Scale", plural="scales", singular="scale", namespaced=True)
+_SCALE = kinds.Kind(
+    group="autoscaling",
+    version="v1",
+    kind="Scale",
+    plural="scales",
+    singular="scale",
+    namespaced=True,
+    model="autoscaling_v1.Scale",
+)
 _CREATED: JsonObject = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -23,6 +44,7 @@ class Subresources:
         self._registry = registry
         self._writing = writing
         self._deleting = deleting
+        self._ownership = ownership.Ownership(registry)
 
     async def get_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """The Scale (autoscaling/v1) of an object."""
@@ -33,14 +55,40 @@ class Subresources:
         """Set the number of replicas from a whole Scale."""
         wanted = options.for_write(call, type_name="UpdateOptions")
         body = await self._writing.read_body(call)
-        return await self._set_scale(call, kind, lambda _: body, wanted)
+        account = self._writing.account(call, kind, wanted, subresource="scale")
+        return await self._set_scale(call, kind, lambda *_: body, wanted, account)
 
     async def patch_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Set the number of replicas from a patch of the Scale."""
+        if negotiate.content_type(call.headers.get("content-type", "")) in applied.MEDIA_TYPES:
+            return await self._apply_scale(call, kind)
         wanted = options.for_write(call, type_name="PatchOptions")
         # A Scale is flat: a strategic merge of it is a merge.
         apply = await patching.read(call, _SCALE, schemas=self._registry.schemas)
-        return await self._set_scale(call, kind, apply, wanted)
+        account = self._writing.account(call, kind, wanted, subresource="scale")
+        return await self._set_scale(call, kind, lambda scale, _: apply(scale), wanted, account)
+
+    async def _apply_scale(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Server-side apply of a Scale: in it, who owns replicas is who owns them in the object."""
+        wanted = options.for_write(call, type_name="PatchOptions", apply=True)
+        stated = await applied.read(call, _SCALE, schemas=self._registry.schemas, wanted=wanted, subresource="scale")
+        applier = ownership.author(call, _SCALE, wanted, subresource="scale", apply=True)
+        places = {
+            each.api_version: scaled.place(each.scale.spec_replicas)
+            for each in self._registry.kinds
+            if (each.group, each.plural) == (kind.group, kind.plural) and each.scale is not None
+        }
+        after: list[ownership.Entry] = []
+
+        def apply(scale: JsonObject, entries: list[ownership.Entry]) -> JsonObject:
+            nonlocal after
+            scale["metadata"]["managedFields"] = scaled.of_scale(entries, places)
+            outcome = self._ownership.apply(_SCALE, scale, copy.deepcopy(stated), applier, force=wanted.force)
+            now = clock.stamp(self._registry.clock.now())
+            after = scaled.of_object(entries, outcome.entries, places, api_version=kind.api_version, now=now)
+            return outcome.obj
+
+        return await self._set_scale(call, kind, apply, wanted, lambda *_: after)
 
     async def bind(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Give a Pod its node (core/v1 Binding); once, and only to the Pod that was meant."""
@@ -144,17 +192,23 @@ class Subresources:
         )
 
     async def _set_scale(
-        self, call: route.Call, kind: kinds.Kind, apply: patching.Apply, wanted: options.WriteOptions
+        self,
+        call: route.Call,
+        kind: kinds.Kind,
+        apply: Callable[[JsonObject, list[ownership.Entry]], Any],
+        wanted: options.WriteOptions,
+        account: ownership.Account,
     ) -> bytes:
+        """Write what `apply` makes of the Scale and the object's entries."""
         layout = kind.scale or kinds.Scale()
         name = call.params["name"]
 
         def change(obj: JsonObject) -> JsonObject:
-            scale = apply(_scale_of(kind, obj))
+            scale = apply(_scale_of(kind, obj), obj["metadata"].get("managedFields") or [])
             replicas = _replicas_of(scale, name)
-            revision = (scale.get("metadata") or {}).get("resourceVersion")
-            if revision:
-                obj["metadata"]["resourceVersion"] = revision
+            for field in ("resourceVersion", "uid"):
+                if given := (scale.get("metadata") or {}).get(field):
+                    obj["metadata"][field] = given
             _put(obj, layout.spec_replicas, replicas)
             checked = self._registry.schemas.check(kind, obj)
             if checked.errors:
@@ -167,7 +221,7 @@ class Subresources:
             name=name,
             change=change,
             dry_run=wanted.dry_run,
-            account=self._writing.account(call, kind, wanted, subresource="scale"),
+            account=account,
         )
         return msgspec.json.encode(_scale_of(kind, registry.decode(value)))
 

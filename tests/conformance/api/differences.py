@@ -94,3 +94,11 @@ NAMESPACE_LABEL = Differs(boxfleet=True, kubernetes=False, because="Kubernetes l
 UNTYPED_APPLY = Differs(
     boxfleet=400, kubernetes=500, because="kube-apiserver blames itself for an applied object that fits no schema"
 )
+APPLIED_SCALE = Differs(
+    boxfleet=True, kubernetes=False, because="Kubernetes 1.20 breaks off the connection when a Scale is applied"
+)
+SCALED_BY = Differs(
+    boxfleet=[("hand", "Update", "scale")],
+    kubernetes=[("maker", "Update", "")],
+    because="Kubernetes keeps account of scaling since 1.22",
+)

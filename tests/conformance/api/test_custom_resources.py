@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.conformance.api import spaces, wire
+from tests.conformance.api import differences, spaces, wire
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -213,6 +213,45 @@ def test_status_and_scale(space: spaces.Space) -> None:
     assert (found["kind"], found["spec"], found["status"]["replicas"]) == ("Scale", {"replicas": 2}, 2)
     kind.api.patch(kind.path("a", "scale"), {"spec": {"replicas": 4}}).ok()
     assert kind.api.get(kind.path("a")).ok()["spec"]["replicas"] == 4
+
+
+def test_an_applied_scale(space: spaces.Space) -> None:
+    paths = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+    kind = establish(space, definition(version(subresources={"status": {}, "scale": paths})))
+    where = kind.path("a", "scale")
+    headers = {"content-type": "application/apply-patch+yaml"}
+    body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 4}}
+    kind.api.request("PATCH", kind.path("a"), kind.body(replicas=2), headers=headers, fieldManager="me").ok(201)
+    if not differences.APPLIED_SCALE.by(kind.api):
+        pytest.skip(differences.APPLIED_SCALE.because)
+    reply = kind.api.request("PATCH", where, body, headers=headers, fieldManager="hpa")
+    reply.fails(409, "Conflict", 'Apply failed with 1 conflict: conflict with "me": .spec.replicas')
+    found = kind.api.request("PATCH", where, body, headers=headers, fieldManager="hpa", force="true").ok()
+    assert (found["kind"], found["spec"]) == ("Scale", {"replicas": 4})
+    entries = kind.api.get(kind.path("a")).ok()["metadata"]["managedFields"]
+    # The server has no status yet, and "me" nothing else.
+    assert [(one["manager"], one["subresource"], one["apiVersion"], one["fieldsV1"]) for one in entries] == [
+        ("hpa", "scale", f"{kind.crd['spec']['group']}/v1", {"f:spec": {"f:replicas": {}}})
+    ]
+
+
+def test_who_scales_owns_the_number(space: spaces.Space) -> None:
+    paths = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+    kind = establish(space, definition(version(subresources={"status": {}, "scale": paths})))
+    kind.api.post(kind.path(), kind.body(replicas=2, cron="* *"), fieldManager="maker").ok(201)
+    headers = {"content-type": "application/apply-patch+yaml"}
+    kind.api.request("PATCH", kind.path("a"), kind.body(cron="* *"), headers=headers, fieldManager="me").ok()
+    kind.api.patch(kind.path("a", "scale"), {"spec": {"replicas": 4}}, fieldManager="hand").ok()
+    found = kind.api.get(kind.path("a")).ok()
+    assert found["spec"]["replicas"] == 4
+    owners = [one for one in found["metadata"]["managedFields"] if "f:replicas" in one["fieldsV1"].get("f:spec", {})]
+    said = [(one["manager"], one["operation"], one.get("subresource", "")) for one in owners]
+    assert said == differences.SCALED_BY.by(kind.api)
+    reply = kind.api.request(
+        "PATCH", kind.path("a"), kind.body(cron="* *", replicas=3), headers=headers, fieldManager="me"
+    )
+    assert reply.status == 409
+    assert [field for _, field in reply.causes()] == [".spec.replicas"]
 
 
 def test_several_versions(space: spaces.Space) -> None:

@@ -404,3 +404,100 @@ def test_long_yaml_is_refused_and_long_json_is_not() -> None:
         yaml_bodies.decode(long)
     value, _ = yaml_bodies.decode(b'{"a":"' + b"x" * (bodies.SIZE_LIMIT - 100) + b'"}')
     assert len(value["a"]) == bodies.SIZE_LIMIT - 100
+
+
+def unit(replicas: int | None = None) -> dict[str, Any]:
+    template = {"spec": {"containers": [{"name": "c", "image": "x"}]}}
+    spec: dict[str, Any] = {"template": template} | ({} if replicas is None else {"replicas": replicas})
+    return {"apiVersion": "boxfleet.dev/v1", "kind": "Unit", "metadata": {"name": "u"}, "spec": spec}
+
+
+def scale(replicas: int | None = None, **metadata: Any) -> dict[str, Any]:
+    spec = {} if replicas is None else {"replicas": replicas}
+    return {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "u", **metadata}, "spec": spec}
+
+
+def owners_of_replicas(obj: Any) -> list[tuple[str, str, str]]:
+    return [
+        who
+        for who, one in zip(managers_of(obj), obj["metadata"]["managedFields"], strict=True)
+        if "f:replicas" in one["fieldsV1"].get("f:spec", {})
+    ]
+
+
+async def test_an_applied_scale(api: server.Api) -> None:
+    where = f"{UNITS}/u/scale"
+    assert (await apply(api, scale(2), path=where)).status == 404
+    await applied(api, unit(1), path=f"{UNITS}/u")
+    reply = await apply(api, scale(3), manager="hpa", path=where)
+    assert (reply.status, reply.json["message"]) == (
+        409,
+        'Apply failed with 1 conflict: conflict with "me": .spec.replicas',
+    )
+    # Of one mind, both own it.
+    reply = await apply(api, scale(1), manager="hpa", path=where)
+    assert (reply.status, reply.json["kind"], reply.json["spec"]) == (200, "Scale", {"replicas": 1})
+    assert "managedFields" not in reply.json["metadata"]
+    obj = await stored(api, f"{UNITS}/u")
+    assert set(owners_of_replicas(obj)) == {("me", "Apply", ""), ("hpa", "Apply", "scale")}
+    # Whoever wins takes it from the others, and leaves them the rest.
+    assert (await applied(api, scale(4), manager="hpa", path=where, query="&force=true"))["spec"]["replicas"] == 4
+    obj = await stored(api, f"{UNITS}/u")
+    assert owners_of_replicas(obj) == [("hpa", "Apply", "scale")]
+    assert set(managers_of(obj)) == {("me", "Apply", ""), ("hpa", "Apply", "scale")}
+    [entry] = [one for one in obj["metadata"]["managedFields"] if one["manager"] == "hpa"]
+    assert (entry["apiVersion"], entry["fieldsV1"]) == ("boxfleet.dev/v1", {"f:spec": {"f:replicas": {}}})
+    revision = api.store.revision
+    await applied(api, scale(4), manager="hpa", path=where)
+    assert api.store.revision == revision
+    reply = await apply(api, unit(1), path=f"{UNITS}/u")
+    assert reply.json["message"] == 'Apply failed with 1 conflict: conflict with "hpa" with subresource "scale": ' + (
+        ".spec.replicas"
+    )
+
+
+async def test_an_applied_scale_over_updates(api: server.Api) -> None:
+    where = f"{UNITS}/u/scale"
+    await server.send(api.app, "POST", f"{UNITS}?fieldManager=maker", unit(2))
+    reply = await apply(api, scale(3), manager="hpa", path=where)
+    assert reply.json["message"] == (
+        'Apply failed with 1 conflict: conflict with "maker" using autoscaling/v1: .spec.replicas'
+    )
+    await server.send(api.app, "PATCH", f"{where}?fieldManager=hand", {"spec": {"replicas": 5}}, headers=MERGE)
+    assert owners_of_replicas(await stored(api, f"{UNITS}/u")) == [("hand", "Update", "scale")]
+    reply = await apply(api, scale(3), manager="hpa", path=where)
+    assert reply.json["message"] == (
+        'Apply failed with 1 conflict: conflict with "hand" with subresource "scale" using autoscaling/v1: '
+        ".spec.replicas"
+    )
+    assert (await applied(api, scale(5), manager="hpa", path=where))["spec"]["replicas"] == 5
+    # The field stays as long as somebody owns it.
+    assert (await applied(api, scale(), manager="hpa", path=where))["spec"]["replicas"] == 5
+    assert owners_of_replicas(await stored(api, f"{UNITS}/u")) == [("hand", "Update", "scale")]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (scale(-1), 422),
+        (scale(2, uid="11111111-2222-3333-4444-555555555555"), 409),
+        (scale(2, resourceVersion="1"), 409),
+        (scale(2) | {"kind": "Unit"}, 400),
+        (scale(2) | {"apiVersion": "boxfleet.dev/v1"}, 400),
+        (scale(2) | {"spec": {"replicas": "many"}}, 422),
+        (scale(2) | {"spec": {"odd": 1}}, 400),
+        ({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "other"}}, 400),
+    ],
+)
+async def test_scales_that_cannot_be_applied(api: server.Api, body: Any, code: int) -> None:
+    await applied(api, unit(1), path=f"{UNITS}/u")
+    reply = await apply(api, body, path=f"{UNITS}/u/scale", query="&force=true")
+    assert reply.status == code, reply.json
+    assert (await stored(api, f"{UNITS}/u"))["spec"]["replicas"] == 1
+
+
+async def test_a_dry_run_of_an_applied_scale(api: server.Api) -> None:
+    await applied(api, unit(1), path=f"{UNITS}/u")
+    found = await applied(api, scale(7), manager="hpa", path=f"{UNITS}/u/scale", query="&force=true&dryRun=All")
+    assert found["spec"]["replicas"] == 7
+    assert (await stored(api, f"{UNITS}/u"))["spec"]["replicas"] == 1

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from boxfleet.api import box, catalog, config, pod
 from boxfleet.apiserver import schema
-from boxfleet.apiserver.apply import applying, claims, comparing, fieldsets, managers, merging, shapes, tracking
+from boxfleet.apiserver.apply import (
+    applying,
+    claims,
+    comparing,
+    fieldsets,
+    managers,
+    merging,
+    shapes,
+    tracking,
+    versioned,
+)
 
 SCHEMAS = schema.Schemas(catalog.TYPES)
 SHAPES = shapes.Shapes(SCHEMAS.record)
@@ -32,7 +42,7 @@ def applied(
     live: Json, wish: Json, entries: list[Json], name: str = "me", *, shape: shapes.Record = MAPS, force: bool = False
 ) -> tuple[Json, list[Json]]:
     before = copy.deepcopy((live, wish, entries))
-    outcome = applying.apply(shape, live, wish, entries, applier(name), now=NOW, force=force)
+    outcome = applying.apply(versioned.Single(shape), live, wish, entries, applier(name), now=NOW, force=force)
     assert (live, wish, entries) == before
     return outcome.obj, outcome.entries
 
@@ -60,7 +70,9 @@ def test_an_applier_owns_what_it_says_and_nothing_of_identity() -> None:
 def test_what_is_no_longer_said_and_nobody_else_owns_goes() -> None:
     obj, entries = applied({}, {"data": {"a": "1", "b": "2", "c": "3"}}, [])
     _, entries = applied(obj, {"data": {"b": "2"}}, entries, "other")
-    entries = tracking.updated(MAPS, obj, obj | {"data": obj["data"] | {"d": "4"}}, entries, updater("hand"), now=NOW)
+    entries = tracking.updated(
+        versioned.Single(MAPS), obj, obj | {"data": obj["data"] | {"d": "4"}}, entries, updater("hand"), now=NOW
+    )
     obj = obj | {"data": obj["data"] | {"d": "4"}}
     obj, entries = applied(obj, {"data": {"c": "3"}}, entries)
     assert obj == {"data": {"b": "2", "c": "3", "d": "4"}}
@@ -85,7 +97,12 @@ def test_conflicts_name_managers_and_fields() -> None:
     obj = {"data": {"a": "1", "b": "1"}}
     entries = tracking.created(MAPS, obj, updater("kubectl-client-side-apply"), now=NOW)
     entries = tracking.updated(
-        MAPS, obj, {"data": {"a": "1", "b": "2"}}, entries, updater("c", subresource="status"), now=NOW
+        versioned.Single(MAPS),
+        obj,
+        {"data": {"a": "1", "b": "2"}},
+        entries,
+        updater("c", subresource="status"),
+        now=NOW,
     )
     assert conflicts({"data": {"a": "1", "b": "2"}}, {"data": {"a": "9", "b": "9"}}, entries) == [
         ('"c" with subresource "status" using v1', ".data.b"),
@@ -129,7 +146,7 @@ def test_an_item_goes_with_what_an_updater_changed_in_it() -> None:
     obj, entries = applied({}, a_pod(), [], shape=PODS)
     new = copy.deepcopy(obj)
     new["spec"]["containers"][0]["image"] = "x:2"
-    entries = tracking.updated(PODS, obj, new, entries, updater("hand"), now=NOW)
+    entries = tracking.updated(versioned.Single(PODS), obj, new, entries, updater("hand"), now=NOW)
     assert owned(entries, "hand") == ['.spec.containers[name="c"].image']
     obj, _ = applied(new, {"spec": {"containers": [{"name": "d", "image": "y:1"}]}}, entries, shape=PODS)
     assert [one["name"] for one in obj["spec"]["containers"]] == ["d"]
@@ -200,18 +217,23 @@ def test_who_changes_a_field_owns_it_alone() -> None:
     entries = tracking.created(MAPS, old, updater("maker"), now=NOW)
     assert entries == [updater("maker").entry({"f:data": {".": {}, "f:a": {}, "f:b": {}, "f:c": {}}}, time=NOW)]
     new = {"metadata": {"name": "a", "uid": "u"}, "data": {"a": "2", "b": "1", "d": "1"}}
-    entries = tracking.updated(MAPS, old, new, entries, updater("hand"), now=LATER)
+    entries = tracking.updated(versioned.Single(MAPS), old, new, entries, updater("hand"), now=LATER)
     assert owned(entries, "maker") == [".data", ".data.b"]
     assert owned(entries, "hand") == [".data.a", ".data.d"]
     assert [entry["time"] for entry in entries] == [NOW, LATER]
-    assert tracking.updated(MAPS, new, copy.deepcopy(new), entries, updater("third"), now=LATER) is entries
-    assert tracking.updated(MAPS, new, {"metadata": {}}, entries, updater("third"), now=LATER) == []
+    assert (
+        tracking.updated(versioned.Single(MAPS), new, copy.deepcopy(new), entries, updater("third"), now=LATER)
+        is entries
+    )
+    assert tracking.updated(versioned.Single(MAPS), new, {"metadata": {}}, entries, updater("third"), now=LATER) == []
 
 
 def test_the_same_program_in_another_version_or_part_is_another_manager() -> None:
     entries = tracking.created(MAPS, {"data": {"a": "1"}}, updater("m"), now=NOW)
     for number, who in enumerate((updater("m", "v2"), updater("m", subresource="status"))):
-        entries = tracking.updated(MAPS, {"data": {}}, {"data": {f"x{number}": "1"}}, entries, who, now=NOW)
+        entries = tracking.updated(
+            versioned.Single(MAPS), {"data": {}}, {"data": {f"x{number}": "1"}}, entries, who, now=NOW
+        )
     assert [(entry["apiVersion"], entry.get("subresource", "")) for entry in entries] == [
         ("v1", ""), ("v1", "status"), ("v2", ""),
     ]  # fmt: skip
@@ -224,7 +246,7 @@ def test_the_oldest_of_many_updaters_are_folded_into_one() -> None:
         new = {**data, f"k{number:02}": "1"}
         who = updater(f"m{number:02}")
         entries = tracking.updated(
-            MAPS, {"data": data}, {"data": new}, entries, who, now=f"2026-01-01T00:00:{number:02}Z"
+            versioned.Single(MAPS), {"data": data}, {"data": new}, entries, who, now=f"2026-01-01T00:00:{number:02}Z"
         )
         data = new
     assert len(entries) == managers.UPDATERS_LIMIT
@@ -240,7 +262,7 @@ def test_a_status_belongs_to_who_reports_it() -> None:
         {"status": {"phase": "Pending"}},
         {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}},
     )
-    entries = tracking.updated(PODS, old, new, [], updater("agent", subresource="status"), now=NOW)
+    entries = tracking.updated(versioned.Single(PODS), old, new, [], updater("agent", subresource="status"), now=NOW)
     assert entries[0]["subresource"] == "status"
     assert owned(entries, "agent") == [
         ".status.conditions",

@@ -5,11 +5,10 @@ unless it is forced.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
-from boxfleet.apiserver.apply import claims, comparing, fieldsets, managers, merging, shapes, tracking
+from boxfleet.apiserver.apply import claims, fieldsets, managers, merging, tracking, versioned
 
 JsonObject = dict[str, Any]
 Entry = managers.Entry
@@ -46,7 +45,7 @@ class Outcome:
 
 
 def apply(
-    shape: shapes.Record,
+    views: versioned.Views,
     live: JsonObject,
     applied: JsonObject,
     entries: list[Entry],
@@ -59,6 +58,8 @@ def apply(
 
     Raises Conflicts, and `claims.DuplicateItem` when an item of a list cannot be told from another.
     """
+    version = applier.api_version
+    shape = views.shape(version)
     if live and not entries:
         before = managers.Manager(
             name=managers.BEFORE_FIRST_APPLY, operation=managers.UPDATE, api_version=applier.api_version
@@ -69,19 +70,28 @@ def apply(
     others = [entry for entry in entries if entry is not former]
     merged = merging.merge(shape, live, applied)
     if former is not None:
-        owned = functools.reduce(fieldsets.union, (entry["fieldsV1"] for entry in others), claimed)
-        merged = merging.remove(shape, merged, former["fieldsV1"], owned)
-    changed, removed = comparing.compare(shape, live, merged)
-    conflicts = [(entry, fields) for entry in others if (fields := fieldsets.intersection(entry["fieldsV1"], changed))]
+        owned = versioned.owned([(version, claimed), *((entry["apiVersion"], entry["fieldsV1"]) for entry in others)])
+        merged = versioned.remove(
+            views, merged, former["fieldsV1"], given_up_in=former["apiVersion"], owned=owned, version=version
+        )
+    compared = versioned.Compared(views, live, merged, version=version)
+    conflicts = [
+        (entry, fields)
+        for entry in others
+        if (fields := fieldsets.intersection(entry["fieldsV1"], compared.of(entry["apiVersion"]).changed))
+    ]
     if conflicts and not force:
         raise Conflicts(conflicts)
     kept = []
     for entry in others:
+        changed, removed = compared.of(entry["apiVersion"])
         fields = fieldsets.difference(fieldsets.difference(entry["fieldsV1"], changed), removed)
         if fields:
             kept.append({**entry, "fieldsV1": fields})
     if claimed:
-        unchanged = former is not None and former["fieldsV1"] == claimed and not changed and not removed
-        since = former.get("time", now) if unchanged and former is not None else now
+        since = now
+        if former is not None and former["apiVersion"] == version and former["fieldsV1"] == claimed:
+            changed, removed = compared.of(version)
+            since = now if changed or removed else former.get("time", now)
         kept.append(applier.entry(claimed, time=since))
     return Outcome(obj=merged, entries=managers.arranged(kept, now=now))

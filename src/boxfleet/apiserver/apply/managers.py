@@ -54,12 +54,10 @@ class Manager:
 
 
 def shown(entry: Entry) -> str:
-    """A manager as conflicts name it: ``"kubectl-edit" using v1``; appliers by their name alone."""
-    name = f'"{entry["manager"]}"'
-    if entry["operation"] == APPLY:
-        return name
+    """A manager as conflicts name it: ``"kubectl-edit" using v1``; appliers without a version."""
     part = f' with subresource "{entry["subresource"]}"' if entry.get("subresource") else ""
-    return f"{name}{part} using {entry['apiVersion']}"
+    version = f" using {entry['apiVersion']}" if entry["operation"] == UPDATE else ""
+    return f'"{entry["manager"]}"{part}{version}'
 
 
 def from_client(given: list[Entry] | None) -> list[Entry] | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from boxfleet.apiserver.apply import claims, comparing, fieldsets, managers, shapes
+from boxfleet.apiserver.apply import claims, fieldsets, managers, shapes, versioned
 
 JsonObject = dict[str, Any]
 Entry = managers.Entry
@@ -19,7 +19,7 @@ def created(shape: shapes.Record, obj: JsonObject, author: managers.Manager, *, 
 
 
 def updated(
-    shape: shapes.Record,
+    views: versioned.Views,
     old: JsonObject,
     new: JsonObject,
     entries: list[Entry],
@@ -28,18 +28,20 @@ def updated(
     now: str,
 ) -> list[Entry]:
     """The entries after a change; the same list when no field changed."""
-    changed, removed = comparing.compare(shape, old, new)
+    compared = versioned.Compared(views, old, new, version=author.api_version)
+    changed, removed = compared.of(author.api_version)
     if not changed and not removed:
         return entries
     result = []
     mine: fieldsets.Tree = {}
     for entry in entries:
-        fields = fieldsets.difference(entry["fieldsV1"], removed)
+        theirs = compared.of(entry["apiVersion"])
+        fields = fieldsets.difference(entry["fieldsV1"], theirs.removed)
         if author.is_of(entry):
             mine = fields
             continue
         # Only to the one who changed it last belongs what was changed.
-        fields = fieldsets.difference(fields, changed)
+        fields = fieldsets.difference(fields, theirs.changed)
         if fields:
             result.append(entry if fields is entry["fieldsV1"] else {**entry, "fieldsV1": fields})
     if changed and not fieldsets.covers(mine, changed):

@@ -79,7 +79,11 @@ class Schemas:
 
     def root(self, kind: kind.Kind) -> str:
         """The component name of a kind: ``io.k8s.api.core.v1.Pod``, ``dev.boxfleet.v1.Box``."""
-        return self._names[kind]
+        name = self._names.get(kind)
+        if name is None and kind.model:
+            # Of a standard kind that is a part of others: a Scale.
+            name = self._names[kind] = models.component(kind.model)
+        return self._names[kind] if name is None else name
 
     def record(self, name: str) -> nodes.Record:
         """A record by its component name, without descriptions of standard fields."""
