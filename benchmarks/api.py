@@ -21,6 +21,7 @@ import msgspec
 from benchmarks import wrk
 
 from boxfleet.client import http
+from boxfleet.kit import collector
 from boxfleet.testing import server
 from boxfleet.testing.kubernetes import programs
 from boxfleet.testing.kubernetes import server as kubernetes
@@ -228,4 +229,6 @@ async def _serve(folder: pathlib.Path) -> None:
 if __name__ == "__main__":
     import uvloop
 
+    # As the server's own process does.
+    collector.settle()
     uvloop.run(_serve(pathlib.Path(sys.argv[1])))

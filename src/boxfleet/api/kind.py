@@ -121,7 +121,7 @@ class Kind:
     # What users of a version that is going are told with every answer.
     warning: str = ""
 
-    @property
+    @functools.cached_property
     def api_version(self) -> str:
         """``v1`` or ``group/version``."""
         return f"{self.group}/{self.version}" if self.group else self.version
@@ -136,7 +136,7 @@ class Kind:
         """The kind of a list of them."""
         return self.list_kind or f"{self.kind}List"
 
-    @property
+    @functools.cached_property
     def qualified(self) -> str:
         """``boxes.boxfleet.dev``, as error messages name a resource."""
         return f"{self.plural}.{self.group}" if self.group else self.plural

@@ -13,6 +13,7 @@ from boxfleet.apiserver import faults, negotiate, protobuf, route
 SIZE_LIMIT = 3 * 2**20
 # The deepest standard schema is about 20 levels deep.
 DEPTH_LIMIT = 100
+_NESTED = (dict, list)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NAME_END = re.compile(rb'"[ \t\r\n]*:')
 
@@ -99,9 +100,9 @@ def _may_repeat(body: bytes, value: Any) -> bool:
         one = level.pop()
         if isinstance(one, dict):
             kept += len(one)
-            level += [inner for inner in one.values() if isinstance(inner, dict | list)]
+            level += [inner for inner in one.values() if isinstance(inner, _NESTED)]
         elif isinstance(one, list):
-            level += [inner for inner in one if isinstance(inner, dict | list)]
+            level += [inner for inner in one if isinstance(inner, _NESTED)]
     return len(_NAME_END.findall(body)) != kept
 
 
@@ -136,7 +137,7 @@ def _check_depth(value: Any) -> None:
             inner
             for outer in level
             for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
+            if isinstance(inner, _NESTED)
         ]
         if not level:
             return

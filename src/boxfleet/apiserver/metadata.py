@@ -15,6 +15,10 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
+_is_label = re.compile(_LABEL).fullmatch
+_is_subdomain = re.compile(_SUBDOMAIN).fullmatch
+_is_qualified = re.compile(_QUALIFIED).fullmatch
+_is_label_value = re.compile(_LABEL_VALUE).fullmatch
 
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
@@ -40,26 +44,24 @@ ANNOTATIONS_LIMIT = 256 * 1024
 GENERATED_PREFIX_LIMIT = 58
 
 # Set by the server alone; what a client sends is dropped.
-SYSTEM_FIELDS = (
-    "uid",
-    "resourceVersion",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "generation",
-    "managedFields",
-    "selfLink",
-)
+SYSTEM_FIELDS = frozenset({
+    "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+    "managedFields", "selfLink",
+})  # fmt: skip
 
 
 def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
     """Everything wrong with the metadata of a schema-valid object that has its name."""
     metadata = obj["metadata"]
     errors = [_invalid("metadata.name", metadata["name"], text) for text in name_faults(kind, metadata["name"])]
-    errors += _labels(metadata.get("labels") or {})
-    errors += _annotations(metadata.get("annotations") or {})
-    errors += _finalizers(kind, metadata.get("finalizers") or [])
-    errors += _owners(metadata.get("ownerReferences") or [])
+    if labels := metadata.get("labels"):
+        errors += _labels(labels)
+    if annotations := metadata.get("annotations"):
+        errors += _annotations(annotations)
+    if finalizers := metadata.get("finalizers"):
+        errors += _finalizers(kind, finalizers)
+    if owners := metadata.get("ownerReferences"):
+        errors += _owners(owners)
     return errors
 
 
@@ -72,11 +74,9 @@ def name_faults(kind: kinds.Kind, name: str) -> list[str]:
     if kind.name_fault is not None:
         fault = kind.name_fault(name)
         return [fault] if fault else []
-    found = []
-    pattern, text = (_LABEL, _LABEL_TEXT) if limit <= 63 else (_SUBDOMAIN, _SUBDOMAIN_TEXT)
-    if re.fullmatch(pattern, name) is None:
-        found.append(text)
-    return found
+    if limit <= 63:
+        return [] if _is_label(name) else [_LABEL_TEXT]
+    return [] if _is_subdomain(name) else [_SUBDOMAIN_TEXT]
 
 
 def qualified_name_faults(name: str) -> list[str]:
@@ -87,13 +87,13 @@ def qualified_name_faults(name: str) -> list[str]:
     found = []
     if slash and "/" in prefix:
         return [f"a qualified name {_QUALIFIED_TEXT.removeprefix('name part ')} with an optional DNS subdomain prefix"]
-    if slash and (not prefix or len(prefix) > 253 or re.fullmatch(_SUBDOMAIN, prefix) is None):
+    if slash and (not prefix or len(prefix) > 253 or _is_subdomain(prefix) is None):
         found.append(f"prefix part {_SUBDOMAIN_TEXT}" if prefix else "prefix part must be non-empty")
     if not short:
         found.append("name part must be non-empty")
     elif len(short) > 63:
         found.append("name part must be no more than 63 characters")
-    if re.fullmatch(_QUALIFIED, short) is None:
+    if _is_qualified(short) is None:
         found.append(_QUALIFIED_TEXT)
     return found
 
@@ -104,7 +104,7 @@ def _labels(labels: dict[str, str]) -> list[kinds.FieldError]:
         errors += [_invalid("metadata.labels", key, text) for text in qualified_name_faults(key)]
         if len(value) > 63:
             errors.append(_invalid("metadata.labels", value, "must be no more than 63 characters"))
-        elif re.fullmatch(_LABEL_VALUE, value) is None:
+        elif _is_label_value(value) is None:
             errors.append(_invalid("metadata.labels", value, _VALUE_TEXT))
     return errors
 

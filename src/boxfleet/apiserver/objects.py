@@ -14,13 +14,16 @@ from boxfleet.kit import clock
 
 JsonObject = dict[str, Any]
 
+# What an update takes from metadata as it is given.
+_NOT_FREE = metadata.SYSTEM_FIELDS | {"name", "namespace"}
 _UNCHANGEABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 def ordered(kind: kinds.Kind, obj: JsonObject) -> JsonObject:
     """The object with its type said first, as people expect it."""
-    rest = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion", "metadata")}
-    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": obj["metadata"], **rest}
+    first = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": obj["metadata"]}
+    # Those three stay where they are, and as they are.
+    return first | obj | first
 
 
 def check_type(kind: kinds.Kind, obj: JsonObject) -> None:
@@ -88,7 +91,7 @@ def prepare_update(kind: kinds.Kind, new: JsonObject, old: JsonObject, *, subres
         )
     check_revision(kind, name, given, was)
     fixed = {key: was[key] for key in _UNCHANGEABLE if key in was}
-    free = {key: value for key, value in given.items() if key not in (*metadata.SYSTEM_FIELDS, "name", "namespace")}
+    free = {key: value for key, value in given.items() if key not in _NOT_FREE}
     merged = {**dict.fromkeys(was), **fixed, **free}
     merged["resourceVersion"] = was["resourceVersion"]
     if "generation" in was:

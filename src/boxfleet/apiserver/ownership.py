@@ -120,7 +120,7 @@ def author(
     call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions, *, subresource: str = "", apply: bool = False
 ) -> managers.Manager:
     """Who writes by a request: as it says, or by the program's name."""
-    return managers.Manager(
+    return managers.manager(
         name=wanted.manager or managers.from_user_agent(call.headers.get("user-agent", "")) or _UNKNOWN,
         operation=managers.APPLY if apply else managers.UPDATE,
         api_version=kind.api_version,

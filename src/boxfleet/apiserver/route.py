@@ -101,7 +101,7 @@ class Whole:
 Handler = Callable[[Call], Awaitable[Answer | None]]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
     """One method (or WEBSOCKET) on one path, such as ``/api/v1/namespaces/{namespace}/pods/{name}/log``.
 

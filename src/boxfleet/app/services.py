@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from boxfleet.app import locks, paths, settings, supervision
+from boxfleet.kit import collector
 
 # What `boxfleet renew` ends with when it made a new certificate.
 RENEWED = 10
@@ -44,6 +45,8 @@ def _server(known: settings.Server) -> int:
     locks.take(paths.of(known).server_lock)
     import uvloop
 
+    # All modules are loaded: most of what the process will ever hold for good.
+    collector.settle()
     return _until_told(lambda stop: server.run(known, stop=stop), loop=uvloop.run)
 
 

@@ -37,7 +37,9 @@ class SystemClock:
 
 def stamp(moment: datetime.datetime) -> str:
     """Write a moment as Kubernetes' ``Time``: RFC 3339, whole seconds, UTC."""
-    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    if moment.tzinfo is not datetime.UTC:
+        moment = moment.astimezone(datetime.UTC)
+    return moment.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def micro_stamp(moment: datetime.datetime) -> str:

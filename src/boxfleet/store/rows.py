@@ -74,8 +74,13 @@ class Table:
         return end - begin
 
     def _place(self, prefix: str) -> tuple[int, int]:
+        keys = self._keys
+        begin = bisect.bisect_left(keys, prefix)
+        if begin == len(keys) or not keys[begin].startswith(prefix):
+            # Each write looks for quotas, where mostly there are none.
+            return begin, begin
         # No key holds the highest code point, so it ends the prefix's range.
-        return bisect.bisect_left(self._keys, prefix), bisect.bisect_left(self._keys, prefix + "\U0010ffff")
+        return begin, bisect.bisect_left(keys, prefix + "\U0010ffff", begin)
 
 
 class History:

@@ -25,7 +25,7 @@ def whole(shape: shapes.Shape | None, value: Any, *, fresh: bool = True) -> Tree
                 if member is None:
                     continue
                 add_member(result, member, item, fresh=fresh)
-    elif isinstance(shape, shapes.Mapping | shapes.Free):
+    elif isinstance(shape, shapes.FREE_KEYS):
         if isinstance(value, dict):
             below = shape.values
             for key, item in value.items():
@@ -65,7 +65,7 @@ def applied(shape: shapes.Shape | None, value: Any, *, path: str = "") -> Tree |
             if member is not None and below is not None:
                 claimed[member.element] = below
         return claimed or None
-    if isinstance(shape, shapes.Mapping | shapes.Free):
+    if isinstance(shape, shapes.FREE_KEYS):
         if not isinstance(value, dict):
             return {}
         return {

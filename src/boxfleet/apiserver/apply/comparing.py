@@ -29,7 +29,7 @@ def _compare(shape: shapes.Shape | None, old: Any, new: Any, changed: Tree, remo
             return False
         _members(shape, old, new, changed, removed)
         return True
-    if isinstance(shape, shapes.Mapping | shapes.Free):
+    if isinstance(shape, shapes.FREE_KEYS):
         if not isinstance(old, dict) or not isinstance(new, dict):
             return False
         _entries(shape.values, old, new, changed, removed, mark="f:")

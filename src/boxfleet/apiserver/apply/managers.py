@@ -1,6 +1,7 @@
 """Who owns what: the entries of ``metadata.managedFields`` (API type ManagedFieldsEntry)."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import msgspec
@@ -53,6 +54,10 @@ class Manager:
         return made
 
 
+# The same few programs write again and again.
+manager = functools.lru_cache(maxsize=1024)(Manager)
+
+
 def shown(entry: Entry) -> str:
     """A manager as conflicts name it: ``"kubectl-edit" using v1``; appliers without a version."""
     part = f' with subresource "{entry["subresource"]}"' if entry.get("subresource") else ""
@@ -98,6 +103,7 @@ def name_errors(path: str, name: str) -> list[kinds.FieldError]:
     return []
 
 
+@functools.lru_cache(maxsize=1024)
 def from_user_agent(text: str) -> str:
     """The name of a program that gives none: what its User-Agent begins with."""
     return "".join(letter for letter in text.partition("/")[0] if letter.isprintable())[:NAME_LIMIT]

@@ -29,7 +29,7 @@ def remove(shape: shapes.Shape | None, value: Any, given_up: Tree, owned: Tree) 
     """
     if isinstance(shape, shapes.Record):
         return _remove_members(shape, value, given_up, owned) if isinstance(value, dict) else value
-    if isinstance(shape, shapes.Mapping | shapes.Free):
+    if isinstance(shape, shapes.FREE_KEYS):
         if not isinstance(value, dict):
             return value
         kept = {}

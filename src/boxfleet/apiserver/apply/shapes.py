@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from boxfleet.apiserver.apply import fieldsets
 from boxfleet.apiserver.schema import models, nodes
 
+_NESTED = (dict, list)
+
 
 class Member(NamedTuple):
     """One named member of a record."""
@@ -62,7 +64,7 @@ class Keyed:
             return None
         found = [item.get(key, self.defaults.get(key)) for key in self.keys]
         for value in found:
-            if value is None or isinstance(value, dict | list):
+            if value is None or isinstance(value, _NESTED):
                 return None
         return fieldsets.key_element(self.keys, *found)
 
@@ -81,7 +83,7 @@ class Values:
 
     def element(self, item: Any) -> str | None:
         """The path element of an item; None when it is no plain value."""
-        return None if item is None or isinstance(item, dict | list) else fieldsets.value_element(item)
+        return None if item is None or isinstance(item, _NESTED) else fieldsets.value_element(item)
 
     def alike(self, one: Any, other: Any) -> bool:
         """Whether two items are the same value."""
@@ -99,6 +101,8 @@ class Free:
 
 
 Shape = Record | Mapping | Keyed | Values | Free
+# Objects with free keys. As a tuple: to make a union of types takes longer than to look whether something is of it.
+FREE_KEYS = (Mapping, Free)
 FREE = Free()
 
 # Says nothing that somebody could own: identity, and what the server alone keeps.
