@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from boxfleet.app import locks, paths, settings, supervision
+from boxfleet.kit import pauses
 
 # What `boxfleet renew` ends with when it made a new certificate.
 RENEWED = 10
@@ -44,7 +45,7 @@ def _server(known: settings.Server) -> int:
     locks.take(paths.of(known).server_lock)
     import uvloop
 
-    return _until_told(lambda stop: server.run(known, stop=stop), loop=uvloop.run)
+    return _until_told(lambda stop: server.run(known, stop=stop, settled=pauses.settle), loop=uvloop.run)
 
 
 def _agent(known: settings.Agent) -> int:
