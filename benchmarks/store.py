@@ -118,7 +118,7 @@ async def _serving(bench: "harness.Bench", home: pathlib.Path, size: int, memory
     """From the start of the API server's process to its first answer, and what it holds then and after lists."""
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.api", str(home), stdout=asyncio.subprocess.PIPE, limit=2**20
+        sys.executable, "-m", "benchmarks.serving", str(home), stdout=asyncio.subprocess.PIPE, limit=2**20
     )
     try:
         assert process.stdout is not None

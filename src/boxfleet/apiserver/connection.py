@@ -6,7 +6,6 @@ request may take to arrive.
 """
 
 import asyncio
-import collections
 import hashlib
 import urllib.parse
 from typing import Any, cast
@@ -70,7 +69,8 @@ class Connection(asyncio.Protocol):
         self._app = cast(apps.ApiServer, config.loaded_app)
         self._respond = self._app.respond
         self._loop = _loop or asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        # None while a stream lasts and no other request has begun.
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._client: tuple[str, int] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -78,7 +78,8 @@ class Connection(asyncio.Protocol):
         # The exchange that is being answered, the one that still arrives, and whole ones between them.
         self._present: exchange.Exchange | None = None
         self._arriving: exchange.Exchange | None = None
-        self._waiting: collections.deque[exchange.Exchange] = collections.deque()
+        # Mostly none: a deque would take more than all the rest.
+        self._waiting: list[exchange.Exchange] = []
         self._closing = False
         # What is said last to somebody who does not keep to HTTP.
         self._refusal = b""
@@ -125,6 +126,8 @@ class Connection(asyncio.Protocol):
             return
         self._piece = len(data)
         self._beside_body += self._piece
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -190,6 +193,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """What is wanted is known."""
         parser = self._parser
+        assert parser is not None
         if parser.should_upgrade() and self._wants_websocket():
             return
         url = httptools.parse_url(self._url)
@@ -251,10 +255,22 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
+    def lasts(self) -> None:
+        """Let go of what only the next request needs again: thousands of streams may be open."""
+        if not self._mid_request:
+            self._headers = []
+            self._url = b""
+            self._parser = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def done(self, one: exchange.Exchange) -> None:
         """An exchange is answered: go on with the next, or end."""
         self._heard = self._loop.time()
         self._present = None
+        if self._timer is None and one.keep_alive:
+            self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
         if not one.keep_alive:
             self._transport.close()
             return
@@ -276,7 +292,7 @@ class Connection(asyncio.Protocol):
                 self._transport.write(self._refusal)
                 self._transport.close()
             return
-        self._present = self._waiting.popleft()
+        self._present = self._waiting.pop(0)
         self._state.total_requests += 1
         task = self._loop.create_task(self._present.run(self._respond))
         self._state.tasks.add(task)
@@ -330,6 +346,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._state.connections.discard(self)
+        assert self._parser is not None
         lines = [self._parser.get_method(), b" ", self._url, b" HTTP/1.1\r\n"]
         for name, value in self._headers:
             lines += [name, b": ", value, b"\r\n"]

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from boxfleet.apiserver import route, wire
 
 # Bytes of a body that may lie here before the client has to wait for whoever reads them.
 _HIGH_WATER = 64 * 1024
+
+# Where a request's scope has `Exchange.leaving`, while it is being answered by this server.
+LEAVING: Final = "boxfleet.leaving"
 
 # Answers a request: whole, or None when it has answered by sending. Fails only by being cancelled.
 Respond = Callable[[route.Scope, route.Receive, route.Send], Awaitable[route.Whole | None]]
@@ -28,6 +31,9 @@ class Owner(Protocol):
     def hold(self, *, reading: bool) -> None:
         """Read from the client, or let it wait."""
 
+    def lasts(self) -> None:
+        """The answer goes on for as long as the client likes."""
+
     def done(self, one: "Exchange") -> None:
         """The exchange is answered."""
 
@@ -46,6 +52,7 @@ class Exchange:
         "_gone",
         "_greeted",
         "_head",
+        "_leaving",
         "_owner",
         "_size",
         "_told",
@@ -73,10 +80,12 @@ class Exchange:
         self._ended = False
         # Who waits for more of the body, or for the client to leave.
         self._arrived: asyncio.Future[None] | None = None
+        # Who wants to be called when the client leaves, and nothing more from it.
+        self._leaving: Callable[[], None] | None = None
 
     def take(self, chunk: bytes) -> None:
         """A part of the body."""
-        if self._ended:
+        if self._ended or self._leaving is not None:
             return
         self._body.append(chunk)
         self._size += len(chunk)
@@ -93,14 +102,35 @@ class Exchange:
         """The client has left."""
         self._gone = True
         self._wake()
+        if self._leaving is not None:
+            self._leaving()
+
+    def leaving(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when the client leaves; what it still sends is passed over.
+
+        That is all that a stream wants to know, and costs less than a task that waits by `receive`. The connection lets
+        go of what it needs only between requests.
+        """
+        self._leaving = tell
+        self._body.clear()
+        self._size = 0
+        self._owner.hold(reading=True)
+        self._owner.lasts()
+        if self._gone:
+            tell()
 
     async def run(self, respond: Respond) -> None:
         """Answer."""
+        self.scope[LEAVING] = self.leaving
         try:
             answer = await respond(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
             self._owner.abort()
             raise
+        finally:
+            # It refers back here: without it both are freed at once.
+            del self.scope[LEAVING]
+            self._leaving = None
         if answer is not None and not self._head:
             self._finish(answer)
         elif not self._ended and not self._gone:

@@ -1,7 +1,6 @@
 """The objects of all kinds in the store: where they are, and how they are read and written."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +12,22 @@ from boxfleet.kit import clock as clocks
 from boxfleet.store import backend, errors, rows, store
 
 JsonObject = dict[str, Any]
+
+
+class _Listed:
+    """A watch among those of its kind. Not a generator, which thousands would pay for."""
+
+    __slots__ = ("_all", "_one")
+
+    def __init__(self, every: set[rows.Subscription], one: rows.Subscription) -> None:
+        self._all = every
+        self._one = one
+
+    def __enter__(self) -> None:
+        self._all.add(self._one)
+
+    def __exit__(self, *error: object) -> None:
+        self._all.discard(self._one)
 
 
 class Registry:
@@ -73,15 +88,9 @@ class Registry:
             subscription.close()
         self.changes += 1
 
-    @contextlib.contextmanager
-    def watching(self, kind: kinds.Kind, subscription: rows.Subscription) -> Iterator[None]:
-        """While inside, the subscription ends with its kind."""
-        listed = self._watches.setdefault(kind, set())
-        listed.add(subscription)
-        try:
-            yield
-        finally:
-            listed.discard(subscription)
+    def watching(self, kind: kinds.Kind, subscription: rows.Subscription) -> "_Listed":
+        """A context manager: while inside, the subscription ends with its kind."""
+        return _Listed(self._watches.setdefault(kind, set()), subscription)
 
     def presented(self, kind: kinds.Kind, found: Sequence[rows.Row]) -> Sequence[rows.Row]:
         """Stored rows in the version of a kind; raises `versions.Unconverted` when that takes a question to others."""

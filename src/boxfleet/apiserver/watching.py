@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import faults, negotiate, options, reading, registry, route, selectors, stalls, tables
+from boxfleet.apiserver import exchange, faults, negotiate, options, reading, registry, route, selectors, stalls, tables
 from boxfleet.store import errors, rows
 
 # Seconds between bookmarks, as often as Kubernetes sends them.
@@ -18,6 +18,8 @@ _BOOKMARK_EVERY = 60.0
 _SHORTEST, _SPREAD = 1800, 1800
 # Bytes per message to the HTTP server: enough to share its cost, not so much that it waits in memory.
 _CHUNK = 256 * 1024
+# Headers that are asked for when a watch has ended.
+_KEPT = ("user-agent", "impersonate-user")
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -42,21 +44,31 @@ class Watching:
             return
         except errors.Closed as error:
             raise faults.unavailable(str(error)) from None
-        loop = asyncio.get_running_loop()
         with subscription, self._registry.watching(kind, subscription):
             await _start(call)
+            leaving = call.scope.get(exchange.LEAVING)
+            if leaving is not None:
+                leaving(subscription.close)
+                _lighten(call)
+                await self._send(call, stream, subscription)
+                return
+            # Some other server asks, which knows only ASGI.
             async with asyncio.TaskGroup() as group:
                 listener = group.create_task(_close_when_gone(call, subscription))
-                # The block ends early for a client that reads nothing. An answer without its end is broken off then,
-                # which frees what waits for it.
-                with self._stalls.sending() as sending:
-                    async with contextlib.aclosing(stream.chunks(subscription)) as chunks:
-                        async for chunk in chunks:
-                            sending.since = loop.time()
-                            await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
-                            sending.since = 0.0
-                    await call.send({"type": "http.response.body", "body": b""})
+                await self._send(call, stream, subscription)
                 listener.cancel()
+
+    async def _send(self, call: route.Call, stream: "_Stream", subscription: rows.Subscription) -> None:
+        loop = asyncio.get_running_loop()
+        # The block ends early for a client that reads nothing. An answer without its end is broken off then, which
+        # frees what waits for it.
+        with self._stalls.sending() as sending:
+            async with contextlib.aclosing(stream.chunks(subscription)) as chunks:
+                async for chunk in chunks:
+                    sending.since = loop.time()
+                    await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    sending.since = 0.0
+            await call.send({"type": "http.response.body", "body": b""})
 
 
 class _Stream:
@@ -248,6 +260,13 @@ async def _start(call: route.Call) -> None:
     headers.append((b"audit-id", call.audit_id.encode()))
     headers += [(b"warning", route.warning_header(text)) for text in call.warnings]
     await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def _lighten(call: route.Call) -> None:
+    """Let go of headers and query but for what the audit log asks at the end: they are much of each watch."""
+    call.headers = {name: call.headers[name] for name in _KEPT if name in call.headers}
+    call.query = {"watch": ["1"]}
+    call.scope["headers"] = []
 
 
 async def _close_when_gone(call: route.Call, subscription: rows.Subscription) -> None:

@@ -40,8 +40,11 @@ log = structlog.get_logger()
 _CERTIFICATE_CHECK = 86400.0
 
 
-async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
-    """Serve until told to stop. A part that fails is started again; the process ends only when serving cannot go on."""
+async def run(known: settings.Server, *, stop: asyncio.Event, settled: Callable[[], None] = lambda: None) -> None:
+    """Serve until told to stop. A part that fails is started again; the process ends only when serving cannot go on.
+
+    `settled` is called once everything is there that stays for as long as this runs.
+    """
     where = paths.of(known)
     clock = clocks.SystemClock()
     # Controllers speak to the API like everybody; their tokens live as long as this process.
@@ -120,6 +123,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
                 clock=clock,
             )
             loops["announcement"] = announcer.run
+        settled()
         await until(stop, {name: _kept(name, loop, clock) for name, loop in loops.items()})
         log.info("stopping")
         await served.retire(known.stop_delay)

@@ -45,9 +45,7 @@ def _server(known: settings.Server) -> int:
     locks.take(paths.of(known).server_lock)
     import uvloop
 
-    # All modules are loaded: most of what the process will ever hold for good.
-    collector.settle()
-    return _until_told(lambda stop: server.run(known, stop=stop), loop=uvloop.run)
+    return _until_told(lambda stop: server.run(known, stop=stop, settled=collector.settle), loop=uvloop.run)
 
 
 def _agent(known: settings.Agent) -> int:

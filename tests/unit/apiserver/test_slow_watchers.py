@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from boxfleet.apiserver import selectors, stalls
-from boxfleet.store import rows, settings
+from boxfleet.store import alarms, rows, settings
 from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,15 @@ async def test_who_wants_one_field_is_not_woken_by_others(tmp_path: pathlib.Path
         watchers = rows.Watchers()
         for topic in (selection.topic, one.topic):
             watchers.add(
-                Counted(prefix="//pods/", after=0, backlog=9, backlog_bytes=999, leave=watchers.discard, topic=topic)
+                Counted(
+                    prefix="//pods/",
+                    after=0,
+                    backlog=9,
+                    backlog_bytes=999,
+                    leave=watchers.discard,
+                    alarms=alarms.Alarms(),
+                    topic=topic,
+                )
             )
         pod = b'{"metadata":{"name":"p%d"},"spec":{"nodeName":"n%d"}}'
         for number in range(5):
