@@ -17,12 +17,21 @@ NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
 QUOTA_CONTROLLER = "system:boxfleet:quota-controller"
 SCHEDULER = "system:boxfleet:scheduler"
 TENANT_CONTROLLER = "system:boxfleet:tenant-controller"
+TOKEN_CONTROLLER = "system:boxfleet:token-controller"  # noqa: S105  # a name
 # What the members of a tenant can be in its Namespaces.
 OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 # The Lease of the server that runs them, where several servers share a store.
 OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
-PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER, TENANT_CONTROLLER)
+PARTS = (
+    CONTROLLERS,
+    GARBAGE_COLLECTOR,
+    NAMESPACE_CONTROLLER,
+    QUOTA_CONTROLLER,
+    SCHEDULER,
+    TENANT_CONTROLLER,
+    TOKEN_CONTROLLER,
+)
 
 # Where its instances' addresses are, every node must know of all.
 NODE_READS = (f"{kind.GROUP}/addresses", f"{kind.GROUP}/addresspools")
@@ -81,6 +90,7 @@ def _of_parts() -> list[kind.JsonObject]:
         QUOTA_CONTROLLER: _quotas(),
         SCHEDULER: _scheduler(),
         TENANT_CONTROLLER: _tenants(),
+        TOKEN_CONTROLLER: _tokens(),
     }
     roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]
     return roles + [rbac_objects.cluster_role_binding(name, user=name) for name in rules]
@@ -141,6 +151,11 @@ def _tenants() -> list[kind.JsonObject]:
         rule("rbac.authorization.k8s.io", rights, (*_READ, "create", "delete", "patch")),
         rule("rbac.authorization.k8s.io", "clusterroles", "bind", names=OF_TENANTS),
     ]
+
+
+def _tokens() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    return [rule("", "secrets", (*_READ, "delete", "patch")), rule("", "serviceaccounts", _READ)]
 
 
 def _scheduler() -> list[kind.JsonObject]:

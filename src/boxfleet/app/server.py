@@ -17,6 +17,7 @@ from boxfleet.app import (
     auditing,
     controlling,
     credentials,
+    gateway,
     issuers,
     objects,
     paths,
@@ -84,6 +85,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
                 certificate=where.server_certificate,
                 key=where.server_key,
                 clients=where.ca_certificate,
+                further=gateway.further(known, store),
             )
         )
         log.info("serving", address=served.address, revision=store.revision)
@@ -93,7 +95,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event) -> None:
         }
 
         async def work() -> None:
-            await controlling.run(known, apis, store, clock=clock)
+            await controlling.run(known, apis, store, clock=clock, sign=who.accounts.secret_token)
 
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "api": app.run,
