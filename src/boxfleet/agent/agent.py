@@ -98,6 +98,7 @@ class Agent:
                 clock=self._clock,
                 domain=settings.domain,
                 memory=state / "pools.json",
+                api_host=settings.api_host,
             ),
             reporter=status.Reporter(self._api),
             recorder=events.Recorder(self._api, component="agent", clock=self._clock, host=settings.node),

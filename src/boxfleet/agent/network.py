@@ -31,13 +31,16 @@ class Upkeep:
         clock: clocks.Clock,
         domain: str,
         memory: pathlib.Path,
+        api_host: str = "",
     ) -> None:
+        """`api_host` is where instances reach the API, if they shall."""
         self._api = api
         self._host = host
         self._server = server
         self._clock = clock
         self._domain = domain
         self._memory = memory
+        self._api_host = api_host
         self._wake = asyncio.Event()
         self._pools: list[network.PoolNetwork] = []
         self._prepared: list[network.PoolNetwork] = []
@@ -122,7 +125,7 @@ class Upkeep:
             self._listener()
         # Before the list is known the server goes on with what it remembers.
         if self._serving and self.addresses.synced.is_set():
-            wanted = records.of(self.addresses, suffix=self._domain)
+            wanted = records.of(self.addresses, suffix=self._domain, api=self._api_host)
             if wanted != self._published:
                 await self._server.publish(wanted)
                 self._published = wanted

@@ -19,6 +19,9 @@ class Settings:
     cluster: str = wellknown.CLUSTER
     # The host's own address as other machines see it; empty: the one of the default route, else 127.0.0.1.
     address: str = ""
+    # Where instances reach the API; empty: they are not told.
+    api_host: str = ""
+    api_port: int = 443
     # Suffix of all names; must be what the controllers write.
     domain: str = wellknown.DOMAIN
     # Parent of all instances' cgroups: what the host reserves is enforced there.

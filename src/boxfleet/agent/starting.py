@@ -1,9 +1,10 @@
 """Makes sandboxes and containers of one Pod."""
 
 import asyncio
+import pathlib
 from collections.abc import Callable
 
-from boxfleet.agent import host_ports, parts, pulls, wanted
+from boxfleet.agent import host_ports, parts, pulls, tokens, wanted
 from boxfleet.api import labels
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
@@ -28,8 +29,9 @@ class CannotStart(Exception):
 class Starter:
     """Starts what a Pod's worker asks for."""
 
-    def __init__(self, given: parts.Parts) -> None:
+    def __init__(self, given: parts.Parts, held: tokens.PodTokens) -> None:
         self._parts = given
+        self._tokens = held
 
     def facts(self, record: wanted.Record, *, ip: str) -> environment.Facts:
         """What environments and files may refer to."""
@@ -40,6 +42,7 @@ class Starter:
             config_maps=record.config_maps,
             secrets=record.secrets,
             allocatable=self._parts.machine.allocatable,
+            common=environment.way_to_api(self._parts.settings.api_host, self._parts.settings.api_port),
         )
 
     def config(self, pod: pods.Pod, *, attempt: int) -> runtime.SandboxConfig:
@@ -102,8 +105,33 @@ class Starter:
             raise CannotStart(hold, event="FailedMount") from None
 
     def _volumes(self, record: wanted.Record, ip: str) -> None:
-        self._parts.volumes.prepare(record, self.facts(record, ip=ip))
+        held = dict(self._tokens.known)
+        self._tokens.fresh = False
+        try:
+            self._parts.volumes.prepare(record, self.facts(record, ip=ip), held)
+        except pod_volumes.Missing:
+            self._tokens.fresh = True
+            raise
         self._parts.volumes.write_hosts(record.pod, ip=ip)
+
+    async def tokens(self, record: wanted.Record, *, ip: str) -> None:
+        """Have the tokens in the Pod's volumes that were asked for; raises CannotStart when there are none."""
+        held = self._tokens
+        if held.missing:
+            await held.ready()
+        if held.fresh:
+            await self.volumes(record, ip=ip)
+        if not held.missing or (isinstance(held.fault, errors.Unavailable) and self._has_run(record.pod)):
+            # What ran before runs again without its server, as everything here: a token would open nothing now.
+            return
+        message = f"cannot get a token: {held.fault.message}" if held.fault is not None else "waits for a token"
+        hold = pod_actions.Hold(until=max(held.due, self._later(0.2)), reason="ContainerCreating", message=message)
+        raise CannotStart(hold, event="FailedMount" if held.fault is not None else "")
+
+    def _has_run(self, pod: pods.Pod) -> bool:
+        """Whether a container of the Pod has ever written a log here."""
+        folder = pathlib.Path(self._parts.settings.logs) / pod_runtime.log_folder(pod)
+        return next(folder.glob("*/*.log"), None) is not None
 
     async def container(
         self,
@@ -116,6 +144,7 @@ class Starter:
         """Make and start a container; `again` is called when a start that was put off is worth trying. Its id."""
         given, pod = self._parts, record.pod
         spec = container_of(pod, order.name)
+        await self.tokens(record, ip=sandbox.ip)
         start = f"{pod.metadata.uid}/{order.name}/{order.attempt}"
         keys = pull_secrets.look_up(spec.image, pull_secrets.names(pod.spec, record.account), record.secrets)
         found = await given.pulls.ensure(spec, start=start, keys=keys, done=again)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Collection
 import msgspec
 import structlog
 
-from boxfleet.agent import hooks, parts, sources, starting, wanted
+from boxfleet.agent import hooks, parts, sources, starting, tokens, wanted
 from boxfleet.agent.probes import prober
 from boxfleet.api import config, labels, meta, service_account, volume_claim
 from boxfleet.api import pod as pods
@@ -32,7 +32,8 @@ class PodWorker:
 
     def __init__(self, given: parts.Parts, record: wanted.Record, *, predecessor: asyncio.Event | None) -> None:
         self._parts = given
-        self._starter = starting.Starter(given)
+        self._tokens = tokens.PodTokens(given.api, given.volumes, record.pod, clock=given.clock, changed=self.look)
+        self._starter = starting.Starter(given, self._tokens)
         self._record = record
         self._predecessor = predecessor
         self._wake = asyncio.Event()
@@ -116,6 +117,7 @@ class PodWorker:
         if self._predecessor is not None:
             await self._predecessor.wait()
         async with asyncio.TaskGroup() as group:
+            self._group = group
             self._hooks.begin(group)
             self._prober = prober.Prober(
                 self._parts.engine, clock=self._parts.clock, group=group, changed=self.look, failed=self._unhealthy
@@ -141,8 +143,12 @@ class PodWorker:
 
     async def _sync(self) -> float | None:
         """Rounds of look, decide, act; seconds until the next look, None: until something changes."""
+        if self._stop is None and not self.pod.status.has_ended:
+            # Beside all that a start takes; whoever needs them waits.
+            self._tokens.begin(self._group)
         await self._parts.observer.synced.wait()
         await self._refresh()
+        await self._renew_tokens()
         for _ in range(_ROUNDS):
             self._order_stop()
             facts = self._facts()
@@ -152,10 +158,24 @@ class PodWorker:
                 await self._finish()
                 return None
             if not plan.actions:
-                return None if plan.wake_at is None else max(0.0, plan.wake_at - facts.now) + 0.001
+                moments = [each for each in (plan.wake_at, self._renewal()) if each is not None]
+                return max(0.0, min(moments) - facts.now) + 0.001 if moments else None
             for action in plan.actions:
                 await self._act(action)
         return 0.05
+
+    async def _renew_tokens(self) -> None:
+        """Bring tokens that were asked for into the volumes of a Pod that runs."""
+        if not self._tokens.fresh or self._stop is not None:
+            return
+        if pod_actions.current_sandbox(self._plain_facts()) is not None:
+            await self._renew_volumes()
+            self._release(frozenset({"ContainerCreating"}))
+
+    def _renewal(self) -> float | None:
+        """When the Pod's tokens are to be asked for again; None for a Pod that has none, or ends."""
+        due = self._tokens.due
+        return None if self._stop is not None or due == float("inf") else due
 
     def _facts(self) -> pod_actions.Facts:
         observer = self._parts.observer

@@ -12,6 +12,11 @@ from boxfleet.api import cells, fields, kind, meta, names
 # All values together, as in Kubernetes.
 SIZE_LIMIT = 1024 * 1024
 
+# A Secret of this type holds a token of the ServiceAccount that the annotations name.
+ACCOUNT_TOKEN = "kubernetes.io/service-account-token"  # noqa: S105  # a type
+ACCOUNT_NAME = "kubernetes.io/service-account.name"
+ACCOUNT_UID = "kubernetes.io/service-account.uid"
+
 # Keys that a Secret of a type must have.
 _SECRET_KEYS: dict[str, tuple[str, ...]] = {
     "kubernetes.io/dockercfg": (".dockercfg",),
@@ -64,6 +69,8 @@ def _validate_secret(new: kind.JsonObject, old: kind.JsonObject | None) -> list[
     ]
     if type_ == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
         errors.append(fields.required("data[username]", f"a Secret of type {type_} has a username or a password"))
+    if type_ == ACCOUNT_TOKEN and not (new["metadata"].get("annotations") or {}).get(ACCOUNT_NAME):
+        errors.append(fields.required(f"metadata.annotations[{ACCOUNT_NAME}]", "names the ServiceAccount"))
     if old is not None and old.get("type", "") != type_:
         errors.append(fields.invalid("type", type_, "field is immutable"))
     return errors + _unchanged(new, old, "data")

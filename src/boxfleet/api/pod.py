@@ -228,6 +228,7 @@ class PodSpec(meta.Model):
     dnsConfig: DNSConfig | None = None
     securityContext: PodSecurityContext | None = None
     serviceAccountName: str = ""
+    automountServiceAccountToken: bool | None = None
     imagePullSecrets: list[LocalObjectReference] = []
     readinessGates: list[ReadinessGate] = []
 

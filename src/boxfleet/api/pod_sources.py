@@ -123,6 +123,49 @@ class DownwardVolumeSource(meta.Model):
     defaultMode: int | None = None
 
 
+class TokenProjection(meta.Model):
+    """A token of the Pod's ServiceAccount as a file; `audience` is the API itself when empty."""
+
+    path: str
+    audience: str = ""
+    expirationSeconds: int = 3600
+
+
+class NamedProjection(meta.Model):
+    """A ConfigMap or Secret as files of a projected volume."""
+
+    name: str = ""
+    items: list[KeyToPath] = []
+    optional: bool | None = None
+
+
+class DownwardProjection(meta.Model):
+    """Fields of the Pod as files of a projected volume."""
+
+    items: list[DownwardItem] = []
+
+
+class VolumeProjection(meta.Model):
+    """One source of a projected volume; one field is set."""
+
+    serviceAccountToken: TokenProjection | None = None
+    configMap: NamedProjection | None = None
+    secret: NamedProjection | None = None
+    downwardAPI: DownwardProjection | None = None
+
+
+class ProjectedVolumeSource(meta.Model):
+    """Files from several sources in one folder, on memory only; of two with one path the later source counts."""
+
+    sources: list[VolumeProjection] = []
+    defaultMode: int | None = None
+
+    @property
+    def tokens(self) -> list[TokenProjection]:
+        """The tokens among the sources."""
+        return [each.serviceAccountToken for each in self.sources if each.serviceAccountToken is not None]
+
+
 class Volume(meta.Model):
     """A folder or file that containers can mount; one source is set, emptyDir when none."""
 
@@ -133,3 +176,4 @@ class Volume(meta.Model):
     secret: SecretVolumeSource | None = None
     persistentVolumeClaim: ClaimVolumeSource | None = None
     downwardAPI: DownwardVolumeSource | None = None
+    projected: ProjectedVolumeSource | None = None

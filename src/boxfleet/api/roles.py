@@ -19,12 +19,22 @@ SCHEDULER = "system:boxfleet:scheduler"
 # The servers themselves, as far as each announces where it is.
 SERVER = "system:boxfleet:server"
 TENANT_CONTROLLER = "system:boxfleet:tenant-controller"
+TOKEN_CONTROLLER = "system:boxfleet:token-controller"  # noqa: S105  # a name
 # What the members of a tenant can be in its Namespaces.
 OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 # The Lease of the server that runs them, where several servers share a store.
 OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
-PARTS = (CONTROLLERS, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER, QUOTA_CONTROLLER, SCHEDULER, SERVER, TENANT_CONTROLLER)
+PARTS = (
+    CONTROLLERS,
+    GARBAGE_COLLECTOR,
+    NAMESPACE_CONTROLLER,
+    QUOTA_CONTROLLER,
+    SCHEDULER,
+    SERVER,
+    TENANT_CONTROLLER,
+    TOKEN_CONTROLLER,
+)
 
 # Where its instances' addresses are, every node must know of all.
 NODE_READS = (f"{kind.GROUP}/addresses", f"{kind.GROUP}/addresspools")
@@ -84,6 +94,7 @@ def _of_parts() -> list[kind.JsonObject]:
         SCHEDULER: _scheduler(),
         SERVER: [rbac_objects.rule("coordination.k8s.io", "leases", ("create", "delete", "list", "patch"))],
         TENANT_CONTROLLER: _tenants(),
+        TOKEN_CONTROLLER: _tokens(),
     }
     roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]
     return roles + [rbac_objects.cluster_role_binding(name, user=name) for name in rules]
@@ -144,6 +155,11 @@ def _tenants() -> list[kind.JsonObject]:
         rule("rbac.authorization.k8s.io", rights, (*_READ, "create", "delete", "patch")),
         rule("rbac.authorization.k8s.io", "clusterroles", "bind", names=OF_TENANTS),
     ]
+
+
+def _tokens() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    return [rule("", "secrets", (*_READ, "delete", "patch")), rule("", "serviceaccounts", _READ)]
 
 
 def _scheduler() -> list[kind.JsonObject]:

@@ -31,5 +31,7 @@ class ServiceAccount(meta.Object, kw_only=True):
         strategic=True,
     )
 
+    # Whether Pods that do not say it themselves get a token; None is yes.
+    automountServiceAccountToken: bool | None = None
     # For Pods that name none of their own.
     imagePullSecrets: list[pods.LocalObjectReference] = []

@@ -9,6 +9,8 @@ from boxfleet.kit import quantity
 _HOST_PATH_TYPES = (
     "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
 )  # fmt: skip
+# Seconds.
+_SHORTEST_TOKEN = 600
 
 Errors = list[kind.FieldError]
 Json = dict[str, Any]
@@ -60,7 +62,59 @@ def _source(volume: Json, at: str) -> Errors:
             errors.append(fields.invalid(f"{at}.emptyDir.sizeLimit", limit, "must be greater than or equal to 0"))
     if (source := volume.get("downwardAPI")) is not None:
         errors += _downward(source, f"{at}.downwardAPI")
+    if (source := volume.get("projected")) is not None:
+        errors += _projected(source, f"{at}.projected")
     return errors
+
+
+def _projected(source: Json, at: str) -> Errors:
+    errors = fields.between(f"{at}.defaultMode", source.get("defaultMode"), 0, 0o777)
+    paths: set[str] = set()
+    for index, part in enumerate(source.get("sources") or ()):
+        here = f"{at}.sources[{index}]"
+        found = [key for key, value in part.items() if value is not None]
+        if len(found) > 1:
+            errors.append(fields.forbidden(here, "may not specify more than 1 volume type"))
+        for key in ("configMap", "secret"):
+            if (given := part.get(key)) is not None:
+                if not given.get("name"):
+                    errors.append(fields.required(f"{here}.{key}.name"))
+                errors += _items(given, f"{here}.{key}")
+        if (given := part.get("downwardAPI")) is not None:
+            errors += _downward(given, f"{here}.downwardAPI")
+        if (given := part.get("serviceAccountToken")) is not None:
+            errors += _token(given, f"{here}.serviceAccountToken")
+        for path in _paths(part):
+            if path in paths:
+                errors.append(fields.invalid(f"{here}.path", path, "conflicting duplicate paths"))
+            paths.add(path)
+    return errors
+
+
+def _paths(part: Json) -> list[str]:
+    """The files that a part of a projected volume names."""
+    items = [
+        item for key in ("configMap", "secret", "downwardAPI") for item in (part.get(key) or {}).get("items") or ()
+    ]
+    named = [item.get("path", "") for item in (*items, part.get("serviceAccountToken") or {})]
+    return [path for path in named if path]
+
+
+def _token(source: Json, at: str) -> Errors:
+    """Kubernetes' own bounds of a token's life."""
+    errors: Errors = []
+    seconds = source.get("expirationSeconds")
+    if seconds is not None and seconds < _SHORTEST_TOKEN:
+        errors.append(
+            fields.invalid(f"{at}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+        )
+    elif seconds is not None and seconds > 2**32:
+        errors.append(
+            fields.invalid(f"{at}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+        )
+    if not source.get("path"):
+        return [*errors, fields.required(f"{at}.path")]
+    return errors + container_rules.relative(f"{at}.path", source["path"])
 
 
 def _items(source: Json, at: str) -> Errors:

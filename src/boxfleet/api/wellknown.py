@@ -10,3 +10,6 @@ BRIDGE = "boxfleet0"
 DOMAIN = "fleet.internal"
 # Where own images live; no registry answers there.
 REPOSITORY = "boxfleet.local"
+# The ConfigMap of every Namespace with the authorities of the API, and the key that they are under: Kubernetes' own.
+ROOT_CA = "kube-root-ca.crt"
+ROOT_CA_KEY = "ca.crt"

@@ -2,22 +2,36 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import pathlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
+import structlog
 import uvicorn
 
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import connection, tls
 
+log = structlog.get_logger()
+
 # Seconds that requests in progress get when the server stops.
 _STOP_GRACE = 5
 # As many connections as may wait to be accepted.
 _BACKLOG = 512
+# IP_FREEBIND and IPV6_FREEBIND (ip(7), linux/in6.h), which the standard library does not name.
+_FREEBIND, _FREEBIND_6 = 15, 78
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """An address that is listened on besides, also before it is there; `admits` says which peers may connect to it."""
+
+    host: str
+    admits: Callable[[str], bool]
 
 
 class Server:
@@ -31,12 +45,13 @@ class Server:
         certificate: pathlib.Path,
         key: pathlib.Path,
         clients: pathlib.Path | None = None,
+        further: tuple[socket.socket, Further] | None = None,
     ) -> None:
-        """`clients` are the authorities (PEM) of client certificates."""
+        """`clients` are the authorities (PEM) of client certificates; `further` is a second listener."""
         host, port = listener.getsockname()[:2]
         self.address = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._app = app
-        self._listener = listener
+        self._listeners = [listener] if further is None else [listener, further[0]]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         if clients is not None:
@@ -45,7 +60,7 @@ class Server:
         self._server = _Quiet(
             uvicorn.Config(
                 app,
-                http=functools.partial(_secured, context),  # type: ignore[arg-type]
+                http=functools.partial(_secured, context, None if further is None else further[1]),  # type: ignore[arg-type]
                 ws="wsproto",
                 loop="none",
                 lifespan="off",
@@ -64,7 +79,7 @@ class Server:
 
     async def run(self) -> None:
         """Serve until `stop` is called."""
-        await self._server.serve(sockets=[self._listener])
+        await self._server.serve(sockets=self._listeners)
 
     async def started(self) -> None:
         """Wait until connections are accepted."""
@@ -99,16 +114,41 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _secured(context: ssl.SSLContext, **of_uvicorn: Any) -> asyncio.Protocol:
-    return tls.Tls(context, connection.Connection(**of_uvicorn))
+def _secured(context: ssl.SSLContext, further: Further | None, **of_uvicorn: Any) -> asyncio.Protocol:
+    inner = connection.Connection(**of_uvicorn)
+    return tls.Tls(context, inner) if further is None else _Guarded(context, inner, further)
 
 
-def listen(*, host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OSError when the port is taken."""
+class _Guarded(tls.Tls):
+    """Ends connections to the further address from peers that are not let in there, before a byte is read."""
+
+    __slots__ = ("_further",)
+
+    def __init__(self, context: ssl.SSLContext, inner: asyncio.Protocol, further: Further) -> None:
+        super().__init__(context, inner)
+        self._further = further
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Look who comes, and where."""
+        super().connection_made(transport)
+        here, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if here and here[0] == self._further.host and not (peer and self._further.admits(peer[0])):
+            # uvloop's transports are of no common class.
+            cast(asyncio.Transport, transport).abort()
+
+
+def listen(*, host: str, port: int, absent: bool = False) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError when the port is taken.
+
+    With `absent` the address may be one that the machine does not have yet.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if absent:
+            six = family == socket.AF_INET6
+            listener.setsockopt(socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP, _FREEBIND_6 if six else _FREEBIND, 1)
         listener.bind((host, port))
         listener.set_inheritable(False)
     except OSError:
@@ -126,14 +166,21 @@ async def serving(
     certificate: pathlib.Path,
     key: pathlib.Path,
     clients: pathlib.Path | None = None,
+    further: Further | None = None,
 ) -> AsyncIterator[Server]:
-    """Serve the app while the block runs."""
-    listener = listen(host=host, port=port)
-    try:
-        server = Server(app, listener, certificate=certificate, key=key, clients=clients)
-    except BaseException:
-        listener.close()
-        raise
+    """Serve the app while the block runs. Where `further` cannot be had, it is done without, and told."""
+    with contextlib.ExitStack() as undo:
+        listener = listen(host=host, port=port)
+        undo.callback(listener.close)
+        second = None
+        if further is not None:
+            try:
+                second = (listen(host=further.host, port=listener.getsockname()[1], absent=True), further)
+                undo.callback(second[0].close)
+            except OSError as error:
+                log.warning("instances cannot reach the API", address=further.host, cause=str(error))
+        server = Server(app, listener, certificate=certificate, key=key, clients=clients, further=second)
+        undo.pop_all()
     task = asyncio.create_task(server.run(), name="http server")
     try:
         waiting = asyncio.create_task(server.started())

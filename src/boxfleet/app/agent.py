@@ -13,7 +13,7 @@ from boxfleet.agent import agent as agents
 from boxfleet.agent import directory
 from boxfleet.agent import settings as agent_settings
 from boxfleet.agent.streams import tunnels
-from boxfleet.app import access, host, joining, paths, settings
+from boxfleet.app import access, gateway, host, joining, paths, settings
 from boxfleet.client import servers
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import quantity, supervise
@@ -108,6 +108,8 @@ def agent_config(known: settings.Agent) -> agent_settings.Settings:
         node=known.node,
         state=str(folder),
         logs=str(folder / "logs"),
+        api_host=gateway.host_for_instances(known),
+        api_port=known.port,
         domain=known.domain,
         cgroup_parent=known.cgroup_parent,
         reserved_cpu=quantity.milli(known.reserved_cpu) if known.reserved_cpu else None,

@@ -11,6 +11,7 @@ from boxfleet.app import (
     credentials,
     fixed,
     found,
+    gateway,
     issuers,
     paths,
     pki,
@@ -69,6 +70,7 @@ def prepare(known: settings.All, *, now: datetime.datetime) -> Prepared:
 def certificate_names(known: settings.Server) -> list[str]:
     """Every name and address that clients may call the server by."""
     own = ["localhost", "127.0.0.1", "::1", socket.gethostname().lower(), known.node, *known.names]
+    own += gateway.names(known)
     if known.listen not in ("0.0.0.0", "::"):  # noqa: S104
         own.append(known.listen)
     if known.advertise:

@@ -1,6 +1,6 @@
 """What the controllers are told by this installation's settings, and the objects that they begin with."""
 
-from boxfleet.app import settings
+from boxfleet.app import paths, settings
 from boxfleet.client import client as clients
 from boxfleet.controllers import bootstrap
 from boxfleet.controllers import settings as controller_settings
@@ -8,7 +8,14 @@ from boxfleet.controllers import settings as controller_settings
 
 def settings_of(known: settings.Server) -> controller_settings.Settings:
     """The controllers' settings."""
-    return controller_settings.Settings(pool_cidr=known.cidr, pool_bridge=known.bridge, domain=known.domain)
+    # Read when the controllers begin: a rotation of the authority starts the server anew.
+    authority = paths.of(known).ca_certificate
+    return controller_settings.Settings(
+        pool_cidr=known.cidr,
+        pool_bridge=known.bridge,
+        domain=known.domain,
+        authority=authority.read_text() if authority.exists() else "",
+    )
 
 
 async def complete(known: settings.Server, api: clients.Client) -> None:

@@ -7,6 +7,7 @@ from boxfleet.api import roles
 from boxfleet.app import control, settings
 from boxfleet.client import client, shared
 from boxfleet.controllers import manager
+from boxfleet.controllers.token_secrets import controller as token_secrets
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import supervise
 from boxfleet.scheduler import scheduler
@@ -17,9 +18,14 @@ from boxfleet.store import store as stores
 
 
 async def run(
-    known: settings.Server, apis: Mapping[str, client.Client], store: stores.Store, *, clock: clocks.Clock
+    known: settings.Server,
+    apis: Mapping[str, client.Client],
+    store: stores.Store,
+    *,
+    clock: clocks.Clock,
+    sign: token_secrets.Sign,
 ) -> None:
-    """Work until cancelled; `apis` holds a client for each of `roles.PARTS`."""
+    """Work until cancelled; `apis` holds a client for each of `roles.PARTS`, `sign` makes tokens of Secrets."""
     caches = shared.Caches(apis[roles.CONTROLLERS], clock=clock)
     placing = caches.speaking(apis[roles.SCHEDULER])
     controllers = manager.Manager(
@@ -30,6 +36,8 @@ async def run(
         namespace_api=apis[roles.NAMESPACE_CONTROLLER],
         quota_api=apis[roles.QUOTA_CONTROLLER],
         tenant_api=apis[roles.TENANT_CONTROLLER],
+        token_api=apis[roles.TOKEN_CONTROLLER],
+        sign=sign,
     )
     loops = {
         "controllers": controllers.run,

@@ -18,6 +18,7 @@ from boxfleet.app import (
     auditing,
     controlling,
     credentials,
+    gateway,
     issuers,
     objects,
     paths,
@@ -88,6 +89,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event, settled: Callable[
                 certificate=where.server_certificate,
                 key=where.server_key,
                 clients=where.ca_certificate,
+                further=gateway.further(known, store),
             )
         )
         log.info("serving", address=served.address, revision=store.revision)
@@ -97,7 +99,7 @@ async def run(known: settings.Server, *, stop: asyncio.Event, settled: Callable[
         }
 
         async def work() -> None:
-            await controlling.run(known, apis, store, clock=clock)
+            await controlling.run(known, apis, store, clock=clock, sign=who.accounts.secret_token)
 
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "api": app.run,

@@ -80,6 +80,14 @@ class Instance:
             extra={"unit": "DNS suffix"},
         ),
     ] = wellknown.DOMAIN
+    cidr: Annotated[
+        str,
+        msgspec.Meta(
+            description="The first AddressPool, made at the first start. Its first address is this machine's own on "
+            "it. A range that home and office networks seldom use.",
+            extra={"unit": "network"},
+        ),
+    ] = wellknown.NETWORK
     log_level: Annotated[
         str,
         msgspec.Meta(
@@ -184,14 +192,6 @@ class Server(Instance):
             extra={"unit": "bytes quantity"},
         ),
     ] = "10Gi"
-    cidr: Annotated[
-        str,
-        msgspec.Meta(
-            description="The first AddressPool, made at the first start. Its first address is this machine's own on "
-            "it. A range that home and office networks seldom use.",
-            extra={"unit": "network"},
-        ),
-    ] = wellknown.NETWORK
     bridge: Annotated[
         str,
         msgspec.Meta(

@@ -14,13 +14,13 @@ class Caches:
     def __init__(self, api: client.Client, *, clock: clock.Clock) -> None:
         self.api = api
         self._clock = clock
-        self._caches: dict[tuple[type[meta.Object], str], cache.Cache[Any]] = {}
+        self._caches: dict[tuple[type[meta.Object], str, str], cache.Cache[Any]] = {}
 
-    def of(self, kind: type[meta.T], *, labels: str = "") -> cache.Cache[meta.T]:
-        """The cache of a kind, or of the objects of it that a label selector matches."""
-        found = self._caches.get((kind, labels))
+    def of(self, kind: type[meta.T], *, labels: str = "", fields: str = "") -> cache.Cache[meta.T]:
+        """The cache of a kind, or of the objects of it that selectors of labels and fields match."""
+        found = self._caches.get((kind, labels, fields))
         if found is None:
-            found = self._caches[kind, labels] = cache.Cache(self.api, kind, labels=labels)
+            found = self._caches[kind, labels, fields] = cache.Cache(self.api, kind, labels=labels, fields=fields)
         return found
 
     def speaking(self, api: client.Client) -> "Caches":
@@ -37,5 +37,5 @@ class Caches:
     async def run(self) -> None:
         """Keep all of them true until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for (kind, _), each in list(self._caches.items()):
+            for (kind, *_), each in list(self._caches.items()):
                 group.create_task(supervise.keep_running(f"cache of {kind.KIND.plural}", each.run, clock=self._clock))

@@ -15,7 +15,9 @@ from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
 from boxfleet.controllers.node import cluster, health
 from boxfleet.controllers.quota import controller as quota
+from boxfleet.controllers.root_ca import controller as root_ca
 from boxfleet.controllers.tenant import controller as tenant
+from boxfleet.controllers.token_secrets import controller as token_secrets
 from boxfleet.controllers.unit import controller as unit
 from boxfleet.kit import clock, supervise
 
@@ -23,8 +25,8 @@ from boxfleet.kit import clock, supervise
 class Manager:
     """The controllers on shared caches; whoever made the caches runs them.
 
-    `garbage_api`, `namespace_api`, `quota_api` and `tenant_api` are for those that touch objects of all kinds, or give
-    rights: they speak as users who may.
+    `garbage_api`, `namespace_api`, `quota_api`, `tenant_api` and `token_api` are for those that touch objects of all
+    kinds, Secrets or rights: they speak as users who may. `sign` makes tokens that lie in Secrets.
     """
 
     def __init__(
@@ -37,12 +39,15 @@ class Manager:
         namespace_api: client.Client | None = None,
         quota_api: client.Client | None = None,
         tenant_api: client.Client | None = None,
+        token_api: client.Client | None = None,
+        sign: token_secrets.Sign | None = None,
     ) -> None:
         api = shared.api
         collecting = shared.speaking(garbage_api or api)
         emptying = shared.speaking(namespace_api or api)
         counting = shared.speaking(quota_api or api)
         giving = shared.speaking(tenant_api or api)
+        signing = shared.speaking(token_api or api)
         indexed = caches.Indexed(shared)
         self._api = api
         self._shared = shared
@@ -59,6 +64,8 @@ class Manager:
             "autoscaler": autoscaler.AutoscalerController(api, shared, clock=clock).run,
             "quota": quota.QuotaController(counting.api, counting).run,
             "tenant": tenant.TenantController(giving.api, giving, clock=clock).run,
+            "root authority": root_ca.RootAuthority(api, emptying, settings=settings).run,
+            "token secrets": token_secrets.TokenSecrets(signing.api, signing, settings=settings, sign=sign).run,
             "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,

@@ -17,6 +17,8 @@ class Settings:
     pool_bridge: str = wellknown.BRIDGE
     # What every domain name ends in; changing it changes every name.
     domain: str = wellknown.DOMAIN
+    # The authorities of the API (PEM), for whoever speaks to it from an instance; empty: nobody is told.
+    authority: str = ""
     # Seconds without a renewed Lease until a node counts as lost; 40 as in Kubernetes (four missed heartbeats of 10 s).
     lease_grace: float = 40.0
     # Seconds that an Event is kept; 3600 as in Kubernetes.

@@ -2,6 +2,7 @@
 
 from boxfleet.api import address, address_pool, admission, kind, pod, priority_class, tenant, volume_claim
 from boxfleet.planning import (
+    account_admission,
     address_admission,
     eviction_admission,
     limit_admission,
@@ -13,6 +14,7 @@ from boxfleet.planning import (
 
 
 def _pod_default(new: kind.JsonObject, old: kind.JsonObject | None, look: admission.Look) -> None:
+    account_admission.default(new, old, look)
     priority_admission.default(new, old, look)
     limit_admission.default(new, old, look)
 

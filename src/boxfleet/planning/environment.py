@@ -29,6 +29,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     config_maps: Mapping[str, config.ConfigMap] = {}
     secrets: Mapping[str, config.Secret] = {}
     allocatable: Mapping[str, str] = {}
+    # Variables that every container has unless it says otherwise.
+    common: Mapping[str, str] = {}
+
+
+def way_to_api(host: str, port: int) -> dict[str, str]:
+    """The variables by which programs in instances find the API; none without a host."""
+    if not host:
+        return {}
+    return {
+        "KUBERNETES_SERVICE_HOST": host,
+        "KUBERNETES_SERVICE_PORT": str(port),
+        "KUBERNETES_SERVICE_PORT_HTTPS": str(port),
+    }
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -45,7 +58,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 def build(container: pods.Container, facts: Facts) -> dict[str, str]:
     """All variables of a container; raises `pod_volumes.Missing` for a reference that leads nowhere."""
-    result: dict[str, str] = {}
+    result = dict(facts.common)
     for source in container.envFrom:
         for key, value in _all_of(source, facts).items():
             if _NAME.fullmatch(source.prefix + key):

@@ -22,6 +22,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     content: bytes
     mode: int
+    # Who owns it; None: root.
+    owner: int | None = None
 
 
 class References(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,11 @@ def references(spec: pods.PodSpec) -> References:
             secrets.add(volume.secret.secretName)
         if volume.persistentVolumeClaim is not None:
             claims.add(volume.persistentVolumeClaim.claimName)
+        for part in volume.projected.sources if volume.projected is not None else ():
+            if part.configMap is not None:
+                config_maps.add(part.configMap.name)
+            if part.secret is not None:
+                secrets.add(part.secret.name)
     for container in spec.every_container:
         for source in container.envFrom:
             if source.configMapRef is not None:
@@ -95,7 +102,7 @@ def downward_files(
     """The files of a downwardAPI volume; `value` resolves one item."""
     return [
         File(
-            path=_safe(item.path),
+            path=safe(item.path),
             content=value(item).encode(),
             mode=_mode(item.mode, source.defaultMode),
         )
@@ -117,11 +124,11 @@ def _files(
         raise Missing(f'{what} "{namespace}/{name}" not found')
     mode = source.defaultMode
     if not source.items:
-        return [File(path=_safe(key), content=data[key], mode=_mode(None, mode)) for key in sorted(data)]
+        return [File(path=safe(key), content=data[key], mode=_mode(None, mode)) for key in sorted(data)]
     files = []
     for item in source.items:
         if item.key in data:
-            files.append(File(path=_safe(item.path), content=data[item.key], mode=_mode(item.mode, mode)))
+            files.append(File(path=safe(item.path), content=data[item.key], mode=_mode(item.mode, mode)))
         elif not source.optional:
             raise Missing(f'{what} "{name}" has no key {item.key!r}')
     return files
@@ -133,7 +140,8 @@ def _mode(own: int | None, default: int | None) -> int:
     return DEFAULT_MODE if default is None else default
 
 
-def _safe(path: str) -> str:
+def safe(path: str) -> str:
+    """The path of a file in a volume, checked; raises Missing."""
     parts = path.split("/")
     # A leading ".." belongs to the writer's own bookkeeping.
     if path.startswith("/") or parts[0].startswith("..") or any(part in ("", ".", "..") for part in parts):

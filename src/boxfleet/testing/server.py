@@ -21,7 +21,7 @@ from boxfleet.api import autoscaler, catalog, meta, roles, v1beta1
 from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.apiserver.audit import auditor, journal
-from boxfleet.apiserver.identity import join_tokens, wiring
+from boxfleet.apiserver.identity import accounts, join_tokens, wiring
 from boxfleet.app import pki, token_keys
 from boxfleet.client import client, inprocess
 from boxfleet.kit import clock as clocks
@@ -48,6 +48,8 @@ class Api:
     # As the administrator, and as the agent of NODE.
     admin: client.Client
     node: client.Client
+    # Makes the tokens that lie in Secrets, and knows all tokens.
+    accounts: accounts.Accounts
 
     def part(self, user: str) -> client.Client:
         """A client as one of Boxfleet's own parts (roles.PARTS)."""
@@ -150,14 +152,15 @@ async def running(
     extra_routes: Sequence[route.Route] = (),
     audit: auditor.Auditor | None = None,
     database: where.Postgres | None = None,
+    names: Sequence[str] = ("127.0.0.1",),
 ) -> AsyncIterator[Api]:
     """An API in this process, with its store in a folder; again on the same folder, it is a restart.
 
-    On a `database` instead, several share a store.
+    On a `database` instead, several share a store. `names` are those that its certificate is for.
     """
     store = await stores.Store.open(database or folder / "boxfleet.db", settings)
     try:
-        pki.ensure(folder / "pki", names=["127.0.0.1"], now=clock.now())
+        pki.ensure(folder / "pki", names=list(names), now=clock.now())
         token_keys.ensure(folder / "tokens.keys", now=clock.now())
         who = wiring.identity(
             store,
@@ -190,6 +193,7 @@ async def running(
                 store=store,
                 admin=client.Client(inprocess.InProcess(app, token=ADMIN_TOKEN)),
                 node=client.Client(inprocess.InProcess(app, token=NODE_TOKEN)),
+                accounts=who.accounts,
             )
         finally:
             for each in kept:
@@ -212,12 +216,12 @@ async def recording(folder: pathlib.Path) -> AsyncIterator[auditor.Auditor]:
 
 
 @contextlib.asynccontextmanager
-async def on_socket(api: Api, folder: pathlib.Path) -> AsyncIterator[Socket]:
-    """Serve an API over TLS on a free port of the loopback address."""
+async def on_socket(api: Api, folder: pathlib.Path, *, further: serve.Further | None = None) -> AsyncIterator[Socket]:
+    """Serve an API over TLS on a free port of the loopback address, and on a further one."""
     certificate, key = folder / "pki" / "server.crt", folder / "pki" / "server.key"
     clients = folder / "pki" / "ca.crt"
     async with serve.serving(
-        api.app, host="127.0.0.1", port=0, certificate=certificate, key=key, clients=clients
+        api.app, host="127.0.0.1", port=0, certificate=certificate, key=key, clients=clients, further=further
     ) as server:
         yield Socket(
             url=server.address,

@@ -15,7 +15,7 @@ from boxfleet.agent import agent as agents
 from boxfleet.agent import settings
 from boxfleet.agent.node import cgroups
 from boxfleet.api import address as addresses
-from boxfleet.api import address_pool, meta, namespace
+from boxfleet.api import address_pool, meta, namespace, service_account
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
 from boxfleet.drivers.cni import network as cni
@@ -27,6 +27,8 @@ from boxfleet.testing import server
 CGROUP = "/bf-agent"
 BRIDGE = "bfagent0"
 PREFIX = "10.213.77"
+# The host itself on the network of its instances.
+GATEWAY = f"{PREFIX}.1"
 _numbers = itertools.count(10)
 
 
@@ -180,10 +182,16 @@ def is_ready(pod: pods.Pod) -> bool:
 @contextlib.asynccontextmanager
 async def bed(shared: Host, folder: pathlib.Path, **options: Any) -> AsyncIterator[Bed]:
     """An API and an agent on a host."""
-    async with server.running(folder) as api:
+    async with server.running(folder, names=["127.0.0.1", GATEWAY]) as api:
         for name in ("default", "kube-node-lease"):
             with contextlib.suppress(Exception):
                 await api.admin.create(namespace.Namespace(metadata=meta.ObjectMeta(name=name)))
+        # No controller makes it here; Pods that want a token take another account.
+        await api.admin.create(
+            service_account.ServiceAccount(
+                metadata=meta.ObjectMeta(name="default", namespace="default"), automountServiceAccountToken=False
+            )
+        )
         pool = address_pool.AddressPool(
             metadata=meta.ObjectMeta(name="default"),
             spec=address_pool.AddressPoolSpec(cidr=f"{PREFIX}.0/24", bridge=BRIDGE),

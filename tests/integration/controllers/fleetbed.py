@@ -235,6 +235,8 @@ class Bed:
             namespace_api=part(roles.NAMESPACE_CONTROLLER),
             quota_api=part(roles.QUOTA_CONTROLLER),
             tenant_api=part(roles.TENANT_CONTROLLER),
+            token_api=part(roles.TOKEN_CONTROLLER),
+            sign=self.server.accounts.secret_token,
         )
         chooser = scheduler.Scheduler(chooser_caches, clock=CLOCK, settings=scheduler_settings.Settings())
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ import pytest
 
 from boxfleet.agent import agent as agents
 from boxfleet.agent import settings, starting
-from boxfleet.api import address, address_pool, config, event, meta, namespace, node
+from boxfleet.api import address, address_pool, config, event, meta, namespace, node, service_account
 from boxfleet.api import pod as pods
 from boxfleet.client import client, errors, transport
 from boxfleet.kit import clock
@@ -161,6 +161,11 @@ async def bed(tmp_path: pathlib.Path) -> AsyncIterator[Bed]:
         for name in ("default", "kube-node-lease"):
             with contextlib.suppress(errors.AlreadyExists):
                 await api.admin.create(namespace.Namespace(metadata=meta.ObjectMeta(name=name)))
+        await api.admin.create(
+            service_account.ServiceAccount(
+                metadata=meta.ObjectMeta(name="default", namespace="default"), automountServiceAccountToken=False
+            )
+        )
         spec = address_pool.AddressPoolSpec(cidr="10.88.0.0/24")
         await api.admin.create(address_pool.AddressPool(metadata=meta.ObjectMeta(name="default"), spec=spec))
         via = Cuttable(api.node._via)

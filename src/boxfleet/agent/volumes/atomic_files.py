@@ -20,18 +20,22 @@ def write(folder: pathlib.Path, files: Sequence[pod_volumes.File], *, group: int
     """Make the folder hold exactly these files; whether anything changed."""
     folder.mkdir(parents=True, exist_ok=True)
     current = folder / DATA
-    if current.is_symlink() and _read(current.resolve()) == {file.path: (file.content, file.mode) for file in files}:
+    modes = {file.path: file.mode if group is None else file.mode | 0o040 for file in files}
+    if current.is_symlink() and _read(current.resolve()) == {
+        file.path: (file.content, modes[file.path]) for file in files
+    }:
         return False
     fresh = folder / f"..{secrets.token_hex(8)}"
     fresh.mkdir(mode=0o755)
     for file in files:
         path = fresh / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Not even for a moment readable by more than shall be.
+        path.touch(mode=0o600)
         path.write_bytes(file.content)
-        path.chmod(file.mode)
-        if group is not None:
-            os.chown(path, -1, group)
-            path.chmod(file.mode | 0o040)
+        if group is not None or file.owner is not None:
+            os.chown(path, -1 if file.owner is None else file.owner, -1 if group is None else group)
+        path.chmod(modes[file.path])
     link = folder / "..data_tmp"
     link.unlink(missing_ok=True)
     link.symlink_to(fresh.name)

@@ -1,14 +1,14 @@
 """The volumes of a Pod: made before its containers, renewed when their objects change, taken away at the end."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from boxfleet.agent import wanted
 from boxfleet.agent.volumes import atomic_files, folders, host_path, mounting, ownership, subpath
 from boxfleet.api import pod as pods
 from boxfleet.api import pod_sources
 from boxfleet.kit import quantity
-from boxfleet.planning import environment, pod_runtime, pod_volumes
+from boxfleet.planning import environment, pod_runtime, pod_tokens, pod_volumes
 from boxfleet.ports import runtime
 
 # A Secret's memory: the API bounds its size to 1 MiB, and two generations are there while it changes.
@@ -33,14 +33,16 @@ class Volumes:
         """Uids of all Pods that have a folder here."""
         return [path.name for path in self._root.glob("*/") if not path.name.startswith(".")]
 
-    def prepare(self, record: wanted.Record, facts: environment.Facts) -> None:
+    def prepare(
+        self, record: wanted.Record, facts: environment.Facts, tokens: Mapping[pod_tokens.Wish, pod_tokens.Token]
+    ) -> None:
         """Make or renew every volume; raises `pod_volumes.Missing` when one cannot be."""
         pod = record.pod
         folder = self.folder(pod.metadata.uid)
         folder.root.mkdir(parents=True, exist_ok=True, mode=0o750)
         for volume in pod.spec.volumes:
             try:
-                self._make(volume, record, facts, folder)
+                self._make(volume, record, facts, folder, tokens)
             except (OSError, ValueError) as error:
                 raise pod_volumes.Missing(f'volume "{volume.name}": {error}') from None
 
@@ -93,7 +95,12 @@ class Volumes:
         self.folder(uid).remove()
 
     def _make(
-        self, volume: pod_sources.Volume, record: wanted.Record, facts: environment.Facts, folder: folders.PodFolder
+        self,
+        volume: pod_sources.Volume,
+        record: wanted.Record,
+        facts: environment.Facts,
+        folder: folders.PodFolder,
+        tokens: Mapping[pod_tokens.Wish, pod_tokens.Token],
     ) -> None:
         path = folder.volume(volume.name)
         pod = record.pod
@@ -109,6 +116,18 @@ class Volumes:
             atomic_files.write(path, files, group=group)
         elif volume.downwardAPI is not None:
             files = pod_volumes.downward_files(volume.downwardAPI, lambda item: _downward(item, facts))
+            atomic_files.write(path, files, group=group)
+        elif volume.projected is not None:
+            files = pod_tokens.files(
+                volume.projected,
+                spec=pod.spec,
+                namespace=pod.metadata.namespace,
+                config_maps=record.config_maps,
+                secrets=record.secrets,
+                value=lambda item: _downward(item, facts),
+                tokens=tokens,
+            )
+            self._memory(path, size=_SECRET_SIZE, mode=0o755)
             atomic_files.write(path, files, group=group)
         elif volume.persistentVolumeClaim is not None:
             claim = self._claim_folder(record, volume.persistentVolumeClaim.claimName)
@@ -160,5 +179,6 @@ def _is_readonly(volume: pod_sources.Volume) -> bool:
         volume.configMap is not None
         or volume.secret is not None
         or volume.downwardAPI is not None
+        or volume.projected is not None
         or (claim is not None and claim.readOnly)
     )

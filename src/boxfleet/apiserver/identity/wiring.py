@@ -27,6 +27,8 @@ class Identity:
     authenticators: Sequence[authn.Authenticator]
     routes: Sequence[route.Route]
     signer: signer.Signer
+    # Tokens of ServiceAccounts.
+    accounts: accounts.Accounts
 
 
 def identity(
@@ -51,6 +53,7 @@ def identity(
     return Identity(
         authenticators=[certificates.CertificateUsers(store, clock=clock), known, joining, others, local],
         signer=signer.Signer(store, authority, names.NodeNames(store, joining, clock=clock), clock=clock),
+        accounts=known,
         routes=[
             *token_requests.TokenRequests(store, known, clock=clock).routes(),
             *local.routes(),
