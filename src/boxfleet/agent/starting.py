@@ -154,8 +154,9 @@ class Starter:
             event = "Failed" if found.reason.startswith("Err") else _EVENTS.get(found.reason, "BackOff")
             raise CannotStart(found, event=event)
         given.recorder.normal(pod, "Pulled", found.message)
+        target_id = self._target(pod, spec, sandbox)
         try:
-            config = await asyncio.to_thread(self._config, record, spec, sandbox, order, found)
+            config = await asyncio.to_thread(self._config, record, spec, sandbox, order, found, target_id)
         except (pod_volumes.Missing, OSError, ValueError) as error:
             hold = pod_actions.Hold(until=self._later(RETRY), reason="CreateContainerConfigError", message=str(error))
             raise CannotStart(hold, event="Failed") from None
@@ -193,6 +194,7 @@ class Starter:
         sandbox: runtime.SandboxStatus,
         order: pod_actions.StartContainer,
         found: pulls.Found,
+        target_id: str,
     ) -> runtime.ContainerConfig:
         given, pod = self._parts, record.pod
         refused = pod_runtime.root_refused(pod, spec, image_user=found.image.user)
@@ -216,7 +218,22 @@ class Starter:
                 cpu_ceiling=machine.cpu_for_pods,
                 oom_floor=machine.oom_floor,
             ),
+            target_id=target_id,
         )
+
+    def _target(self, pod: pods.Pod, spec: pods.Container, sandbox: runtime.SandboxStatus) -> str:
+        """The container whose processes an ephemeral one shares; the plan made sure that it ran a moment ago."""
+        name = spec.targetContainerName if isinstance(spec, pods.EphemeralContainer) else ""
+        if not name:
+            return ""
+        there = self._parts.observer.containers_of(pod.metadata.uid)
+        facts = pod_actions.Facts(pod=pod, now=0.0, containers=there)
+        target = pod_actions.running(facts, name, sandbox)
+        if target is None:
+            message = f'unable to find target container "{name}": it does not run now'
+            hold = pod_actions.Hold(until=self._later(1.0), reason="CreateContainerConfigError", message=message)
+            raise CannotStart(hold, event="Failed")
+        return target.id
 
     async def _assign(self, record: wanted.Record, ip: str) -> None:
         """Let the sandbox get the Pod's own address."""
@@ -274,5 +291,5 @@ class Starter:
 
 
 def container_of(pod: pods.Pod, name: str) -> pods.Container:
-    """The container of that name, init containers too."""
+    """The container of that name, of whatever sort."""
     return next(one for one in pod.spec.every_container if one.name == name)

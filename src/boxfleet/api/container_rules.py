@@ -21,6 +21,10 @@ _FIELD_TABLES = ("metadata.labels", "metadata.annotations")
 _FIELD_KEY = re.compile(r"metadata\.(?:labels|annotations)\['[^']+'\]")
 _RESOURCE_REF = re.compile(r"(?:limits|requests)\.(?:cpu|memory|ephemeral-storage|hugepages-\w+)")
 _MAX_ID = 2**31 - 1
+# What an ephemeral container may not have.
+_LASTING_ONLY = (*_PROBES, "lifecycle", "ports", "resources", "resizePolicy", "restartPolicy")
+_NOT_EPHEMERAL = "cannot be set for an Ephemeral Container"
+_UNSET: tuple[Any, ...] = (None, "", [], {})
 
 Errors = list[kind.FieldError]
 Json = dict[str, Any]
@@ -43,6 +47,35 @@ def containers(spec: Json, path: str, *, volumes: Collection[str]) -> Errors:
             errors += _container(container, at, volumes)
             errors += _host_ports(container, at, host_ports, host_network=spec.get("hostNetwork") is True)
             errors += _init_rules(container, at) if key == "initContainers" else _main_rules(container, at)
+    return errors + _ephemeral(spec, f"{path}.ephemeralContainers", seen, volumes)
+
+
+def _ephemeral(spec: Json, path: str, seen: set[str], volumes: Collection[str]) -> Errors:
+    """Containers that join for a look: the sandbox and what was promised of the Pod are settled before they come."""
+    errors: Errors = []
+    lasting = frozenset(seen)
+    for index, container in enumerate(spec.get("ephemeralContainers") or ()):
+        at = f"{path}[{index}]"
+        name, target = container.get("name", ""), container.get("targetContainerName")
+        if name in seen:
+            errors.append(fields.duplicate(f"{at}.name", name))
+        seen.add(name)
+        errors += _container(container, at, volumes)
+        errors += [
+            fields.forbidden(f"{at}.{key}", _NOT_EPHEMERAL) for key in _LASTING_ONLY if container.get(key) not in _UNSET
+        ]
+        errors += [
+            fields.forbidden(f"{at}.volumeMounts[{place}].{key}", _NOT_EPHEMERAL)
+            for place, mount in enumerate(container.get("volumeMounts") or ())
+            for key in ("subPath", "subPathExpr")
+            if mount.get(key)
+        ]
+        if target and target not in lasting:
+            errors.append(
+                fields.not_found(
+                    f"{at}.targetContainerName", target, f"the containers are: {', '.join(sorted(lasting))}"
+                )
+            )
     return errors
 
 

@@ -153,6 +153,13 @@ class Container(meta.Model):
         return self.restartPolicy == "Always"
 
 
+class EphemeralContainer(Container):
+    """A container that joins a running instance for a look around; it is never started again."""
+
+    # Whose processes it sees; empty: its own, or the Pod's when they are shared.
+    targetContainerName: str = ""
+
+
 class PodSecurityContext(meta.Model):
     """Privileges of all containers of a Pod."""
 
@@ -210,6 +217,7 @@ class PodSpec(meta.Model):
 
     containers: list[Container] = []
     initContainers: list[Container] = []
+    ephemeralContainers: list[EphemeralContainer] = []
     volumes: list[pod_sources.Volume] = []
     restartPolicy: str = "Always"
     terminationGracePeriodSeconds: int = 30
@@ -234,11 +242,11 @@ class PodSpec(meta.Model):
 
     @property
     def every_container(self) -> list[Container]:
-        """Init containers, then all others."""
-        return [*self.initContainers, *self.containers]
+        """Init containers, then the lasting ones, then those that joined for a look."""
+        return [*self.initContainers, *self.containers, *self.ephemeralContainers]
 
     def find_container(self, name: str) -> Container | None:
-        """The container of that name, init containers too."""
+        """The container of that name, of whatever sort."""
         return next((each for each in self.every_container if each.name == name), None)
 
 
@@ -309,6 +317,7 @@ class PodStatus(meta.Model):
     qosClass: str = ""
     initContainerStatuses: list[ContainerStatus] = []
     containerStatuses: list[ContainerStatus] = []
+    ephemeralContainerStatuses: list[ContainerStatus] = []
 
     @property
     def has_ended(self) -> bool:
@@ -317,12 +326,13 @@ class PodStatus(meta.Model):
 
     @property
     def every_container(self) -> list[ContainerStatus]:
-        """Init containers, then all others."""
+        """Init containers, then the lasting ones: those that say how the instance is."""
         return [*self.initContainerStatuses, *self.containerStatuses]
 
     def find_container(self, name: str) -> ContainerStatus | None:
-        """What is said of the container of that name, init containers too."""
-        return next((each for each in self.every_container if each.name == name), None)
+        """What is said of the container of that name, of whatever sort."""
+        everything = (*self.every_container, *self.ephemeralContainerStatuses)
+        return next((each for each in everything if each.name == name), None)
 
 
 class Pod(meta.Object, kw_only=True):

@@ -41,6 +41,8 @@ def apply_spec(spec: dict[str, Any]) -> None:
         _container(container, host_network=spec.get("hostNetwork") is True)
     for container in spec.get("initContainers") or ():
         _container(container, host_network=spec.get("hostNetwork") is True)
+    for container in spec.get("ephemeralContainers") or ():
+        _container(container, host_network=False)
     for volume in spec.get("volumes") or ():
         _volume(volume)
     canonical_quantities(spec.get("overhead"))

@@ -27,7 +27,9 @@ Json = dict[str, Any]
 def validate(new: Json, old: Json | None) -> Errors:
     """A Pod as it is written."""
     if old is None:
-        return spec(new.get("spec") or {}, "spec")
+        return _no_ephemeral(new.get("spec") or {}, "spec", "cannot be set on create") + spec(
+            new.get("spec") or {}, "spec"
+        )
     before, after = old.get("spec") or {}, new.get("spec") or {}
     if before == after:
         return []
@@ -39,7 +41,13 @@ def template(found: Json, path: str, *, claims: Collection[str] = ()) -> Errors:
     metadata = found.get("metadata") or {}
     errors = object_meta.labels(f"{path}.metadata.labels", metadata.get("labels"))
     errors += object_meta.annotations(f"{path}.metadata.annotations", metadata.get("annotations"))
+    errors += _no_ephemeral(found.get("spec") or {}, f"{path}.spec", "ephemeral containers not allowed in pod template")
     return errors + spec(found.get("spec") or {}, f"{path}.spec", claims=claims)
+
+
+def _no_ephemeral(found: Json, path: str, detail: str) -> Errors:
+    """They join a Pod that is there, and are no part of how it is wanted."""
+    return [fields.forbidden(f"{path}.ephemeralContainers", detail)] if found.get("ephemeralContainers") else []
 
 
 def spec(found: Json, path: str, *, claims: Collection[str] = ()) -> Errors:
@@ -137,6 +145,7 @@ def _immutable(old: Json, new: Json) -> Errors:
         before, after = old.get(key) or (), new.get(key) or ()
         if len(before) != len(after):
             errors.append(fields.forbidden(f"spec.{key}", "pod updates may not add or remove containers"))
+    errors += _only_joining(old.get("ephemeralContainers") or (), new.get("ephemeralContainers") or ())
     kept = [_lasting(toleration) for toleration in new.get("tolerations") or ()]
     if any(_lasting(toleration) not in kept for toleration in old.get("tolerations") or ()):
         detail = "existing toleration can not be modified except its tolerationSeconds"
@@ -159,6 +168,21 @@ def _immutable(old: Json, new: Json) -> Errors:
     return [fields.forbidden("spec", f"{_FEW_FIELDS}: changed: {listed}")]
 
 
+def _only_joining(old: Collection[Json], new: Collection[Json]) -> Errors:
+    """An ephemeral container stays as it came; by which door it may come is the API server's to say."""
+    after = {container.get("name"): container for container in new}
+    errors: Errors = []
+    for container in old:
+        name = container.get("name")
+        if name not in after:
+            detail = f'existing ephemeral containers "{name}" may not be removed'
+            errors.append(fields.forbidden("spec.ephemeralContainers", detail))
+        elif after[name] != container:
+            detail = f'existing ephemeral containers "{name}" may not be changed'
+            errors.append(fields.forbidden("spec.ephemeralContainers", detail))
+    return errors
+
+
 def _lasting(toleration: Json) -> Json:
     """What of a toleration must stay."""
     return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
@@ -166,7 +190,7 @@ def _lasting(toleration: Json) -> Json:
 
 def _fixed(found: Json, key: str) -> Any:
     """What of a field must stay as it is."""
-    if key in ("activeDeadlineSeconds", "tolerations"):
+    if key in ("activeDeadlineSeconds", "tolerations", "ephemeralContainers"):
         return None
     value = found.get(key)
     if key in ("containers", "initContainers"):

@@ -31,6 +31,7 @@ _DECLARED: dict[str, tuple[Subresource, ...]] = {
     "pods": (
         Subresource(name="attach", verbs=_STREAM, kind="PodAttachOptions"),
         Subresource(name="binding", verbs=("create",), kind="Binding"),
+        Subresource(name="ephemeralcontainers", verbs=_READ_WRITE, kind="Pod"),
         Subresource(name="eviction", verbs=("create",), kind="Eviction", group="policy"),
         Subresource(name="exec", verbs=_STREAM, kind="PodExecOptions"),
         Subresource(name="log", verbs=("get",), kind="Pod"),

@@ -12,6 +12,7 @@ from boxfleet.apiserver import (
     reading,
     registry,
     route,
+    standard,
     subresources,
     versions,
     watching,
@@ -99,7 +100,11 @@ class KindRoutes:
         """What only single standard kinds have."""
         parts = self._parts
         if kind.qualified == "pods":
+            join, joining = parts.join, f"{item}/{standard.EPHEMERAL}"
             return [
+                ("GET", joining, "get", standard.EPHEMERAL, self._answer(kind, self._reading.get, final=True)),
+                ("PUT", joining, "update", standard.EPHEMERAL, self._answer(kind, join)),
+                ("PATCH", joining, "patch", standard.EPHEMERAL, self._answer(kind, join)),
                 (
                     "POST",
                     f"{item}/binding",

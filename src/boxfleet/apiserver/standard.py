@@ -14,6 +14,8 @@ from boxfleet.apiserver import faults
 JsonObject = dict[str, Any]
 
 KUBERNETES_FINALIZER = "kubernetes"
+# The subresource of Pods through which containers join for a look.
+EPHEMERAL = "ephemeralcontainers"
 # They are there from the start and can never be deleted: without the last one no node could renew its Lease.
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -77,8 +79,31 @@ def on_update(kind: kinds.Kind, new: JsonObject, old: JsonObject) -> None:
 
 
 def update_errors(kind: kinds.Kind, new: JsonObject, old: JsonObject, *, subresource: str) -> list[kinds.FieldError]:
-    """A Pod that is there gets its node by binding alone: who may change Pods could place them past the scheduler."""
-    if kind.group or kind.kind != "Pod" or subresource == "binding":
+    """What of a Pod changes through a subresource alone.
+
+    Its node by binding: who may change Pods could place them past the scheduler. Its ephemeral containers: a right of
+    its own, for they may have more privileges than what they look into.
+    """
+    if kind.group or kind.kind != "Pod":
+        return []
+    return _joining_errors(new, old, subresource) + _placing_errors(new, old, subresource)
+
+
+def _joining_errors(new: JsonObject, old: JsonObject, subresource: str) -> list[kinds.FieldError]:
+    before, after = ((each.get("spec") or {}).get("ephemeralContainers") or [] for each in (old, new))
+    if subresource == EPHEMERAL or before == after:
+        return []
+    return [
+        kinds.FieldError(
+            "spec.ephemeralContainers",
+            "Forbidden: pod updates may not change it: ephemeral containers join through pods/ephemeralcontainers",
+            kinds.Reason.FORBIDDEN,
+        )
+    ]
+
+
+def _placing_errors(new: JsonObject, old: JsonObject, subresource: str) -> list[kinds.FieldError]:
+    if subresource == "binding":
         return []
     if ((new.get("spec") or {}).get("nodeName") or "") == ((old.get("spec") or {}).get("nodeName") or ""):
         return []

@@ -1,7 +1,8 @@
-"""Subresources of standard kinds: scale, binding, eviction, and the end of a Namespace."""
+"""Subresources of standard kinds: scale, binding, eviction, ephemeral containers, and the end of a Namespace."""
 
 import copy
 import datetime
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,13 @@ from boxfleet.apiserver import (
     deleting,
     faults,
     negotiate,
+    objects,
     options,
     ownership,
     patching,
     registry,
     route,
+    standard,
     writing,
 )
 from boxfleet.apiserver.apply import scaled
@@ -189,6 +192,51 @@ class Subresources:
 
         return await self._writing.update(
             kind, namespace="", name=name, change=change, subresource="status", dry_run=wanted.dry_run, admit=admit
+        )
+
+    async def join(self, call: route.Call, kind: kinds.Kind) -> bytes:
+        """Add ephemeral containers to a Pod: ``kubectl debug``. Whatever else the body says is not looked at."""
+        patched = call.method == "PATCH"
+        wanted = options.for_write(call, type_name="PatchOptions" if patched else "UpdateOptions")
+        name = call.params["name"]
+        if patched:
+            apply = await patching.read(call, kind, schemas=self._registry.schemas)
+        else:
+            body = await self._writing.read_body(call)
+            objects.check_type(kind, body)
+
+            def apply(_: JsonObject) -> JsonObject:
+                return copy.deepcopy(body)
+
+        def change(current: JsonObject) -> JsonObject:
+            wished = apply(copy.deepcopy(current))
+            if not isinstance(wished, dict):
+                raise faults.bad_request("the patch makes no object")
+            self._writing.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings, patched=patched)
+            given = wished.get("metadata") or {}
+            if given.get("name", name) != name:
+                raise faults.bad_request(
+                    f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
+                )
+            if uid := given.get("uid"):
+                current["metadata"]["uid"] = uid
+            if revision := given.get("resourceVersion"):
+                current["metadata"]["resourceVersion"] = revision
+            joining = (wished.get("spec") or {}).get("ephemeralContainers")
+            current["spec"].pop("ephemeralContainers", None)
+            if joining:
+                current["spec"]["ephemeralContainers"] = joining
+            return current
+
+        return await self._writing.update(
+            kind,
+            namespace=call.params["namespace"],
+            name=name,
+            change=change,
+            subresource=standard.EPHEMERAL,
+            dry_run=wanted.dry_run,
+            admit=functools.partial(self._writing.judge.check_write, call.user, subresource=standard.EPHEMERAL),
+            account=self._writing.account(call, kind, wanted, subresource=standard.EPHEMERAL),
         )
 
     async def _set_scale(

@@ -154,6 +154,8 @@ def decide(facts: Facts) -> Plan:
         _renew_sandbox(facts, plan, sandbox)
         return plan
     _start_containers(facts, plan, sandbox)
+    for container in facts.pod.spec.ephemeralContainers:
+        _join(facts, plan, container, sandbox)
     _tidy(facts, plan, sandbox)
     return plan
 
@@ -272,6 +274,28 @@ def _start_containers(facts: Facts, plan: Plan, sandbox: runtime.SandboxStatus) 
         _run(facts, plan, container, sandbox, policy=spec.restartPolicy)
 
 
+def _join(facts: Facts, plan: Plan, container: pods.EphemeralContainer, sandbox: runtime.SandboxStatus) -> None:
+    """Start an ephemeral container, once in the life of the Pod and without waiting for the init containers."""
+    name, target = container.name, container.targetContainerName
+    last = latest(facts, name)
+    if last is None and _first_attempt(facts, name) > 0:
+        # It ran, and the runtime has no trace of it any more.
+        return
+    if last is not None and last.state is runtime.State.UNKNOWN:
+        _stop(facts, plan, last, facts.now, "ContainerStatusUnknown", f"Container {name} is in an unknown state")
+    if last is not None and last.state is not runtime.State.CREATED:
+        return
+    if target and running(facts, target, sandbox) is None:
+        plan.waiting[name] = Hold(
+            until=float("inf"), reason="ContainerCreating", message=f"waits for its target container {target} to run"
+        )
+        return
+    if last is not None:
+        # Half-made by an agent that was killed: its name must be free before it can be made again.
+        plan.actions.append(RemoveContainer(id=last.id))
+    _start(facts, plan, name, attempt=0, failures=0)
+
+
 def _run_init(facts: Facts, plan: Plan, container: pods.Container, sandbox: runtime.SandboxStatus) -> bool:
     """Move one init container on; returns whether the next may begin."""
     if container.is_sidecar:
@@ -372,6 +396,12 @@ def _stop(facts: Facts, plan: Plan, one: runtime.ContainerStatus, deadline: floa
     if under_way is not None and deadline > under_way - 0.5:
         return
     plan.actions.append(StopContainer(id=one.id, name=one.name, deadline=deadline, reason=reason, message=message))
+
+
+def running(facts: Facts, name: str, sandbox: runtime.SandboxStatus) -> runtime.ContainerStatus | None:
+    """The container of that name that runs in a sandbox."""
+    last = _here(facts, name, sandbox)
+    return last if last is not None and last.state is runtime.State.RUNNING else None
 
 
 def _here(facts: Facts, name: str, sandbox: runtime.SandboxStatus) -> runtime.ContainerStatus | None:

@@ -73,7 +73,8 @@ def sandbox(
         supplemental_groups=_groups(security),
         privileged=any(
             container.securityContext is not None and container.securityContext.privileged
-            for container in spec.every_container
+            # Not the ephemeral ones: the sandbox is there before they come.
+            for container in (*spec.initContainers, *spec.containers)
         ),
     )
 
@@ -88,8 +89,12 @@ def container(
     env: Mapping[str, str],
     mounts: Sequence[runtime.Mount],
     limits: runtime.Limits,
+    target_id: str = "",
 ) -> runtime.ContainerConfig:
-    """One container of a Pod; `image` is what the runtime shall use, `env` its whole environment."""
+    """One container of a Pod; `image` is what the runtime shall use, `env` its whole environment.
+
+    `target_id` is the engine's name of the container whose processes it shares.
+    """
     spec = pod.spec
     whole = spec.securityContext or pods.PodSecurityContext()
     own = wanted.securityContext or pods.SecurityContext()
@@ -122,6 +127,7 @@ def container(
         host_pid=spec.hostPID,
         host_ipc=spec.hostIPC,
         share_process_namespace=spec.shareProcessNamespace,
+        target_id=target_id,
     )
 
 

@@ -39,6 +39,7 @@ def build(facts: pod_actions.Facts, plan: pod_actions.Plan, extras: Extras) -> p
     context = _Context(facts=facts, plan=plan, extras=extras)
     status.initContainerStatuses = [_init_status(context, container) for container in pod.spec.initContainers]
     status.containerStatuses = [_status(context, container) for container in pod.spec.containers]
+    status.ephemeralContainerStatuses = [_joined(context, one) for one in pod.spec.ephemeralContainers]
     status.phase = _phase(facts, plan, status)
     if facts.stop is not None and facts.stop.reason:
         status.reason, status.message = facts.stop.reason, facts.stop.message
@@ -79,6 +80,15 @@ def _init_status(context: _Context, container: pods.Container) -> pods.Container
         ended = status.state.terminated
         status.ready = ended is not None and ended.exitCode == 0
         status.started = status.state.running is not None
+    return status
+
+
+def _joined(context: _Context, container: pods.EphemeralContainer) -> pods.ContainerStatus:
+    """An ephemeral container counts for nothing, so it is never ready; and one that has ended stays so."""
+    status = _status(context, container)
+    status.ready, status.started = False, None
+    if status.state.waiting is not None and status.lastState.terminated is not None:
+        status.state, status.lastState = status.lastState, pods.ContainerState()
     return status
 
 

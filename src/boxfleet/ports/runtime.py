@@ -125,6 +125,8 @@ class ContainerConfig(msgspec.Struct, kw_only=True):
     host_pid: bool = False
     host_ipc: bool = False
     share_process_namespace: bool = False
+    # The container of the same sandbox whose processes this one sees and is seen by; before all other choices.
+    target_id: str = ""
 
 
 class Sandbox(msgspec.Struct, kw_only=True):

@@ -271,6 +271,12 @@ class MemoryRuntime:
         image = await self._images.find(config.image)
         if image is None:
             raise runtime.NotFound(f"cannot create container {config.name}: there is no image {config.image}")
+        if config.target_id:
+            target = self._container(config.target_id)
+            if target.sandbox_id != sandbox_id or target.state is not runtime.State.RUNNING:
+                raise runtime.RuntimeFault(
+                    f"cannot create container {config.name}: target {target.id} does not run in its sandbox"
+                )
         owner = self.sandboxes[sandbox_id]
         for other in self.containers.values():
             # By the instance, not by the sandbox: an ended container of an older sandbox keeps its name, too.

@@ -359,3 +359,63 @@ async def test_the_node_says_why_its_network_fails_now(bed: Bed) -> None:
     await until(lambda: says("no plug-in"))
     bed.network.fault = ""
     await until(lambda: says("ready to run"))
+
+
+async def test_a_container_that_joined_is_adopted_by_the_next_agent_and_never_started_again(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    look = {"name": "look", "image": IMAGE, "targetContainerName": "main"}
+    gone = {"name": "gone", "image": "x/none:1", "imagePullPolicy": "Never"}
+    join = {"spec": {"ephemeralContainers": [look, gone]}}
+    await bed.api.admin.patch(
+        pods.Pod, "one", join, namespace="default", subresource="ephemeralcontainers", type="strategic"
+    )
+
+    async def state(name: str) -> pods.ContainerState:
+        pod = await bed.api.admin.get(pods.Pod, "one", namespace="default")
+        found = pod.status.find_container(name)
+        return found.state if found is not None else pods.ContainerState()
+
+    async def joined() -> bool:
+        waiting = (await state("gone")).waiting
+        return (await state("look")).running is not None and waiting is not None and waiting.reason != "PodInitializing"
+
+    async def told() -> bool:
+        found = (await bed.api.admin.list(event.Event)).items
+        return any("x/none:1" in one.message and one.type == "Warning" for one in found)
+
+    def looks() -> list[runtime.ContainerStatus]:
+        return [one for one in bed.engine.containers.values() if one.name == "look"]
+
+    await until(joined)
+    await until(told)
+    main = next(one for one in bed.engine.containers.values() if one.name == "main")
+    assert bed.engine.container_configs[looks()[0].id].target_id == main.id
+    assert await bed.ready("one")
+    await bed.kill()
+    bed.start()
+    await until(joined)
+    assert [one.attempt for one in looks()] == [0]
+    bed.engine.end(looks()[0].id, exit_code=3)
+
+    async def ended() -> bool:
+        found = (await state("look")).terminated
+        return found is not None and found.exitCode == 3
+
+    await until(ended)
+    await bed.kill()
+    bed.start()
+    # Another one joins after it, so the agent has looked at all.
+    join = {"spec": {"ephemeralContainers": [{"name": "next", "image": IMAGE}]}}
+    await bed.api.admin.patch(
+        pods.Pod, "one", join, namespace="default", subresource="ephemeralcontainers", type="strategic"
+    )
+
+    async def next_runs() -> bool:
+        return (await state("next")).running is not None
+
+    await until(next_runs)
+    assert [(one.state, one.attempt) for one in looks()] == [(runtime.State.EXITED, 0)]
+    assert await bed.ready("one")
+    await bed.api.admin.delete(pods.Pod, "one", namespace="default", grace_seconds=1)
+    await until(lambda: not bed.engine.containers)

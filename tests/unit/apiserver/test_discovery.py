@@ -40,7 +40,7 @@ def test_resources_of_a_group() -> None:
 
 def test_subresources_of_pods() -> None:
     names = [part.name for part in discovery.subresources(pod.Pod.KIND)]
-    assert names == ["attach", "binding", "eviction", "exec", "log", "portforward", "status"]
+    assert names == ["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "status"]
 
 
 @pytest.mark.parametrize("version", ["v2", "v2beta1"])

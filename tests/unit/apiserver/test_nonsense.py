@@ -77,7 +77,7 @@ QUERIES = [
     "resourceVersion=0", "resourceVersion=9999999999999999999999", "orphanDependents=maybe", "watch=perhaps", "%ff=%fe",
 ]  # fmt: skip
 PATCHES = ["application/merge-patch+json", "application/strategic-merge-patch+json", "application/json-patch+json"]
-PARTS = ["", "", "", "/status", "/scale", "/binding", "/eviction", "/finalize", "/nonsense"]
+PARTS = ["", "", "", "/status", "/scale", "/binding", "/eviction", "/ephemeralcontainers", "/finalize", "/nonsense"]
 
 
 def spoiled(chance: random.Random, value: Any) -> Any:

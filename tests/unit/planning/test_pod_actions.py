@@ -227,3 +227,58 @@ def test_an_ended_pod_stays_ended() -> None:
     wanted = pod(restartPolicy="Never")
     wanted.status.phase = "Succeeded"
     assert decide(wanted, sandboxes=[]).ended
+
+
+LOOK = {"name": "look", "image": "tools:1"}
+
+
+def test_an_ephemeral_container_joins_without_waiting_for_the_others() -> None:
+    wanted = pod(ephemeralContainers=[LOOK], initContainers=[{"name": "first", "image": "a:1"}])
+    running = container("first")
+    plan = decide(wanted, containers=[running], checks={"first0": WELL})
+    assert plan.actions == [pod_actions.StartContainer(name="look", attempt=0)]
+
+
+def test_an_ephemeral_container_is_never_started_again() -> None:
+    wanted = pod(ephemeralContainers=[LOOK])
+    well = {"main0": WELL}
+    for there in (
+        container("look", image="tools:1"),
+        container("look", runtime.State.EXITED, exit_code=1),
+        container("look", runtime.State.EXITED, in_sandbox="older"),
+    ):
+        assert decide(wanted, containers=[container(), there], checks=well).actions == []
+    # The runtime has lost it: its log, or what was reported, tells that it ran.
+    assert decide(wanted, containers=[container()], checks=well, logged={"look": 0}).actions == []
+    wanted.status.ephemeralContainerStatuses = [pods.ContainerStatus(name="look", containerID="containerd://x")]
+    assert decide(wanted, containers=[container()], checks=well).actions == []
+
+
+def test_a_half_made_ephemeral_container_is_made_anew() -> None:
+    half = container("look", runtime.State.CREATED)
+    assert decide(pod(ephemeralContainers=[LOOK]), containers=[container(), half], checks={"main0": WELL}).actions == [
+        pod_actions.RemoveContainer(id="look0"),
+        pod_actions.StartContainer(name="look", attempt=0),
+    ]
+
+
+def test_an_ephemeral_container_waits_for_its_target() -> None:
+    wanted = pod(ephemeralContainers=[LOOK | {"targetContainerName": "main"}], restartPolicy="OnFailure")
+    crashed = container(state=runtime.State.EXITED, exit_code=1)
+    plan = decide(wanted, containers=[crashed])
+    assert plan.actions == [pod_actions.StartContainer(name="main", attempt=1, failures=1)]
+    assert plan.waiting["look"].message == "waits for its target container main to run"
+    plan = decide(wanted, containers=[container()], checks={"main0": WELL})
+    assert plan.actions == [pod_actions.StartContainer(name="look", attempt=0)]
+
+
+def test_an_ephemeral_container_decides_nothing_and_ends_with_the_pod() -> None:
+    wanted = pod(ephemeralContainers=[LOOK], restartPolicy="Never")
+    look = container("look")
+    plan = decide(wanted, containers=[container(state=runtime.State.EXITED), look])
+    assert plan.outcome == "Succeeded"
+    [stop] = plan.actions
+    assert isinstance(stop, pod_actions.StopContainer)
+    assert stop.id == "look0"
+    failed = container("look", runtime.State.EXITED, exit_code=1)
+    assert decide(wanted, containers=[container(), failed], checks={"main0": WELL}).outcome == ""

@@ -119,3 +119,43 @@ def test_transition_times_move_only_with_the_status() -> None:
     found = status(wanted, containers=[given.container()], checks={"main0": given.WELL})
     assert condition(found, "Ready").lastTransitionTime == "2020-01-01T00:00:00Z"
     assert condition(found, "Initialized").lastTransitionTime != "2020-01-01T00:00:00Z"
+
+
+def test_ephemeral_containers_are_shown_and_count_for_nothing() -> None:
+    wanted = given.pod(ephemeralContainers=[given.LOOK])
+    main = given.container()
+    before = status(wanted, containers=[main], checks={"main0": given.WELL})
+    [look] = before.ephemeralContainerStatuses
+    assert look.state.waiting is not None
+    assert look.state.waiting.reason == "ContainerCreating"
+    hold = pod_actions.Hold(until=given.NOW + 9, reason="ErrImagePull", message="no such image")
+    held = status(wanted, containers=[main], checks={"main0": given.WELL}, holds={"look": hold})
+    assert held.ephemeralContainerStatuses[0].state.waiting == pods.ContainerStateWaiting(
+        reason="ErrImagePull", message="no such image"
+    )
+    running = status(wanted, containers=[main, given.container("look")], checks={"main0": given.WELL})
+    [look] = running.ephemeralContainerStatuses
+    assert look.state.running is not None
+    assert (look.ready, look.started, look.restartCount, look.containerID) == (False, None, 0, "containerd://look0")
+    gone = given.container("look", runtime.State.EXITED, exit_code=3)
+    ended = status(wanted, containers=[main, gone], checks={"main0": given.WELL})
+    [look] = ended.ephemeralContainerStatuses
+    assert look.state.terminated is not None
+    assert look.state.terminated.exitCode == 3
+    for found in (before, held, running, ended):
+        assert found.phase == "Running"
+        assert condition(found, "Ready").status == "True"
+        assert [one.name for one in found.every_container] == ["main"]
+
+
+def test_an_ephemeral_container_that_was_lost_has_ended() -> None:
+    wanted = given.pod(ephemeralContainers=[given.LOOK])
+    running = pods.ContainerState(running=pods.ContainerStateRunning(startedAt="2030-01-01T00:00:00Z"))
+    wanted.status.ephemeralContainerStatuses = [
+        pods.ContainerStatus(name="look", containerID="containerd://x", state=running)
+    ]
+    [look] = status(wanted, containers=[given.container()]).ephemeralContainerStatuses
+    assert look.state.terminated is not None
+    assert look.state.terminated.reason == "ContainerStatusUnknown"
+    wanted.status.ephemeralContainerStatuses = [look]
+    assert status(wanted, containers=[given.container()]).ephemeralContainerStatuses == [look]

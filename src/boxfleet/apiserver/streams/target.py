@@ -30,7 +30,7 @@ def container(found: pod.Pod, wanted: str) -> str:
     main = [one.name for one in found.spec.containers]
     init = [one.name for one in found.spec.initContainers]
     if wanted:
-        if wanted not in main and wanted not in init:
+        if found.spec.find_container(wanted) is None:
             raise faults.bad_request(f"container {wanted} is not valid for pod {name}")
         return wanted
     annotated = found.metadata.annotations.get(DEFAULT_CONTAINER, "")

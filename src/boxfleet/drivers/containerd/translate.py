@@ -86,6 +86,7 @@ def container_config(config: runtime.ContainerConfig) -> cri_pb2.ContainerConfig
             host_pid=config.host_pid,
             host_ipc=config.host_ipc,
             share_process_namespace=config.share_process_namespace,
+            target_id=config.target_id,
         ),
         run_as_user=_maybe(config.run_as_user),
         run_as_username=config.run_as_username,
@@ -220,13 +221,15 @@ def image(one: cri_pb2.Image) -> runtime.Image:
 
 
 def _namespaces(
-    *, host_network: bool, host_pid: bool, host_ipc: bool, share_process_namespace: bool
+    *, host_network: bool, host_pid: bool, host_ipc: bool, share_process_namespace: bool, target_id: str = ""
 ) -> cri_pb2.NamespaceOption:
     shared = cri_pb2.POD if share_process_namespace else cri_pb2.CONTAINER
+    own = cri_pb2.NODE if host_pid else shared
     return cri_pb2.NamespaceOption(
         network=cri_pb2.NODE if host_network else cri_pb2.POD,
-        pid=cri_pb2.NODE if host_pid else shared,
+        pid=cri_pb2.TARGET if target_id else own,
         ipc=cri_pb2.NODE if host_ipc else cri_pb2.POD,
+        target_id=target_id,
     )
 
 

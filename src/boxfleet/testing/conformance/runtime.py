@@ -164,6 +164,30 @@ class RuntimeConformance:
             assert (await bed.engine.container_status(first)).exit_code == 1
             assert (await bed.engine.sandbox_status(sandbox_id)).ip == before
 
+    async def test_a_container_joins_the_processes_of_another(self, bed: Bed) -> None:
+        """Of one that runs in the same sandbox; of no other."""
+        config = bed.config("joined")
+        async with bed.sandbox(config) as sandbox_id:
+            target = await bed.started(sandbox_id, bed.container(FOREVER), config)
+            look = bed.container(FOREVER, name="look")
+            look.target_id = target
+            joined = await bed.started(sandbox_id, look, config)
+            assert (await bed.engine.container_status(joined)).state is runtime.State.RUNNING
+            result = await bed.engine.exec_sync(joined, ["echo", "here"], timeout=10)
+            assert result.stdout == b"here\n"
+            other = bed.config("elsewhere")
+            stranger = bed.container(FOREVER, name="stranger")
+            stranger.target_id = target
+            async with bed.sandbox(other) as other_id:
+                with pytest.raises(runtime.RuntimeFault):
+                    await bed.engine.create_container(other_id, stranger, other)
+            await bed.engine.stop_container(target, grace_seconds=5)
+            with pytest.raises(runtime.RuntimeFault):
+                await bed.engine.create_container(sandbox_id, stranger, config)
+            stranger.target_id = _GONE
+            with pytest.raises(runtime.RuntimeFault):
+                await bed.engine.create_container(sandbox_id, stranger, config)
+
     async def test_a_sandbox_takes_its_containers_along(self, bed: Bed) -> None:
         """Stopping ends them, removing removes them."""
         config = bed.config("along")
