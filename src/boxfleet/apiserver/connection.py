@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn import server as uvicorn_server
 
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import authn, exchange, wire
+from boxfleet.apiserver import authn, exchange, route, upgraded, wire
 
 # Bytes of request line, headers, framing of chunks and trailers. At most 256 KiB arrive at once, which may hold the
 # end of one request and the beginning of the next; a longest query with a token is far below the other half.
@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
             self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._upgrade()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
             self._refuse(400, b"Invalid HTTP request received.")
@@ -194,29 +194,29 @@ class Connection(asyncio.Protocol):
         """What is wanted is known."""
         parser = self._parser
         assert parser is not None
-        if parser.should_upgrade() and self._wants_websocket():
+        if parser.should_upgrade() and (self._wants_websocket() or upgraded.is_wanted(self._headers)):
             return
+        scope = self._scope()
+        keep_alive = scope["http_version"] == "1.1" and parser.should_keep_alive() and not self._closing
+        self._arriving = exchange.Exchange(self, scope, keep_alive=keep_alive)
+        self._waiting.append(self._arriving)
+
+    def _scope(self) -> route.Scope:
         url = httptools.parse_url(self._url)
         path = url.path.decode("ascii")
         if "%" in path:
             path = urllib.parse.unquote(path)
-        version = parser.get_http_version()
-        self._arriving = exchange.Exchange(
-            self,
-            {
-                "type": "http",
-                "method": parser.get_method().decode("ascii"),
-                "path": path,
-                "raw_path": url.path,
-                "query_string": url.query or b"",
-                "headers": self._headers,
-                "client": self._client,
-                "state": self._app_state,
-                "http_version": version,
-            },
-            keep_alive=version == "1.1" and parser.should_keep_alive() and not self._closing,
-        )
-        self._waiting.append(self._arriving)
+        return {
+            "type": "http",
+            "method": self._parser.get_method().decode("ascii"),
+            "path": path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self._headers,
+            "client": self._client,
+            "state": self._app_state,
+            "http_version": self._parser.get_http_version(),
+        }
 
     def on_body(self, body: bytes) -> None:
         """A part of a body, whose size is the API's matter."""
@@ -335,8 +335,17 @@ class Connection(asyncio.Protocol):
         upgrade = next((value.lower() for name, value in self._headers if name == b"upgrade"), b"")
         return upgrade == b"websocket" and self._config.ws_protocol_class is not None
 
-    def _upgrade(self) -> None:
-        """Hand the connection to the WebSocket protocol, which reads the handshake itself."""
+    def _upgrade(self, rest: bytes) -> None:
+        """Hand the connection to the WebSocket protocol, which reads the handshake itself, or to SPDY's."""
+        if upgraded.is_wanted(self._headers) and self._present is None and not self._waiting:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._state.connections.discard(self)
+            protocol = upgraded.Upgraded(self._app, self._state, self._transport, self._scope())
+            protocol.start()
+            if rest:
+                protocol.data_received(rest)
+            return
         if not self._wants_websocket():
             # Answered as the plain request that it is as well (RFC 9110, 7.8); more cannot be read after it.
             if self._waiting:
@@ -350,9 +359,9 @@ class Connection(asyncio.Protocol):
         lines = [self._parser.get_method(), b" ", self._url, b" HTTP/1.1\r\n"]
         for name, value in self._headers:
             lines += [name, b": ", value, b"\r\n"]
-        protocol: Any = self._config.ws_protocol_class(  # type: ignore[call-arg, misc]
+        handler: Any = self._config.ws_protocol_class(  # type: ignore[call-arg, misc]
             config=self._config, server_state=self._state, app_state=self._app_state
         )
-        protocol.connection_made(self._transport)
-        protocol.data_received(b"".join([*lines, b"\r\n"]))
-        self._transport.set_protocol(protocol)
+        handler.connection_made(self._transport)
+        handler.data_received(b"".join([*lines, b"\r\n"]))
+        self._transport.set_protocol(handler)

@@ -4,6 +4,9 @@ A resourceVersion in the query asks for less, as Kubernetes defines it: 0 for wh
 state that is at least as new.
 """
 
+import asyncio
+import contextlib
+
 from boxfleet.apiserver import faults, reading, route
 from boxfleet.store import errors, store
 
@@ -23,9 +26,12 @@ async def wait(shared: store.Store, call: route.Call, access: route.Access) -> N
     if text:
         await shared.reach(reading.parse_revision(text), timeout=_PATIENCE)
         return
+    if access.subresource in _STREAMS:
+        with contextlib.suppress(errors.StoreError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await shared.current()
+        return
     try:
         await shared.current()
     except errors.StoreError as error:
-        if access.subresource in _STREAMS:
-            return
         raise faults.unavailable(str(error)) from error

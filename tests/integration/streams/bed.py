@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import socket
@@ -11,6 +12,8 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 
+import pytest
+
 from boxfleet.agent.node import cgroups
 from boxfleet.agent.streams import tunnel
 from boxfleet.api import pod as pods
@@ -18,9 +21,23 @@ from boxfleet.apiserver import serve
 from boxfleet.drivers.containerd import config, daemon, oci
 from boxfleet.ports import runtime
 from boxfleet.testing import server
+from boxfleet.testing.kubernetes import programs
 
 IMAGE = "boxfleet.local/streams-test:1"
 CGROUP = "/bf-streams"
+# Today's kubectl and an old one. Streams go a third way as well: today's told to do as it did before 1.30.
+SPDY = "spdy"
+VERSIONS = [
+    "kubectl",
+    pytest.param(
+        programs.VERSION,
+        marks=[
+            pytest.mark.kubernetes("kubectl"),
+            pytest.mark.skipif(bool(programs.lacking()), reason=f"this machine lacks {programs.lacking()}"),
+        ],
+    ),
+]
+WAYS = [*VERSIONS, SPDY]
 _TOOLS = ("dash", "cat", "sleep", "echo", "head", "dd", "stty", "tar", "sha256sum", "ls", "mkdir", "perl", "seq")
 # Answers each connection with a page.
 SERVE = """
@@ -103,8 +120,20 @@ class Bed:
         self._agent: asyncio.Task[None] | None = None
         self._sandboxes: list[str] = []
         self._number = 0
-        # Of which version.
+        # Of which version, and with what in its environment besides.
         self.program = "kubectl"
+        self.environment: dict[str, str] = {}
+
+    def speaking(self, version: str) -> "Bed":
+        """Of VERSIONS or WAYS."""
+        if version == SPDY:
+            self.environment = {
+                "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false",
+                "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false",
+            }
+        elif version != "kubectl":
+            self.program = str(programs.path("kubectl"))
+        return self
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -219,6 +248,7 @@ class Bed:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             limit=2**20,
+            env=os.environ | self.environment,
         )
 
     async def kubectl(self, *words: str, stdin: bytes | None = None, seconds: float = 30) -> Result:

@@ -15,6 +15,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.machine]
 SLEEP = ["sleep", "100000"]
 
 
+@pytest.fixture(params=beds.WAYS)
+def bed(bed: beds.Bed, request: pytest.FixtureRequest) -> beds.Bed:
+    return bed.speaking(request.param)
+
+
 async def test_output_errors_and_exit_codes(bed: beds.Bed) -> None:
     await bed.pod("p", SLEEP)
     done = await bed.kubectl("exec", "p", "--", "sh", "-c", "echo out; echo err >&2")
@@ -58,7 +63,14 @@ async def test_terminal_with_its_size(bed: beds.Bed) -> None:
     await bed.pod("p", SLEEP)
     command = f"stty rows 33 cols 111; exec {' '.join(kubectl(bed))} exec -it p -- sh"
     process = await asyncio.create_subprocess_exec(
-        "script", "-qefc", command, "/dev/null", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        "script",
+        "-qefc",
+        command,
+        "/dev/null",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | bed.environment,
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -163,7 +175,7 @@ async def test_an_agent_that_stops_is_told(bed: beds.Bed) -> None:
 
 
 def kubectl(bed: beds.Bed) -> list[str]:
-    return ["kubectl", "--kubeconfig", str(bed.socket.kubeconfig), f"--cache-dir={bed.folder / 'cache'}"]
+    return [bed.program, "--kubeconfig", str(bed.socket.kubeconfig), f"--cache-dir={bed.folder / 'cache'}"]
 
 
 def resident() -> int:

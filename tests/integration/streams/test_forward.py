@@ -11,6 +11,11 @@ from tests.integration.streams import bed as beds
 pytestmark = [pytest.mark.anyio, pytest.mark.machine]
 
 
+@pytest.fixture(params=beds.WAYS)
+def bed(bed: beds.Bed, request: pytest.FixtureRequest) -> beds.Bed:
+    return bed.speaking(request.param)
+
+
 async def forwarding(bed: beds.Bed, port: int) -> tuple[asyncio.subprocess.Process, int]:
     """A kubectl port-forward and its local port."""
     process = await bed.start("port-forward", "p", f":{port}", "--address=127.0.0.1")
@@ -53,8 +58,12 @@ async def test_a_port_that_nobody_serves(bed: beds.Bed) -> None:
     await bed.pod("p", ["sleep", "100000"])
     process, local = await forwarding(bed, port)
     assert await fetched(local) == 0
-    _, err = await process.communicate()
-    assert f"error forwarding port {port} to pod p" in err.decode()
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        assert f"error forwarding port {port} to pod p" in (await process.stderr.readline()).decode()
+    # An old kubectl goes on after that; today's ends.
+    process.terminate()
+    await process.communicate()
 
 
 async def test_the_agent_is_back_soon_after_the_server(bed: beds.Bed) -> None:
@@ -66,8 +75,9 @@ async def test_the_agent_is_back_soon_after_the_server(bed: beds.Bed) -> None:
     assert await process.stdout.readline() == b"up\n"
     # The agent's connections, and the user's, go as when the server is killed; the server itself stays.
     agents = bed.api.app.agents
-    for socket in list(agents._connected.values()):
-        await socket.close(code=1012)
+    for held in list(agents._connected.values()):
+        for socket in list(held):
+            await socket.close(code=1012)
     async with asyncio.timeout(30):
         while agents.nodes():
             await asyncio.sleep(0.001)

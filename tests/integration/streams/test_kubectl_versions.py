@@ -6,7 +6,6 @@ import pytest
 from tests.integration.streams import bed as beds
 
 from boxfleet.api import pod as pods
-from boxfleet.testing.kubernetes import programs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.machine]
 
@@ -36,22 +35,9 @@ spec:
 """
 
 
-@pytest.fixture(
-    params=[
-        "kubectl",
-        pytest.param(
-            programs.VERSION,
-            marks=[
-                pytest.mark.kubernetes("kubectl"),
-                pytest.mark.skipif(bool(programs.lacking()), reason=f"this machine lacks {programs.lacking()}"),
-            ],
-        ),
-    ]
-)
+@pytest.fixture(params=beds.VERSIONS)
 def kubectl(bed: beds.Bed, request: pytest.FixtureRequest) -> beds.Bed:
-    if request.param != "kubectl":
-        bed.program = str(programs.path("kubectl"))
-    return bed
+    return bed.speaking(request.param)
 
 
 async def does(bed: beds.Bed, *words: str, stdin: str | None = None) -> str:
@@ -114,10 +100,7 @@ async def test_pods(kubectl: beds.Bed) -> None:
     assert "p" in await does(kubectl, "get", "pods", "-A")
     assert await does(kubectl, "logs", "p") == "hello\n"
     done = await kubectl.kubectl("exec", "-i", "p", "--", "sh", "-c", "cat; exit 7", stdin=b"in")
-    if kubectl.program == "kubectl":
-        assert (done.code, done.out) == (7, b"in")
-    else:
-        assert "this server streams over WebSocket only: use kubectl 1.30 or newer" in done.err
+    assert (done.code, done.out) == (7, b"in")
     assert "Node:" in await does(kubectl, "describe", "pod", "p")
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     waiting = await kubectl.start("wait", "--for=condition=Ready", "pod/p", "--timeout=20s")

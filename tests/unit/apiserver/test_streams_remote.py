@@ -164,4 +164,4 @@ async def test_default_container_by_annotation(tmp_path: pathlib.Path) -> None:
 async def test_without_websocket_the_answer_says_what_to_do(tmp_path: pathlib.Path) -> None:
     async with beds.bed(tmp_path) as bed, bed.get(command("true")) as answer:
         assert answer.status == 400
-        assert "kubectl 1.30 or newer" in (await answer.json(content_type=None))["message"]
+        assert "ask for a WebSocket, or for SPDY/3.1" in (await answer.json(content_type=None))["message"]

@@ -1,4 +1,4 @@
-"""pods/portforward for kubectl 1.31 and newer: SPDY/3.1 frames inside a WebSocket (`SPDY/3.1+portforward.k8s.io`).
+"""pods/portforward: SPDY/3.1 frames inside a WebSocket (`SPDY/3.1+portforward.k8s.io`), or bare for older ones.
 
 For every connection that kubectl takes, it opens two SPDY streams with the same `requestid`: one for errors, one for
 data. Each pair becomes one stream of the agent.

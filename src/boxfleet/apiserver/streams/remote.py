@@ -1,20 +1,20 @@
-"""pods/exec and pods/attach over WebSocket, for kubectl 1.30 and newer.
+"""pods/exec and pods/attach over WebSocket, and over SPDY for kubectl before 1.30.
 
 Subprotocols `v5.channel.k8s.io` and `v4.channel.k8s.io`: the first byte of a binary message is the channel. They are
 what server and agent speak too, so that messages pass through as they are.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from boxfleet.api import pod, tunnel
 from boxfleet.apiserver import faults, route
 from boxfleet.apiserver.audit import sessions as sessions_
-from boxfleet.apiserver.streams import agents, target, websocket
+from boxfleet.apiserver.streams import agents, spdy_channels, target, websocket
 
-PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io", spdy_channels.PROTOCOL)
 # While the agent takes no input, the user's side is not read: only writing shows whether it is still there.
 _PROBE_SECONDS: Final = 15.0
 _FROM_USER: Final = (tunnel.Channel.STDIN, tunnel.Channel.RESIZE, tunnel.Channel.CLOSE)
@@ -102,7 +102,11 @@ class Remote:
         recording = self._record(call, order)
         try:
             await user.accept(subprotocol=chosen)
-            await user.send(bytes([tunnel.Channel.ERROR]) + await self._status(user, node, order, recording))
+            messages: _Messages = user
+            if chosen == spdy_channels.PROTOCOL:
+                messages = channels = spdy_channels.SpdyChannels(user)
+                await channels.begin(stdin=order.stdin, stdout=order.stdout, stderr=order.stderr, tty=order.tty)
+            await messages.send(bytes([tunnel.Channel.ERROR]) + await self._status(messages, node, order, recording))
         except websocket.Gone:
             return
         finally:
@@ -120,7 +124,7 @@ class Remote:
 
     async def _status(
         self,
-        user: websocket.WebSocket,
+        user: "_Messages",
         node: str,
         order: tunnel.ExecOrder | tunnel.AttachOrder,
         recording: sessions_.Recording | None,
@@ -133,17 +137,22 @@ class Remote:
             return msgspec.json.encode(fault.status())
 
 
+class _Messages(Protocol):
+    """The user's side: messages with their channel in front. Both raise Gone."""
+
+    async def receive(self) -> bytes:
+        """The next message."""
+
+    async def send(self, data: bytes) -> None:
+        """Send a message."""
+
+
 def upgrade_required() -> faults.Fault:
-    """400 to a client that did not ask for a WebSocket."""
-    return faults.bad_request(
-        "unable to upgrade: this server streams over WebSocket only: use kubectl 1.30 or newer, and do not set "
-        "KUBECTL_REMOTE_COMMAND_WEBSOCKETS or KUBECTL_PORT_FORWARD_WEBSOCKETS to false"
-    )
+    """400 to a client that asked for neither a WebSocket nor SPDY."""
+    return faults.bad_request("unable to upgrade: ask for a WebSocket, or for SPDY/3.1, with POST and without a body")
 
 
-async def _relay(
-    user: websocket.WebSocket, stream: agents.Stream, recording: sessions_.Recording | None
-) -> bytes | None:
+async def _relay(user: _Messages, stream: agents.Stream, recording: sessions_.Recording | None) -> bytes | None:
     """Pass messages both ways until the agent's Status, which is returned.
 
     Raises Gone when the user leaves, and Fault 503 when what is recorded cannot be any more.
@@ -162,7 +171,7 @@ async def _relay(
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _inward(user: websocket.WebSocket, stream: agents.Stream, recording: sessions_.Recording | None) -> None:
+async def _inward(user: _Messages, stream: agents.Stream, recording: sessions_.Recording | None) -> None:
     while True:
         message = await user.receive()
         if not message or message[0] not in _FROM_USER:
@@ -190,9 +199,7 @@ async def _passed(stream: agents.Stream, message: bytes) -> bool:
     return True
 
 
-async def _outward(
-    user: websocket.WebSocket, stream: agents.Stream, recording: sessions_.Recording | None
-) -> bytes | None:
+async def _outward(user: _Messages, stream: agents.Stream, recording: sessions_.Recording | None) -> bytes | None:
     while True:
         try:
             channel, data = await stream.receive()
