@@ -202,20 +202,22 @@ class Connection(asyncio.Protocol):
         self._waiting.append(self._arriving)
 
     def _scope(self) -> route.Scope:
+        parser = self._parser
+        assert parser is not None
         url = httptools.parse_url(self._url)
         path = url.path.decode("ascii")
         if "%" in path:
             path = urllib.parse.unquote(path)
         return {
             "type": "http",
-            "method": self._parser.get_method().decode("ascii"),
+            "method": parser.get_method().decode("ascii"),
             "path": path,
             "raw_path": url.path,
             "query_string": url.query or b"",
             "headers": self._headers,
             "client": self._client,
             "state": self._app_state,
-            "http_version": self._parser.get_http_version(),
+            "http_version": parser.get_http_version(),
         }
 
     def on_body(self, body: bytes) -> None:
