@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _COLUMNS = 2
 _WIDTH, _HEIGHT = 380, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 34, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 26, 34, 42
 _COLORS = ("#1f5fa8", "#c0501f", "#2c8a4b", "#7a4aa0")
 
 
