@@ -324,13 +324,16 @@ async def test_kubectl_goes_over_from_client_side_apply(api: server.Api) -> None
 
 async def test_a_dry_run_goes_as_far_as_the_real_one(api: server.Api) -> None:
     await server.send(api.app, "POST", PODS, a_pod())
+    # With what admission gave it: a Pod's account and volumes cannot be taken away.
+    changed = await stored(api, f"{PODS}/p")
+    changed["spec"]["containers"][0]["image"] = "x:2"
     revision = api.store.revision
     calls: list[tuple[str, str, Any, dict[str, str], int]] = [
         ("POST", MAPS, config({"k": "v"}), {}, 201),
         ("POST", MAPS, {"metadata": {"generateName": "made-"}}, {}, 201),
         ("POST", MAPS, config({"k k": "v"}), {}, 422),
         ("POST", PODS, a_pod(), {}, 409),
-        ("PUT", f"{PODS}/p", a_pod(image="x:2"), {}, 200),
+        ("PUT", f"{PODS}/p", changed, {}, 200),
         ("PUT", f"{PODS}/p", a_pod(command=["x"]), {}, 422),
         ("PATCH", f"{PODS}/p", {"metadata": {"labels": {"a": "b"}}}, MERGE, 200),
         ("PATCH", f"{PODS}/p", {"metadata": {"resourceVersion": "1"}}, MERGE, 409),
