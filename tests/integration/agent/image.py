@@ -7,7 +7,24 @@ import subprocess
 from boxfleet.drivers.containerd import oci
 
 NAME = "boxfleet.local/agent-test:1"
-_TOOLS = ("dash", "cat", "sleep", "id", "env", "touch", "mkdir", "ls", "stat", "head", "rm", "dd", "perl", "readlink")
+_TOOLS = (
+    "dash",
+    "cat",
+    "sleep",
+    "id",
+    "env",
+    "touch",
+    "mkdir",
+    "ls",
+    "stat",
+    "head",
+    "rm",
+    "dd",
+    "perl",
+    "readlink",
+    "tar",
+    "echo",
+)
 _SERVE = rb"""
 use IO::Socket::INET;
 my $server = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 16, ReuseAddr => 1) or die $!;

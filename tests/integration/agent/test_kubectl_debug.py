@@ -1,0 +1,55 @@
+"""kubectl debug with an ephemeral container, on a real agent and containerd."""
+
+from typing import Any
+
+import pytest
+from tests.integration.agent import bed as beds
+from tests.integration.agent import image, shell
+
+from boxfleet.api import pod as pods
+
+pytestmark = [pytest.mark.anyio, pytest.mark.machine]
+
+MAIN: dict[str, Any] = {"containers": [{"name": "main", "command": ["/bin/sleep", "100000"]}]}
+_STAYS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+
+
+def state(pod: pods.Pod, name: str) -> pods.ContainerState:
+    found = pod.status.find_container(name)
+    return found.state if found is not None else pods.ContainerState()
+
+
+async def test_it_is_adopted_by_the_next_agent_and_ends_with_the_pod(bed: beds.Bed) -> None:
+    await bed.pod(MAIN)
+    await bed.ready()
+    async with shell.of(bed) as kubectl:
+        await kubectl("debug", "one", f"--image={image.NAME}", "--target=main", "-c", "live", "--", "sh", "-c", _STAYS)
+        before = await bed.until(lambda pod: state(pod, "live").running)
+        await bed.stop()
+        bed.start()
+        assert await kubectl("exec", "one", "-c", "live", "--", "cat", "/proc/1/cmdline") == "/bin/sleep\x00100000\x00"
+        # The next one joins through the new agent, which then has seen all that is there.
+        await kubectl("debug", "one", f"--image={image.NAME}", "-c", "next", "--", "sh", "-c", _STAYS)
+        after = await bed.until(lambda pod: state(pod, "next").running)
+        assert after.status.find_container("live") == before.status.find_container("live")
+        there = [one.name for one in await bed.host.containerd.runtime.list_containers()]
+        assert sorted(there) == ["live", "main", "next"]
+        await kubectl("delete", "pod", "one", "--wait")
+    await bed.gone()
+    assert await bed.host.containerd.runtime.list_containers() == []
+
+
+async def test_an_image_that_cannot_be_had_is_told_and_harms_nothing(bed: beds.Bed) -> None:
+    await bed.pod(MAIN)
+    await bed.ready()
+    async with shell.of(bed) as kubectl:
+        await kubectl("debug", "one", "--image=127.0.0.1:1/none:1", "-c", "bad")
+
+        def refused(pod: pods.Pod) -> bool:
+            waiting = state(pod, "bad").waiting
+            return waiting is not None and waiting.reason in ("ErrImagePull", "ImagePullBackOff")
+
+        pod = await bed.until(refused)
+        assert beds.is_ready(pod)
+        assert pod.status.phase == "Running"
+        assert "127.0.0.1:1/none:1" in (await kubectl("describe", "pod", "one")).partition("Events:")[2]
