@@ -74,6 +74,8 @@ async def of(bed: beds.Bed) -> AsyncIterator[Kubectl]:
                 while not bed.api.app.agents.nodes():
                     await asyncio.sleep(0.005)
             yield Kubectl(kubeconfig=socket.kubeconfig, cache=bed.state / "cache")
+            # With the socket the API stops telling of changes, so nobody would hear of a deletion afterwards.
+            await bed.clear()
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
