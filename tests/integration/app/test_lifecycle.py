@@ -131,6 +131,37 @@ def import_tools(machine: Command, folder: pathlib.Path) -> None:
     assert tools.IMAGE in machine.boxfleet("image", "import", str(archive)).stdout
 
 
+def speaks_from_inside(machine: Command, folder: pathlib.Path) -> str:
+    """Who an instance is to the API, with what it is given and told, from where it is."""
+    mounted = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+    def ask(command: str) -> str:
+        return machine.kubectl("exec", "small-web-0", "--", "/bin/sh", "-c", command).stdout
+
+    authority = folder / "inside.crt"
+    authority.write_text(ask(f"cat {mounted}/ca.crt"))
+    url = ask("echo https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT").strip()
+    pid = next(
+        path.parent.name
+        for path in pathlib.Path("/proc").glob("[0-9]*/environ")
+        if b"HOSTNAME=small-web-0" in _read(path).split(b"\0")
+    )
+    way = ["--server", url, "--certificate-authority", str(authority), "--token", ask(f"cat {mounted}/token")]
+    return subprocess.run(
+        ["nsenter", f"--net=/proc/{pid}/ns/net", "kubectl", "--kubeconfig", "/dev/null", *way, "auth", "whoami"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def test_up_deliver_down_and_up_again(machine: Command, tmp_path: pathlib.Path) -> None:
     first = machine.boxfleet("up")
     assert "admin token" in first.stdout and f"kubeconfig: {machine.kubeconfig}" in first.stdout
@@ -157,6 +188,8 @@ def test_up_deliver_down_and_up_again(machine: Command, tmp_path: pathlib.Path) 
     assert set(addresses) == {"small-base-0", "small-web-0", "small-web-1"}
     tree = json.loads(machine.boxfleet("tree", "-o", "json").stdout)
     assert [(unit["name"], unit["ready"]) for unit in tree[0]["units"]] == [("small-base", 1), ("small-web", 2)]
+
+    assert "system:serviceaccount:default:default" in speaks_from_inside(machine, tmp_path)
 
     unchanged = machine.boxfleet("up", str(file)).stdout
     assert "box default/small unchanged" in unchanged and "created" not in unchanged
