@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import pathlib
+import pty
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from tests.integration.agent import bed as beds
 
@@ -54,6 +56,43 @@ class Kubectl:
         code, out, err = await self.raw(*words, stdin=stdin)
         assert code == 0, f"kubectl {' '.join(words)} ended with {code}\n{out}\n{err}"
         return out
+
+    async def talk(self, *words: str, steps: Sequence[tuple[str, str]]) -> tuple[int, str]:
+        """Exit code and output on a terminal of its own, where each answer is typed once its text has appeared."""
+        here, there = pty.openpty()
+        os.set_blocking(here, False)
+        said, more = bytearray(), asyncio.Event()
+
+        def hear() -> None:
+            # The terminal ends with an error when nobody has it open any more.
+            with contextlib.suppress(OSError):
+                said.extend(os.read(here, 4096))
+            more.set()
+
+        loop = asyncio.get_running_loop()
+        process = await asyncio.create_subprocess_exec(
+            *self.command(*words), stdin=there, stdout=there, stderr=there, start_new_session=True
+        )
+        loop.add_reader(here, hear)
+        try:
+            async with asyncio.timeout(_SECONDS):
+                for text, answer in steps:
+                    while text.encode() not in said:
+                        more.clear()
+                        await more.wait()
+                    os.write(here, answer.encode())
+                code = await process.wait()
+            hear()
+        except TimeoutError:
+            raise AssertionError(f"kubectl {' '.join(words)} has said {bytes(said).decode()!r}") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            loop.remove_reader(here)
+            os.close(here)
+            os.close(there)
+        return code, bytes(said).decode()
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,38 @@ def state(pod: pods.Pod, name: str) -> pods.ContainerState:
     return found.state if found is not None else pods.ContainerState()
 
 
+async def test_a_shell_beside_the_processes_of_a_container(bed: beds.Bed) -> None:
+    await bed.pod(MAIN)
+    await bed.ready()
+    # What is said before kubectl has attached goes to the log alone.
+    script = "read enter; echo sees $(cat /proc/1/cmdline); read word; echo got $word; exit 3"
+    async with shell.of(bed) as kubectl:
+        words = ["debug", "-it", "one", f"--image={image.NAME}", "--target=main", "-c", "look"]
+        _, said = await kubectl.talk(
+            *words, "--", "sh", "-c", script, steps=[("pressing enter", "\n"), ("sees /bin/sleep", "hello\n")]
+        )
+        assert "got hello" in said
+        pod = await bed.until(lambda pod: state(pod, "look").terminated)
+        ended = state(pod, "look").terminated
+        assert ended is not None
+        assert ended.exitCode == 3
+        look = pod.status.find_container("look")
+        assert look is not None
+        assert look.restartCount == 0
+        assert beds.is_ready(pod)
+        assert "got hello" in await kubectl("logs", "one", "-c", "look")
+        described = await kubectl("describe", "pod", "one")
+        part = described.partition("Ephemeral Containers:")[2].partition("Conditions:")[0]
+        assert image.NAME in part
+        assert "Exit Code:" in part
+        assert "Started container look" in described
+        # Without a target it sees its own processes only.
+        words = ["debug", "-i", "one", f"--image={image.NAME}", "-c", "alone", "--", "sh", "-c"]
+        await kubectl(*words, "cat /proc/1/cmdline")
+        await bed.until(lambda pod: state(pod, "alone").terminated)
+        assert (await kubectl("logs", "one", "-c", "alone")).startswith("sh\0")
+
+
 async def test_it_is_adopted_by_the_next_agent_and_ends_with_the_pod(bed: beds.Bed) -> None:
     await bed.pod(MAIN)
     await bed.ready()

@@ -1,4 +1,4 @@
-"""kubectl drain and uncordon on a host with a running agent, and what it means for instances."""
+"""kubectl cordon, drain, uncordon and taint on a host with a running agent, and what it means for instances."""
 
 import json
 
@@ -77,4 +77,20 @@ async def test_drained_by_the_budget_and_back_with_name_and_address(bed: beds.Be
         after = await bed.ready("app-0")
         assert after.metadata.uid == waiting.metadata.uid
         assert after.status.podIP == before.status.podIP
+        await kubectl("delete", "unit", "app", "--wait")
+
+
+async def test_a_taint_keeps_away_what_does_not_tolerate_it(bed: beds.Bed) -> None:
+    async with shell.of(bed) as kubectl, shell.controlled(bed):
+        await kubectl("wait", "--for=condition=Ready", f"node/{server.NODE}", "--timeout=30s")
+        await kubectl("taint", "node", server.NODE, "for=others:NoSchedule")
+        await kubectl("apply", "-f", "-", stdin=UNIT)
+        await kubectl("wait", "--for=create", "pod/app-0", "--timeout=20s")
+        await bed.until(lambda pod: waits(pod, "for"), name="app-0")
+        await kubectl("taint", "node", server.NODE, "for=others:NoSchedule-")
+        ready = await bed.ready("app-0")
+        # What runs already stays when the taint comes back.
+        await kubectl("taint", "node", server.NODE, "for=others:NoSchedule")
+        same = await bed.get("app-0")
+        assert (same.metadata.uid, beds.is_ready(same)) == (ready.metadata.uid, True)
         await kubectl("delete", "unit", "app", "--wait")

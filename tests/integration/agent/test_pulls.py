@@ -108,11 +108,8 @@ async def test_a_registry_that_wants_a_password(bed: beds.Bed, tmp_path: pathlib
         # The one gets its secret, the other's account gets it: neither waits for its back-off to end.
         await bed.api.admin.create(login("login", registry.host))
         await bed.ready("one", seconds=5)
-        account = service_account.ServiceAccount(
-            metadata=meta.ObjectMeta(name="default", namespace="default"),
-            imagePullSecrets=[pods.LocalObjectReference(name="login")],
-        )
-        await bed.api.admin.create(account)
+        given = {"imagePullSecrets": [{"name": "login"}]}
+        await bed.api.admin.patch(service_account.ServiceAccount, "default", given, namespace="default")
         await bed.ready("two", seconds=5)
         wrong = "not-the-horse"
         await bed.api.admin.create(login("wrong", registry.host, password=wrong))
