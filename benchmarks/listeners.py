@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 import pathlib
+import re
 import resource
 import select
 import socket
@@ -22,6 +23,10 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 _MARK = b'"sent":"'
+# Between two chunks of an answer (RFC 9112, 7.1), which may be in the middle of an event; JSON has no such line ends.
+_CHUNK = re.compile(rb"\r\n[0-9a-f]+\r\n")
+# Bytes of a cut mark and of what is between two chunks.
+_KEPT = 32
 _PIECE = 64 * 1024
 # Descriptors that a process needs beside its connections.
 _SPARE = 200
@@ -117,6 +122,8 @@ class _Process:
         self._context.check_hostname = False
         self._poll = select.epoll()
         self._open: dict[int, ssl.SSLSocket] = {}
+        # The end of what was read, since a server may cut an event anywhere.
+        self._rest: dict[int, bytes] = {}
 
     def do(self, command: Command) -> Heard:
         """One command."""
@@ -169,11 +176,13 @@ class _Process:
             now = time.monotonic_ns()
             if not data:
                 raise RuntimeError("the server ended a watch")
+            data = _CHUNK.sub(b"", self._rest.get(number, b"") + data)
             at = data.find(_MARK)
-            while at >= 0:
-                at += len(_MARK)
-                took.append((now - int(data[at : data.index(b'"', at)])) / 1e6)
-                at = data.find(_MARK, at)
+            while at >= 0 and (end := data.find(b'"', at + len(_MARK))) >= 0:
+                took.append((now - int(data[at + len(_MARK) : end])) / 1e6)
+                data = data[end:]
+                at = data.find(_MARK)
+            self._rest[number] = data[at:] if at >= 0 else data[-_KEPT:]
 
 
 def _main(url: str, authority: str) -> None:
