@@ -6,7 +6,6 @@ import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
-import msgspec
 import structlog
 
 import boxfleet
@@ -17,6 +16,7 @@ from boxfleet.api import reviews as review_kinds
 from boxfleet.api import usage as usage_kinds
 from boxfleet.apiserver import (
     admission,
+    answers,
     authn,
     authz,
     deleting,
@@ -25,9 +25,9 @@ from boxfleet.apiserver import (
     faults,
     figures,
     freshness,
+    headers,
     health,
     metrics,
-    negotiate,
     reading,
     registry,
     request_log,
@@ -201,10 +201,12 @@ class ApiServer:
         answer = await self.respond(scope, receive, tracked)
         # An answer that has begun cannot become another one: the HTTP server breaks the connection off instead.
         if answer is not None and not started:
-            await _send(scope, send, answer)
+            await answers.send(scope, send, answer)
 
     async def respond(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Whole | None:
         """The answer to a request or WebSocket; None when it was given by `send`, or the client left meanwhile."""
+        if headers.KEY not in scope:
+            scope[headers.KEY] = headers.read(scope["headers"])
         call = _call(scope, receive, send)
         call.audit_id = self._audit.ids.next()
         began = time.perf_counter()
@@ -222,29 +224,23 @@ class ApiServer:
             request_log.tell(call, code=status, seconds=seconds, streamed=answer is None)
             recorded = self._audit.end(call, answer, code=status, seconds=seconds)
         if recorded is not None and (fault := await self._audit.settle(recorded)) is not None:
-            answer = _failure(fault) if answer is not None else None
-        return _whole(call, answer) if answer is not None else None
+            answer = answers.failure(fault) if answer is not None else None
+        return answers.whole(call, answer) if answer is not None else None
 
     async def _answer(self, call: route.Call) -> route.Answer | None:
         try:
             return await self._handle(call)
         except faults.Fault as fault:
             call.fault = fault
-            return _failure(fault)
+            return answers.failure(fault)
         except RecursionError:
-            return _failure(faults.bad_request("the request is nested too deeply"))
+            return answers.failure(faults.bad_request("the request is nested too deeply"))
         except Exception:
             request_log.broke(call)
-            return _failure(faults.internal("the request could not be handled; the server's log says why"))
+            return answers.failure(faults.internal("the request could not be handled; the server's log says why"))
 
     async def _handle(self, call: route.Call) -> route.Answer | None:
-        user = await self._authenticate(call)
-        if user is None:
-            raise faults.unauthorized()
-        call.user = user
-        if impersonation.asked(call.headers):
-            call.user = impersonation.user(user, call.scope["headers"], self._rights.authorizer)
-            call.impersonator = user
+        await self._identify(call)
         self._custom.follow()
         try:
             found, call.params = self._router.find(call.method, call.path)
@@ -271,16 +267,27 @@ class ApiServer:
             await freshness.wait(self._store, call, access)
         return await found.handle(call)
 
-    async def _authenticate(self, call: route.Call) -> authn.User | None:
-        scheme, _, rest = call.headers.get("authorization", "").partition(" ")
-        token = rest.strip() if scheme.lower() == "bearer" else ""
+    async def _identify(self, call: route.Call) -> None:
+        """Find out who calls, and as whom; raises Fault 401, and 403 for who may not be somebody else."""
+        given: headers.Headers = call.scope[headers.KEY]
+        user = await self._authenticate(call, given)
+        if user is None:
+            raise faults.unauthorized()
+        call.user = user
+        if given.impersonates:
+            call.user = impersonation.user(user, call.scope["headers"], self._rights.authorizer)
+            call.impersonator = user
+
+    async def _authenticate(self, call: route.Call, given: headers.Headers) -> authn.User | None:
+        digest = given.digest
         certificate = call.scope.get("state", _NOTHING_SHOWN).get("certificate")
-        if call.path == local_users.PATH and scheme.lower() == "basic":
-            basic = authn.Basic(rest.strip(), (call.scope.get("client") or ("",))[0])
+        if given.scheme == "basic" and call.path == local_users.PATH:
+            basic = authn.Basic(given.credentials, (call.scope.get("client") or ("",))[0])
             return await self._authenticator.authenticate(authn.Shown(password=basic))
-        if not token and certificate is None:
+        if not digest and certificate is None:
             return None
-        return await self._authenticator.authenticate(authn.Shown(token=token, certificate=certificate))
+        token = given.credentials if digest else ""
+        return await self._authenticator.authenticate(authn.Shown(token=token, digest=digest, certificate=certificate))
 
     def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
         decision = self._rights.authorizer.decide(call.user, wish)
@@ -362,50 +369,13 @@ def _call(scope: route.Scope, receive: route.Receive, send: route.Send) -> route
         method=route.WEBSOCKET if scope["type"] == "websocket" else scope["method"],
         path=scope["path"],
         params={},
-        query=urllib.parse.parse_qs(query.decode("latin-1"), keep_blank_values=True),
-        headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        query=urllib.parse.parse_qs(query.decode("latin-1"), keep_blank_values=True) if query else {},
+        headers=scope[headers.KEY].by_name,
         user=_NOBODY,
         scope=scope,
         receive=receive,
         send=send,
     )
-
-
-def _failure(fault: faults.Fault) -> route.Answer:
-    return route.Answer(status=fault.code, body=msgspec.json.encode(fault.status()), headers=list(fault.headers))
-
-
-def _whole(call: route.Call, answer: route.Answer) -> route.Whole:
-    body = answer.body
-    if answer.content_type.startswith("application/json") and body and negotiate.wants_pretty(call):
-        body = msgspec.json.format(body, indent=2) + b"\n"
-    headers = [
-        (b"content-type", answer.content_type.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-cache, private"),
-        (b"audit-id", call.audit_id.encode()),
-    ]
-    if call.warnings:
-        headers += [(b"warning", route.warning_header(text)) for text in dict.fromkeys(call.warnings)]
-    if answer.headers:
-        given = {name.encode() for name, _ in answer.headers}
-        headers = [header for header in headers if header[0] not in given]
-        headers += [(name.encode(), value.encode()) for name, value in answer.headers]
-    if answer.status == 304:
-        headers = [(name, value) for name, value in headers if name not in (b"content-type", b"content-length")]
-    return route.Whole(answer.status, headers, b"" if call.method == "HEAD" else body)
-
-
-async def _send(scope: route.Scope, send: route.Send, answer: route.Whole) -> None:
-    prefix = ""
-    if scope["type"] == "websocket":
-        # Refuse the handshake with a whole answer (ASGI extension "WebSocket Denial Response").
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
-            return
-        prefix = "websocket."
-    await send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": f"{prefix}http.response.body", "body": answer.body})
 
 
 async def _lifespan(receive: route.Receive, send: route.Send) -> None:

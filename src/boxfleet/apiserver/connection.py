@@ -7,6 +7,7 @@ request may take to arrive.
 
 import asyncio
 import hashlib
+import re
 import urllib.parse
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import uvicorn
 from uvicorn import server as uvicorn_server
 
 from boxfleet.apiserver import app as apps
-from boxfleet.apiserver import authn, exchange, route, upgraded, wire
+from boxfleet.apiserver import authn, exchange, headers, route, upgraded, wire
 
 # Bytes of request line, headers, framing of chunks and trailers. At most 256 KiB arrive at once, which may hold the
 # end of one request and the beginning of the next; a longest query with a token is far below the other half.
@@ -25,6 +26,9 @@ _IDLE_SECONDS = 75.0
 _ARRIVAL_SECONDS = 120.0
 # While the server stops, a connection that rests waits so long for a request that is on its way.
 _LINGER_SECONDS = 0.5
+_METHODS = {name.encode(): name for name in ("GET", "PUT", "PATCH", "POST", "DELETE")}
+# A path that needs no parsing.
+_PLAIN = re.compile(rb"/[\w/.:-]*").fullmatch
 
 
 class Connection(asyncio.Protocol):
@@ -41,6 +45,7 @@ class Connection(asyncio.Protocol):
         "_drained",
         "_headers",
         "_heard",
+        "_known_headers",
         "_loop",
         "_mid_request",
         "_parser",
@@ -89,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._piece = 0
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._known_headers = headers.Memory()
         self._mid_request = False
 
     # What the transport says.
@@ -204,17 +210,21 @@ class Connection(asyncio.Protocol):
     def _scope(self) -> route.Scope:
         parser = self._parser
         assert parser is not None
-        url = httptools.parse_url(self._url)
-        path = url.path.decode("ascii")
+        raw, query = self._url, b""
+        if _PLAIN(raw) is None:
+            url = httptools.parse_url(raw)
+            raw, query = url.path, url.query or b""
+        path = raw.decode("ascii")
         if "%" in path:
             path = urllib.parse.unquote(path)
         return {
             "type": "http",
-            "method": parser.get_method().decode("ascii"),
+            "method": _METHODS.get(method := parser.get_method()) or method.decode("ascii"),
             "path": path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
+            "raw_path": raw,
+            "query_string": query,
             "headers": self._headers,
+            headers.KEY: self._known_headers.read(self._headers),
             "client": self._client,
             "state": self._app_state,
             "http_version": parser.get_http_version(),
@@ -261,6 +271,7 @@ class Connection(asyncio.Protocol):
         """Let go of what only the next request needs again: thousands of streams may be open."""
         if not self._mid_request:
             self._headers = []
+            self._known_headers.clear()
             self._url = b""
             self._parser = None
         if self._timer is not None:
@@ -321,8 +332,8 @@ class Connection(asyncio.Protocol):
         """Answer what came whole before, then say what is wrong, and hang up."""
         # Let go of what was gathered at once: the connection may take a while to end.
         self._headers = []
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
-        self._refusal = wire.head(status, headers, date=self.date_line(), keep_alive=False) + text
+        lines = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        self._refusal = wire.head(status, wire.lines(lines), date=self.date_line(), keep_alive=False) + text
         arriving, self._arriving = self._arriving, None
         if arriving is not None:
             if arriving is self._present:

@@ -181,18 +181,18 @@ class Exchange:
             else:
                 # HTTP/1.0 ends a body by ending the connection.
                 self._chunked = self.keep_alive = False
-        self._owner.write(self._lines(status, headers))
+        self._owner.write(self._with_head(status, wire.lines(headers)))
 
     def _finish(self, answer: route.Whole) -> None:
         """The whole answer in one write."""
         if self._gone:
             return
         self._head = True
-        self._owner.write(self._lines(answer.status, answer.headers) + answer.body)
+        self._owner.write(self._with_head(answer.status, answer.lines, answer.body))
         self._end()
 
-    def _lines(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        return wire.head(status, headers, date=self._owner.date_line(), keep_alive=self.keep_alive)
+    def _with_head(self, status: int, lines: bytes, body: bytes = b"") -> bytes:
+        return wire.head(status, lines, date=self._owner.date_line(), keep_alive=self.keep_alive) + body
 
     def _end(self) -> None:
         self._ended = True

@@ -46,19 +46,32 @@ class Times:
         return table
 
 
+class Counts:
+    """Requests of one sort: how many there are now, how they ended, and how long they took."""
+
+    __slots__ = ("by_status", "long", "reads", "running", "times")
+
+    def __init__(self, method: str, *, long: bool) -> None:
+        self.long = long
+        self.reads = method in ("GET", "HEAD")
+        self.running = 0
+        self.by_status: dict[int, int] = {}
+        self.times = Times()
+
+
 class Metrics:
     """Counts requests, and knows who else has figures."""
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[Labels, int], int] = {}
-        self._times: dict[Labels, Times] = {}
-        self._long: dict[Labels, int] = {}
-        self._inflight = {"mutating": 0, "readOnly": 0}
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._others: list[tuple[str, str, Times]] = []
         self._counters: list[tuple[str, str, Callable[[], float]]] = []
         self._objects: Callable[[], dict[str, int]] = dict
-        self._labels: dict[tuple[route.Route, str, bool], Labels] = {}
+        self._counts: dict[Labels, Counts] = {}
+        # The same, found without making labels.
+        self._known: dict[tuple[route.Route, str, bool], Counts] = {}
+        # Requests that were refused before it was known what they want.
+        self._unknown = self._counts.setdefault(("", "", "", "", "", ""), Counts("", long=False))
         self._registry = registry.CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         for collector in (prometheus_client.ProcessCollector, prometheus_client.GCCollector):
@@ -84,37 +97,31 @@ class Metrics:
 
     def begin(self, call: route.Call, found: route.Route) -> None:
         """A request that is let in begins."""
-        labels = self.labels(call, found)
-        if labels[0] in _LONG:
-            self._long[labels] = self._long.get(labels, 0) + 1
-        else:
-            self._inflight["readOnly" if call.method in ("GET", "HEAD") else "mutating"] += 1
+        self._of(call, found).running += 1
 
     def end(self, call: route.Call, found: route.Route | None, *, status: int, seconds: float) -> None:
         """A request has its answer; without a route it was refused before one was found."""
-        labels = self.labels(call, found) if found is not None else ("", "", "", "", "", "")
-        key = (labels, status)
-        self._requests[key] = self._requests.get(key, 0) + 1
         if found is None:
-            return
-        if labels[0] in _LONG:
-            self._long[labels] -= 1
-            return
-        self._inflight["readOnly" if call.method in ("GET", "HEAD") else "mutating"] -= 1
-        times = self._times.get(labels)
-        if times is None:
-            times = self._times[labels] = Times()
-        times.add(seconds)
+            counts = self._unknown
+        else:
+            counts = self._of(call, found)
+            counts.running -= 1
+            if not counts.long:
+                counts.times.add(seconds)
+        by_status = counts.by_status
+        by_status[status] = by_status.get(status, 0) + 1
 
-    def labels(self, call: route.Call, found: route.Route) -> Labels:
-        """What a request is counted under."""
+    def _of(self, call: route.Call, found: route.Route) -> Counts:
         # Whatever stands there: a word that is no yes was refused already, and is counted all the same.
-        watch = found.access.verb == "list" and "watch" in call.query and call.one("watch") not in _NO
+        watch = "watch" in call.query and found.access.verb == "list" and call.one("watch") not in _NO
         key = (found, call.method, watch)
-        labels = self._labels.get(key)
-        if labels is None:
-            labels = self._labels[key] = _labels(call.method, found, watch=watch)
-        return labels
+        counts = self._known.get(key)
+        if counts is None:
+            labels = _labels(call.method, found, watch=watch)
+            made = Counts(call.method, long=labels[0] in _LONG)
+            # A route that was made anew is counted with the old one.
+            counts = self._known[key] = self._counts.setdefault(labels, made)
+        return counts
 
     def served(self) -> route.Route:
         """`/metrics`."""
@@ -125,23 +132,31 @@ class Metrics:
         requests = core.CounterMetricFamily(
             "apiserver_request", "Requests by what they did and how they ended.", labels=(*_LABELS, "code")
         )
-        for (labels, status), count in self._requests.items():
-            requests.add_metric((*labels, str(status)), count)
+        for labels, one in self._counts.items():
+            for status, count in one.by_status.items():
+                requests.add_metric((*labels, str(status)), count)
         yield requests
         times = core.HistogramMetricFamily(
             "apiserver_request_duration_seconds", "How long requests took.", labels=_LABELS
         )
-        for labels, one in self._times.items():
-            times.add_metric(labels, one.cumulated(), sum_value=one.total)
+        known = [(labels, one) for labels, one in self._counts.items() if one is not self._unknown]
+        for labels, one in known:
+            if not one.long and one.by_status:
+                times.add_metric(labels, one.times.cumulated(), sum_value=one.times.total)
         yield times
-        yield _gauges("apiserver_longrunning_requests", "Watches and streams now.", _LABELS, self._long.items())
-        inflight = (((kind,), count) for kind, count in self._inflight.items())
+        lasting = ((labels, one.running) for labels, one in known if one.long)
+        yield _gauges("apiserver_longrunning_requests", "Watches and streams now.", _LABELS, lasting)
+        running = {"mutating": 0, "readOnly": 0}
+        for _, one in known:
+            if not one.long:
+                running["readOnly" if one.reads else "mutating"] += one.running
+        inflight = (((kind,), count) for kind, count in running.items())
         yield _gauges("apiserver_current_inflight_requests", "Requests now.", ("request_kind",), inflight)
         objects = (((resource,), count) for resource, count in sorted(self._objects().items()))
         yield _gauges("apiserver_storage_objects", "Objects by resource.", ("resource",), objects)
-        for name, what, one in self._others:
+        for name, what, other in self._others:
             histogram = core.HistogramMetricFamily(name, what)
-            histogram.add_metric((), one.cumulated(), sum_value=one.total)
+            histogram.add_metric((), other.cumulated(), sum_value=other.total)
             yield histogram
         for name, what, read in self._counters:
             yield core.CounterMetricFamily(name, what, value=read())

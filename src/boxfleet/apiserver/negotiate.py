@@ -1,6 +1,7 @@
 """Content negotiation: which form of an object a client wants, and whether a body's type is understood."""
 
 import dataclasses
+import functools
 
 from boxfleet.apiserver import faults, route
 
@@ -16,6 +17,8 @@ class Form:
     version: str = "v1"
 
 
+# Clients send the same few again and again.
+@functools.lru_cache(maxsize=256)
 def accepted(header: str) -> Form:
     """The first form in an Accept header that the server can make; raises Fault 406."""
     if not header.strip():

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
+import msgspec
+
 from boxfleet.apiserver import authn, fairness, faults
 
 # The parts of an ASGI call (asgi.readthedocs.io, version 3).
@@ -25,8 +27,8 @@ class Access:
     subresource: str = ""
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Call:
+# Structs, since one is made for each request.
+class Call(msgspec.Struct, kw_only=True, eq=False):
     """One request on its way through a handler."""
 
     method: str
@@ -43,11 +45,11 @@ class Call:
     # Set once one is found.
     route: "Route | None" = None
     # Paths of fields that the body says twice.
-    duplicates: list[str] = dataclasses.field(default_factory=list)
+    duplicates: list[str] = msgspec.field(default_factory=list)
     # Who really calls, when `user` is somebody else.
     impersonator: authn.User | None = None
     # Texts for Warning headers.
-    warnings: list[str] = dataclasses.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
     # A patch made an object that was not there: answered by 201.
     created: bool = False
     # What the audit log and the client know the request by, whether it was let in (None: that was never asked), why
@@ -79,22 +81,20 @@ class Call:
         )
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, kw_only=True, eq=False):
     """A whole answer."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
-    headers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    headers: list[tuple[str, str]] = msgspec.field(default_factory=list)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Whole:
-    """A whole answer as it goes over the wire."""
+class Whole(msgspec.Struct, frozen=True, eq=False):
+    """A whole answer as it goes over the wire; `lines` are its headers, each with its end."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    lines: bytes
     body: bytes
 
 
@@ -148,8 +148,8 @@ class Router:
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route and its parameters; raises Fault 404 or 405."""
         # A path may end in one slash, as the real server allows.
-        segments = path.removesuffix("/").split("/")[1:] if path != "/" else []
-        node, values = self._walk(self._root, segments, 0)
+        segments = path.removesuffix("/").split("/") if path != "/" else [""]
+        node, values = self._walk(segments)
         if node is None:
             raise faults.no_such_path()
         found = node.methods.get(method)
@@ -163,21 +163,35 @@ class Router:
         route, names = found
         return route, dict(zip(names, values, strict=True))
 
-    def _walk(self, node: _Node, segments: Sequence[str], at: int) -> tuple[_Node | None, list[str]]:
-        if at == len(segments):
-            return (node, []) if node.methods else (None, [])
-        segment = segments[at]
-        literal = node.literal.get(segment)
-        if literal is not None:
-            found, values = self._walk(literal, segments, at + 1)
-            if found is not None:
-                return found, values
-        if node.wild is not None and segment:
-            found, values = self._walk(node.wild, segments, at + 1)
-            if found is not None:
-                return found, [segment, *values]
-        if node.rest is not None:
-            return node.rest, ["/".join(segments[at:])]
+    def _walk(self, segments: Sequence[str]) -> tuple[_Node | None, list[str]]:
+        """The node of a path and its parameters. The first segment is what stands before the first slash: nothing."""
+        node: _Node | None = self._root
+        at, end = 1, len(segments)
+        values: list[str] = []
+        # Other ways that could have been taken, each with where it goes on and how many parameters stood before it.
+        ways: list[tuple[_Node, int, list[str]]] = []
+        while node is not None:
+            if at == end:
+                if node.methods:
+                    return node, values
+                following = None
+            else:
+                segment = segments[at]
+                following = node.literal.get(segment)
+                if node.rest is not None:
+                    ways.append((node.rest, end, [*values, "/".join(segments[at:])]))
+                if node.wild is not None and segment:
+                    if following is None:
+                        following = node.wild
+                        values.append(segment)
+                    else:
+                        ways.append((node.wild, at + 1, [*values, segment]))
+            if following is not None:
+                node, at = following, at + 1
+            elif ways:
+                node, at, values = ways.pop()
+            else:
+                node = None
         return None, []
 
     def _drop(self, node: _Node, segments: Sequence[str], method: str) -> None:

@@ -145,10 +145,10 @@ class Upgraded(asyncio.Protocol):
         chosen = str(message.get("subprotocol") or "").removeprefix(PREFIX).encode()
         headers: list[tuple[bytes, bytes]] = [(b"connection", b"Upgrade"), (b"upgrade", b"SPDY/3.1")]
         headers += [(_PROTOCOL_HEADER, chosen), *message.get("headers", ())]
-        self._transport.write(wire.head(101, headers, date=self._date(), keep_alive=True))
+        self._transport.write(wire.head(101, wire.lines(headers), date=self._date(), keep_alive=True))
 
     def _write_head(self, status: int, headers: Any) -> None:
-        self._transport.write(wire.head(status, headers, date=self._date(), keep_alive=False))
+        self._transport.write(wire.head(status, wire.lines(headers), date=self._date(), keep_alive=False))
 
     def _date(self) -> bytes:
         return wire.date_line(self._state.default_headers)

@@ -9,7 +9,19 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import kind as kinds
-from boxfleet.apiserver import exchange, faults, negotiate, options, reading, registry, route, selectors, stalls, tables
+from boxfleet.apiserver import (
+    exchange,
+    faults,
+    headers,
+    negotiate,
+    options,
+    reading,
+    registry,
+    route,
+    selectors,
+    stalls,
+    tables,
+)
 from boxfleet.store import errors, rows
 
 # Seconds between bookmarks, as often as Kubernetes sends them.
@@ -256,10 +268,10 @@ def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 async def _start(call: route.Call) -> None:
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
-    headers.append((b"audit-id", call.audit_id.encode()))
-    headers += [(b"warning", route.warning_header(text)) for text in call.warnings]
-    await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+    said = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
+    said.append((b"audit-id", call.audit_id.encode()))
+    said += [(b"warning", route.warning_header(text)) for text in call.warnings]
+    await call.send({"type": "http.response.start", "status": 200, "headers": said})
 
 
 def _lighten(call: route.Call) -> None:
@@ -267,6 +279,7 @@ def _lighten(call: route.Call) -> None:
     call.headers = {name: call.headers[name] for name in _KEPT if name in call.headers}
     call.query = {"watch": ["1"]}
     call.scope["headers"] = []
+    call.scope.pop(headers.KEY, None)
 
 
 async def _close_when_gone(call: route.Call, subscription: rows.Subscription) -> None:

@@ -1,9 +1,11 @@
 """The head of an HTTP/1.1 answer as bytes (RFC 9112)."""
 
 import http
+import re
 from collections.abc import Iterable, Sequence
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+_BREAK = re.compile(rb"[\n\r\0]").search
 
 
 class _Dates:
@@ -21,12 +23,23 @@ def date_line(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     return _Dates.line
 
 
-def head(status: int, headers: Iterable[tuple[bytes, bytes]], *, date: bytes, keep_alive: bool) -> bytes:
-    """Status line and headers with the empty line; raises ValueError when a header would end before its time."""
-    lines = [_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, date]
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as lines; raises ValueError when one would end before its time."""
+    made = []
     for name, value in headers:
-        if b"\n" in value or b"\r" in value or b"\0" in value:
+        if _BREAK(value) is not None:
             raise ValueError(f"a line break in the header {name.decode('latin-1')}")
-        lines.append(b"%s: %s\r\n" % (name, value))
-    lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-    return b"".join(lines)
+        made.append(b"%s: %s\r\n" % (name, value))
+    return b"".join(made)
+
+
+def headers(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The way back from `lines`."""
+    pairs = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
+    return [(name, value) for name, _, value in pairs]
+
+
+def head(status: int, lines: bytes, *, date: bytes, keep_alive: bool) -> bytes:
+    """Status line and header lines with the empty line."""
+    first = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return b"%s%s%s%s" % (first, date, lines, b"\r\n" if keep_alive else b"connection: close\r\n\r\n")

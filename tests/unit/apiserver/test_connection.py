@@ -108,6 +108,20 @@ async def test_requests_that_are_sent_ahead_are_answered_in_their_order(tmp_path
     assert "date" in answers[0][1]
 
 
+async def test_each_request_of_a_connection_is_judged_by_its_own_headers(tmp_path: pathlib.Path) -> None:
+    path = "/api/v1/namespaces/default"
+    stranger = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer nobody's\r\n\r\n".encode()
+    nobody = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    other = _get(path, extra=b"Impersonate-User: jane\r\n")
+    table = _get(path, extra=b"Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n")
+    async with _connected(tmp_path) as (reader, writer, _):
+        for request, wanted in [(_get(path), 200), (stranger, 401), (nobody, 401), (other, 403), (table, 200)] * 3:
+            writer.write(request)
+            status, _, body = await _answer(reader)
+            assert status == wanted
+            assert (b'"kind":"Table"' in body) == (request is table)
+
+
 async def test_a_body_arrives_in_pieces(tmp_path: pathlib.Path) -> None:
     body = b'{"metadata":{"name":"a"},"data":{"a":"b"}}'
     head = _HEAD + _TOKEN + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)

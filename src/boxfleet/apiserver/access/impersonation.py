@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 
 from boxfleet.apiserver import authn, authz, faults
 
-_PREFIX = "impersonate-"
 _EXTRA = "impersonate-extra-"
 _AUTHENTICATION = "authentication.k8s.io"
 _ANONYMOUS = "system:anonymous"
@@ -22,11 +21,6 @@ class _Wanted:
     uid: str = ""
     groups: list[str] = dataclasses.field(default_factory=list)
     extra: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-
-
-def asked(headers: Iterable[str]) -> bool:
-    """Whether any header (in lower case) asks for it."""
-    return any(name.startswith(_PREFIX) for name in headers)
 
 
 def user(caller: authn.User, headers: Iterable[tuple[bytes, bytes]], authorizer: authz.Authorizer) -> authn.User:

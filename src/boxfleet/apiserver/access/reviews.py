@@ -106,7 +106,7 @@ class Reviews:
         # Without audiences it is asked whether the token is for this API.
         for audience in obj["spec"].get("audiences") or [""]:
             audiences = (audience,) if audience else ()
-            found = await self._authenticator.authenticate(authn.Shown(token=token, audiences=audiences))
+            found = await self._authenticator.authenticate(authn.shown_token(token, audiences=audiences))
             if found is not None:
                 user = found
                 fitting += audiences

@@ -124,7 +124,7 @@ class Accounts:
         if not token.startswith("eyJ"):
             return None
         wanted = shown.audiences or (self.issuer,)
-        digest = decisions.digest(token)
+        digest = shown.digest
         decision = self._known.find(digest) or self._judge(digest, token)
         if decision is None or not any(each in decision.audiences for each in wanted):
             return None

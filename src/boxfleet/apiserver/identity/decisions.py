@@ -5,7 +5,6 @@ each use: their revision tells that nothing changed.
 """
 
 import dataclasses
-import hashlib
 
 import msgspec
 
@@ -49,11 +48,6 @@ class _Object(msgspec.Struct):
 
 
 _objects = msgspec.json.Decoder(_Object)
-
-
-def digest(token: str) -> bytes:
-    """What a token is known by."""
-    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 class Decisions:

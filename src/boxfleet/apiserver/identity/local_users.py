@@ -91,7 +91,7 @@ class LocalUsers:
             return await self._by_password(shown.password)
         if not shown.token.startswith("eyJ") or shown.audiences:
             return None
-        digest = decisions.digest(shown.token)
+        digest = shown.digest
         decision = self._known.find(digest)
         if decision is None:
             decision = self._judge(shown.token)

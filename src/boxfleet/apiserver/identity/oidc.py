@@ -162,7 +162,7 @@ class Issuers:
         token = shown.token
         if not self._trusted or shown.audiences or not token.startswith("eyJ"):
             return None
-        digest = decisions.digest(token)
+        digest = shown.digest
         decision = self._known.find(digest)
         if decision is None:
             decision = await self._judge(token)

@@ -110,7 +110,7 @@ def issuers(opened: store.Store, provider: Provider, *, time: clock.Clock | None
 
 
 async def who(known: oidc.Issuers, token: str) -> str:
-    user = await known.authenticate(authn.Shown(token=token))
+    user = await known.authenticate(authn.shown_token(token))
     return "" if user is None else f"{user.name.rpartition('#')[2]} {','.join(user.groups)}"
 
 
@@ -119,7 +119,7 @@ JANE = "jane corp:dev,corp:ops,system:authenticated"
 
 async def test_name_and_groups_come_from_claims(opened: store.Store, provider: Provider) -> None:
     known = issuers(opened, provider)
-    user = await known.authenticate(authn.Shown(token=provider.token()))
+    user = await known.authenticate(authn.shown_token(provider.token()))
     assert user is not None
     assert user.name == f"{provider.url}#jane"
     assert await who(known, provider.token(groups="one")) == "jane corp:one,system:authenticated"
