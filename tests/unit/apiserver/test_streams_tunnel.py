@@ -64,7 +64,7 @@ async def test_the_agent_comes_back_after_the_server(tmp_path: pathlib.Path) -> 
             await agent.__aenter__()
         try:
             assert not bed.agents.nodes()
-            async with bed.serving(port=port), asyncio.timeout(1.5):
+            async with bed.serving(port=port), asyncio.timeout(30):
                 await bed.connected()
                 async with bed.websocket(EXEC) as user:
                     while (await user.receive()).data[:1] != b"\x03":

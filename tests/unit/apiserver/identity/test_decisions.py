@@ -1,7 +1,6 @@
 """What is remembered of tokens: bounded, and never longer than it holds."""
 
 import pathlib
-import time
 
 import pytest
 
@@ -13,7 +12,7 @@ from boxfleet.store import store
 pytestmark = pytest.mark.anyio
 
 
-async def test_memory_is_bounded_and_a_known_token_costs_microseconds(tmp_path: pathlib.Path) -> None:
+async def test_memory_is_bounded(tmp_path: pathlib.Path) -> None:
     opened = await store.Store.open(tmp_path / "boxfleet.db")
     try:
         await opened.write("//pods/d/p", lambda _: b'{"kind":"Pod","metadata":{"uid":"u"}}', expected=0)
@@ -28,12 +27,6 @@ async def test_memory_is_bounded_and_a_known_token_costs_microseconds(tmp_path: 
             assert known.keep(authn.digest(str(number)), decision())
         assert len(known) == 100
         assert known.find(authn.digest("0")) is None
-        token = "x" * 1000
-        known.keep(authn.digest(token), decision())
-        began = time.perf_counter()
-        for _ in range(2000):
-            assert known.find(authn.digest(token)) is not None
-        # It takes 2 to 4; a check of the signature takes 300.
-        assert (time.perf_counter() - began) / 2000 < 50e-6
+        assert known.find(authn.digest("249")) is not None
     finally:
         await opened.close()
