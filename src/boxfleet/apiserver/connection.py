@@ -211,12 +211,12 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         assert parser is not None
         raw, query = self._url, b""
-        if _PLAIN(raw) is None:
+        if _PLAIN(raw) is not None:
+            path = raw.decode("ascii")
+        else:
             url = httptools.parse_url(raw)
             raw, query = url.path, url.query or b""
-        path = raw.decode("ascii")
-        if "%" in path:
-            path = urllib.parse.unquote(path)
+            path = urllib.parse.unquote(raw.decode("ascii"))
         return {
             "type": "http",
             "method": _METHODS.get(method := parser.get_method()) or method.decode("ascii"),

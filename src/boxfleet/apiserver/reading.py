@@ -49,9 +49,10 @@ class Reading:
     async def get(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """One object, in the form that the client wants."""
         form = negotiate.accepted(call.headers.get("accept", ""))
-        revision = parse_revision(call.one("resourceVersion"))
-        if revision > self._registry.store.revision:
-            raise faults.too_large_revision(revision, self._registry.store.revision)
+        if "resourceVersion" in call.query:
+            revision = parse_revision(call.one("resourceVersion"))
+            if revision > self._registry.store.revision:
+                raise faults.too_large_revision(revision, self._registry.store.revision)
         row = self._registry.read(kind, namespace=call.params.get("namespace", ""), name=call.params["name"])
         return self.rendered(call, kind, row.value, form)
 

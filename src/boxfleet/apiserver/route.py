@@ -148,7 +148,7 @@ class Router:
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route and its parameters; raises Fault 404 or 405."""
         # A path may end in one slash, as the real server allows.
-        segments = path.removesuffix("/").split("/") if path != "/" else [""]
+        segments = path[1:].removesuffix("/").split("/") if path != "/" else []
         node, values = self._walk(segments)
         if node is None:
             raise faults.no_such_path()
@@ -164,9 +164,27 @@ class Router:
         return route, dict(zip(names, values, strict=True))
 
     def _walk(self, segments: Sequence[str]) -> tuple[_Node | None, list[str]]:
-        """The node of a path and its parameters. The first segment is what stands before the first slash: nothing."""
+        """The node of a path and its parameters."""
+        node = self._root
+        values: list[str] = []
+        for segment in segments:
+            following = node.literal.get(segment)
+            if following is None:
+                following = node.wild
+                if following is None or not segment:
+                    break
+                values.append(segment)
+            node = following
+        else:
+            if node.methods:
+                # Nothing is better than a literal wherever there is one.
+                return node, values
+        return self._search(segments)
+
+    def _search(self, segments: Sequence[str]) -> tuple[_Node | None, list[str]]:
+        """The same where the straight way leads to nothing."""
         node: _Node | None = self._root
-        at, end = 1, len(segments)
+        at, end = 0, len(segments)
         values: list[str] = []
         # Other ways that could have been taken, each with where it goes on and how many parameters stood before it.
         ways: list[tuple[_Node, int, list[str]]] = []
