@@ -52,6 +52,8 @@ def accounts(
     of: kind.Kind, new: kind.JsonObject | None, old: kind.JsonObject | None, look: admission.Look
 ) -> Iterator[admission.Account]:
     """The tenants on which a write counts. Raises admission.Refused for a Pod that leaves out what one limits."""
+    if of.qualified not in tenancy.COUNTED:
+        return
     totals: dict[str, usage.Amounts] = {}
     for obj, sign in ((new, 1), (old, -1)):
         if obj is None:

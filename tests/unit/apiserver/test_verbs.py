@@ -156,6 +156,24 @@ async def test_fields_said_twice(api: server.Api) -> None:
     assert ("warning", '299 - "duplicate field \\"data.k\\""') in warned.headers
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"metadata":{"name":"a"},"data":{"k" :"1","k"\t:"2"}}', "data.k"),
+        ('{"metadata":{"name":"a","finalizers":["x/a"],"finalizers":[]},"data":{"k":"\\":"}}', "metadata.finalizers"),
+        ('{"metadata":{"name":"a","ownerReferences":[{"uid":"1","uid":"2"}]}}', "metadata.ownerReferences[0].uid"),
+        ('{"metadata":{"name":"a"},"data":{"k":"says \\"x\\": y","l":"[{"}}', ""),
+    ],
+)
+async def test_fields_said_twice_are_found_anywhere(api: server.Api, text: str, path: str) -> None:
+    reply = await server.send(api.app, "POST", f"{MAPS}?fieldValidation=Strict", text.encode())
+    if path:
+        assert reply.status == 400
+        assert reply.json["message"].endswith(f'strict decoding error: duplicate field "{path}"')
+    else:
+        assert reply.status == 201
+
+
 async def test_pods_go_gracefully(api: server.Api) -> None:
     async def left() -> Any:
         return (await server.send(api.app, "GET", f"{PODS}/p")).json["metadata"]
@@ -350,6 +368,7 @@ async def test_delete_collection(api: server.Api) -> None:
 
 async def test_namespaces_end_when_their_content_has(api: server.Api) -> None:
     space = await made(api, "/api/v1/namespaces", {"metadata": {"name": "x"}})
+    await made(api, "/api/v1/namespaces/x/configmaps", config("early"))
     assert space["spec"]["finalizers"] == ["kubernetes"]
     assert space["status"]["phase"] == "Active"
     assert space["metadata"]["labels"]["kubernetes.io/metadata.name"] == "x"
