@@ -14,6 +14,7 @@ SIZE_LIMIT = 3 * 2**20
 # The deepest standard schema is about 20 levels deep.
 DEPTH_LIMIT = 100
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SPACED_END = re.compile(rb'"[ \t\r\n]+:')
 _NAME_END = re.compile(rb'"[ \t\r\n]*:')
 
 
@@ -50,7 +51,8 @@ def decode_strictly(body: bytes) -> tuple[Any, list[str]]:
     value, names = _decode(body)
     # What could be a name's end is counted, also within texts. To read a body a second time, with its names, takes as
     # long as all other checks of a small object together.
-    return value, [] if len(_NAME_END.findall(body)) == names else _duplicates(body)
+    ends = body.count(b'":') if _SPACED_END.search(body) is None else len(_NAME_END.findall(body))
+    return value, [] if ends == names else _duplicates(body)
 
 
 def _decode(body: bytes) -> tuple[Any, int]:
@@ -67,22 +69,20 @@ def _decode(body: bytes) -> tuple[Any, int]:
     return value, _names(value)
 
 
-def _names(value: Any) -> int:
+def _names(value: Any, *, levels: int = DEPTH_LIMIT) -> int:
     """How many names there are in all objects of a value; raises Fault 400 when it is nested too deeply."""
     count = 0
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(DEPTH_LIMIT):
-        deeper = []
-        for outer in level:
-            within: Iterable[Any] = outer
-            if type(outer) is dict:
-                count += len(outer)
-                within = outer.values()
-            deeper += [inner for inner in within if type(inner) is dict or type(inner) is list]
-        if not deeper:
-            return count
-        level = deeper
-    raise too_deep()
+    inside: Iterable[Any] = ()
+    if type(value) is dict:
+        count, inside = len(value), value.values()
+    elif type(value) is list:
+        inside = value
+    for inner in inside:
+        if type(inner) is dict or type(inner) is list:
+            if levels <= 1:
+                raise too_deep()
+            count += _names(inner, levels=levels - 1)
+    return count
 
 
 class _Doubled(dict[str, Any]):

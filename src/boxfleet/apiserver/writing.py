@@ -355,7 +355,8 @@ class Writing:
         """Hold a prepared object against the rules of metadata and of its kind; raises Fault 422."""
         found = metadata.validate(kind, new)
         if old is not None:
-            found += objects.finalizer_errors(new, old)
+            if "deletionTimestamp" in old["metadata"]:
+                found += objects.finalizer_errors(new, old)
             found += standard.update_errors(kind, new, old, subresource=subresource)
         found += kind.validate(new, old)
         if not found and subresource != "status":

@@ -18,7 +18,11 @@ def compare(shape: shapes.Shape | None, old: Any, new: Any) -> Comparison:
     """Hold two values of one shape against each other. The order of lists with keys is nobody's."""
     changed: Tree = {}
     removed: Tree = {}
-    _compare(shape, old, new, changed, removed)
+    if isinstance(shape, shapes.Record) and type(old) is dict and type(new) is dict:
+        # Of whole objects, with every write.
+        _members(shape, old, new, changed, removed)
+    else:
+        _compare(shape, old, new, changed, removed)
     return Comparison(changed, removed)
 
 
