@@ -31,19 +31,26 @@ _DOCKER_KEYS = frozenset({".dockercfg", ".dockerconfigjson"})
 
 def _validate_config_map(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
     texts, binaries = new.get("data") or {}, new.get("binaryData") or {}
-    errors = _keys("data", texts) + _keys("binaryData", binaries)
-    errors += [
-        fields.invalid_hidden(f"data[{key}]", "is in binaryData too: remove it from one of them")
-        for key in texts
-        if key in binaries
-    ]
-    # Three bytes are four characters of base64.
-    size = sum(len(value.encode()) for value in texts.values()) + sum(
-        len(value) * 3 // 4 for value in binaries.values()
-    )
-    if size > SIZE_LIMIT:
+    errors = _keys("data", texts)
+    if binaries:
+        errors += _keys("binaryData", binaries)
+        errors += [
+            fields.invalid_hidden(f"data[{key}]", "is in binaryData too: remove it from one of them")
+            for key in texts
+            if key in binaries
+        ]
+    if _is_too_large(texts, binaries):
         errors.append(fields.too_long("data", SIZE_LIMIT, "bytes"))
     return errors + _unchanged(new, old, "data", "binaryData")
+
+
+def _is_too_large(texts: dict[str, str], binaries: dict[str, str]) -> bool:
+    # Three bytes are four characters of base64.
+    room = SIZE_LIMIT - sum([len(value) * 3 // 4 for value in binaries.values()]) if binaries else SIZE_LIMIT
+    # No character has more than four bytes.
+    if 4 * sum(map(len, texts.values())) <= room:
+        return False
+    return sum([len(value.encode()) for value in texts.values()]) > room
 
 
 def _default_secret(obj: kind.JsonObject) -> None:

@@ -4,6 +4,7 @@ Each function gives a sentence that says what would be right, or None when the n
 Kubernetes API conventions (RFC 1123, RFC 6335).
 """
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable
@@ -75,9 +76,15 @@ def label_value(value: str) -> str | None:
 
 def config_key(key: str) -> str | None:
     """The key of a ConfigMap or Secret; it may become a file name."""
-    if len(key) <= 253 and _CONFIG_KEY.fullmatch(key) and key != "." and not key.startswith(".."):
+    if len(key) <= 253 and _is_config_key(key):
         return None
     return "must be letters, digits, '-', '_' and '.', not beginning with '..', at most 253 characters"
+
+
+# The same few come always again.
+@functools.lru_cache(maxsize=1024)
+def _is_config_key(key: str) -> bool:
+    return bool(_CONFIG_KEY.fullmatch(key)) and key != "." and not key.startswith("..")
 
 
 def port(name: str) -> str | None:

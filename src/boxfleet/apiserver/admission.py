@@ -9,7 +9,7 @@ from boxfleet.api import admission, meta
 from boxfleet.api import kind as kinds
 from boxfleet.apiserver import faults, registry
 from boxfleet.kit import clock
-from boxfleet.store import backend
+from boxfleet.store import backend, rows
 
 
 class Admission:
@@ -51,11 +51,14 @@ class Admission:
         """What changes in the store along with a write; raises Fault 403."""
         if not self._accounts:
             return ()
-        new, old = self._stored_form(kind, new), self._stored_form(kind, old)
+        if not self._registry.served_as_stored(kind):
+            new, old = self._stored_form(kind, new), self._stored_form(kind, old)
         metadata = (new or old or {})["metadata"]
         name = metadata["name"]
+        found: list[admission.Account] = []
         try:
-            found = [each for accounts in self._accounts for each in accounts(kind, new, old, self._look)]
+            for accounts in self._accounts:
+                found += accounts(kind, new, old, self._look)
         except admission.Refused as refused:
             raise faults.forbidden(kind, name, str(refused)) from None
         if not found:
@@ -134,8 +137,16 @@ class StoreLook:
 
     def raw(self, type: type[meta.Object], *, namespace: str = "") -> Iterator[kinds.JsonObject]:
         """All objects of a kind as they are stored."""
-        for row in self._registry.store.range(registry.prefix(type.KIND, namespace=namespace)):
-            yield registry.decode(row.value)
+        found = self._registry.store.range(registry.prefix(type.KIND, namespace=namespace))
+        return map(_decoded, found) if found else _NONE
+
+
+# An iterator that is at its end may be handed out again and again.
+_NONE: Iterator[kinds.JsonObject] = iter(())
+
+
+def _decoded(row: rows.Row) -> kinds.JsonObject:
+    return registry.decode(row.value)
 
 
 def _refusal(kind: kinds.Kind, name: str, refused: admission.Refused) -> faults.Fault:

@@ -3,7 +3,7 @@
 import collections
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,8 +13,8 @@ from boxfleet.apiserver import faults, negotiate, protobuf, route
 SIZE_LIMIT = 3 * 2**20
 # The deepest standard schema is about 20 levels deep.
 DEPTH_LIMIT = 100
-_NESTED = (dict, list)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SPACED_END = re.compile(rb'"[ \t\r\n]+:')
 _NAME_END = re.compile(rb'"[ \t\r\n]*:')
 
 
@@ -23,7 +23,7 @@ async def read(call: route.Call) -> bytes:
     length = call.headers.get("content-length", "")
     if length.isdigit() and int(length) > SIZE_LIMIT:
         raise faults.too_large(SIZE_LIMIT)
-    chunks = []
+    chunks: list[bytes] = []
     size = 0
     while True:
         message = await call.receive()
@@ -33,33 +33,56 @@ async def read(call: route.Call) -> bytes:
         size += len(chunk)
         if size > SIZE_LIMIT:
             raise faults.too_large(SIZE_LIMIT)
-        chunks.append(chunk)
         if not message.get("more_body"):
-            return b"".join(chunks)
+            return b"".join([*chunks, chunk]) if chunks else bytes(chunk)
+        chunks.append(chunk)
 
 
 def decode(body: bytes) -> Any:
     """The JSON value of a body; raises Fault 400."""
+    return _decode(body)[0]
+
+
+def decode_strictly(body: bytes) -> tuple[Any, list[str]]:
+    """The JSON value of a body, and the paths of fields that it says twice, of which the later one counts.
+
+    Raises Fault 400.
+    """
+    value, names = _decode(body)
+    # What could be a name's end is counted, also within texts. To read a body a second time, with its names, takes as
+    # long as all other checks of a small object together.
+    ends = body.count(b'":') if _SPACED_END.search(body) is None else len(_NAME_END.findall(body))
+    return value, [] if ends == names else _duplicates(body)
+
+
+def _decode(body: bytes) -> tuple[Any, int]:
+    """The value, and how many names its objects have."""
     try:
         value = msgspec.json.decode(body)
-        if _SURROGATE.search(body) is not None:
+        if b"\\" in body and _SURROGATE.search(body) is not None:
             # Alone they are JSON but no text; they could not be written again.
             msgspec.json.encode(value)
     except RecursionError:
         raise too_deep() from None
     except (msgspec.DecodeError, UnicodeError, ValueError) as error:
         raise faults.bad_request(f"the body of the request is not valid JSON: {error}") from None
-    if body.count(b"{") + body.count(b"[") > DEPTH_LIMIT:
-        _check_depth(value)
-    return value
+    return value, _names(value)
 
 
-def decode_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body; raises Fault 400."""
-    value = decode(body)
-    if not isinstance(value, dict):
-        raise faults.bad_request("the body of the request is not a JSON object")
-    return value
+def _names(value: Any, *, levels: int = DEPTH_LIMIT) -> int:
+    """How many names there are in all objects of a value; raises Fault 400 when it is nested too deeply."""
+    count = 0
+    inside: Iterable[Any] = ()
+    if type(value) is dict:
+        count, inside = len(value), value.values()
+    elif type(value) is list:
+        inside = value
+    for inner in inside:
+        if type(inner) is dict or type(inner) is list:
+            if levels <= 1:
+                raise too_deep()
+            count += _names(inner, levels=levels - 1)
+    return count
 
 
 class _Doubled(dict[str, Any]):
@@ -68,10 +91,7 @@ class _Doubled(dict[str, Any]):
     names: tuple[str, ...] = ()
 
 
-def duplicates(body: bytes, value: Any) -> list[str]:
-    """Paths of fields that a JSON body says twice, given what it decodes to; of two values the later one counts."""
-    if not _may_repeat(body, value):
-        return []
+def _duplicates(body: bytes) -> list[str]:
     found = False
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,23 +107,6 @@ def duplicates(body: bytes, value: Any) -> list[str]:
 
     whole = json.loads(body, object_pairs_hook=collect)
     return list(_doubled_paths(whole, "")) if found else []
-
-
-def _may_repeat(body: bytes, value: Any) -> bool:
-    """Whether a name may come twice: what could be a name's end is counted, also within texts, against the names kept.
-
-    Reading a body a second time for this takes as long as all other checks of a small object together.
-    """
-    kept = 0
-    level = [value]
-    while level:
-        one = level.pop()
-        if isinstance(one, dict):
-            kept += len(one)
-            level += [inner for inner in one.values() if isinstance(inner, _NESTED)]
-        elif isinstance(one, list):
-            level += [inner for inner in one if isinstance(inner, _NESTED)]
-    return len(_NAME_END.findall(body)) != kept
 
 
 def _doubled_paths(value: Any, path: str) -> Iterator[str]:
@@ -124,24 +127,12 @@ def decode_as(call: route.Call, body: bytes) -> dict[str, Any]:
         return protobuf.decode(body)
     if media != negotiate.JSON:
         raise faults.unsupported_media_type([negotiate.JSON])
-    obj = decode_object(body)
-    if call.one("fieldValidation") != "Ignore":
-        call.duplicates = duplicates(body, obj)
-    return obj
-
-
-def _check_depth(value: Any) -> None:
-    level: list[Any] = [value]
-    for _ in range(DEPTH_LIMIT):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, _NESTED)
-        ]
-        if not level:
-            return
-    raise too_deep()
+    value, duplicates = decode_strictly(body)
+    if not isinstance(value, dict):
+        raise faults.bad_request("the body of the request is not a JSON object")
+    if duplicates and call.one("fieldValidation") != "Ignore":
+        call.duplicates = duplicates
+    return value
 
 
 def too_deep() -> faults.Fault:

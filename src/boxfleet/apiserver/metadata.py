@@ -53,7 +53,10 @@ SYSTEM_FIELDS = frozenset({
 def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
     """Everything wrong with the metadata of a schema-valid object that has its name."""
     metadata = obj["metadata"]
-    errors = [_invalid("metadata.name", metadata["name"], text) for text in name_faults(kind, metadata["name"])]
+    name = metadata["name"]
+    errors = []
+    if faults_ := name_faults(kind, name):
+        errors += [_invalid("metadata.name", name, text) for text in faults_]
     if labels := metadata.get("labels"):
         errors += _labels(labels)
     if annotations := metadata.get("annotations"):

@@ -17,12 +17,15 @@ class Form:
     version: str = "v1"
 
 
+_WHOLE = Form()
+
+
 # Clients send the same few again and again.
 @functools.lru_cache(maxsize=256)
 def accepted(header: str) -> Form:
     """The first form in an Accept header that the server can make; raises Fault 406."""
     if not header.strip():
-        return Form()
+        return _WHOLE
     known = False
     for part in header.split(","):
         media, *parameters = (piece.strip() for piece in part.split(";"))
@@ -32,7 +35,7 @@ def accepted(header: str) -> Form:
         named = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
         wanted = named.get("as", "")
         if not wanted:
-            return Form()
+            return _WHOLE
         if wanted in _FORMS and named.get("g") == "meta.k8s.io" and named.get("v") in ("v1", "v1beta1"):
             return Form(as_=wanted, version=named["v"])
     raise faults.not_acceptable([JSON] if known else [])

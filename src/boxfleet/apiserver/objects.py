@@ -16,7 +16,8 @@ JsonObject = dict[str, Any]
 
 # What an update takes from metadata as it is given.
 _NOT_FREE = metadata.SYSTEM_FIELDS | {"name", "namespace"}
-_UNCHANGEABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+# What it leaves as it is.
+_KEPT = _NOT_FREE - {"managedFields", "selfLink"}
 
 
 def ordered(kind: kinds.Kind, obj: JsonObject) -> JsonObject:
@@ -90,13 +91,7 @@ def prepare_update(kind: kinds.Kind, new: JsonObject, old: JsonObject, *, subres
             f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {was['uid']}",
         )
     check_revision(kind, name, given, was)
-    fixed = {key: was[key] for key in _UNCHANGEABLE if key in was}
-    free = {key: value for key, value in given.items() if key not in _NOT_FREE}
-    merged = {**dict.fromkeys(was), **fixed, **free}
-    merged["resourceVersion"] = was["resourceVersion"]
-    if "generation" in was:
-        merged["generation"] = was["generation"]
-    new["metadata"] = {key: value for key, value in merged.items() if value is not None}
+    new["metadata"] = _metadata(given, was)
     if subresource == "status":
         new = _status_only(kind, new, old)
     elif kind.status and subresource != "binding":
@@ -209,6 +204,20 @@ def _grace(kind: kinds.Kind, obj: JsonObject, wanted: int | None) -> int:
     if not usual:
         return 0
     return usual if wanted is None else wanted
+
+
+def _metadata(given: JsonObject, was: JsonObject) -> JsonObject:
+    """What an update makes of metadata: the members that stay are in the order in which they were."""
+    merged = {}
+    for key, value in was.items():
+        if key not in _KEPT:
+            value = given.get(key) if key not in _NOT_FREE else None
+        if value is not None:
+            merged[key] = value
+    for key, value in given.items():
+        if key not in merged and key not in _NOT_FREE and value is not None:
+            merged[key] = value
+    return merged
 
 
 def _propagated(finalizers: list[str], propagation: str) -> list[str]:

@@ -26,6 +26,9 @@ class WriteOptions:
     force: bool = False
 
 
+_UNSAID = WriteOptions()
+
+
 class Preconditions(msgspec.Struct):
     """What must be true of the object for it to go."""
 
@@ -67,6 +70,8 @@ class _Body(msgspec.Struct):
 
 def for_write(call: route.Call, *, type_name: str, apply: bool = False) -> WriteOptions:
     """Read the options of a create, update or patch, `apply`: of a server-side apply; raises Fault 422."""
+    if not call.query and not apply:
+        return _UNSAID
     errors = []
     dry_run = call.query.get("dryRun", [])
     errors += _dry_run_errors([value for value in dry_run if value])

@@ -23,10 +23,9 @@ async def read(call: route.Call, kind: kinds.Kind, *, schemas: schema.Schemas) -
     known = [JSON_PATCH, MERGE_PATCH, *([STRATEGIC_PATCH] if kind.strategic else [])]
     if media not in known:
         raise faults.unsupported_patch()
-    text = await bodies.read(call)
-    body = bodies.decode(text)
-    if call.one("fieldValidation") != "Ignore":
-        call.duplicates = bodies.duplicates(text, body)
+    body, duplicates = bodies.decode_strictly(await bodies.read(call))
+    if duplicates and call.one("fieldValidation") != "Ignore":
+        call.duplicates = duplicates
     if media == JSON_PATCH:
         return lambda current: _json(kind, current, body)
     if not isinstance(body, dict):

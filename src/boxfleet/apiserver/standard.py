@@ -59,23 +59,27 @@ def registers_with_status(kind: kinds.Kind) -> bool:
 
 def on_create(kind: kinds.Kind, obj: JsonObject) -> None:
     """Fill in what the server itself adds."""
-    if is_namespace(kind):
-        obj.setdefault("spec", {})["finalizers"] = [KUBERNETES_FINALIZER]
-        obj["status"] = {"phase": "Active"}
-        _name_label(obj)
-    if is_definition(kind):
-        obj["status"] = {"storedVersions": _storage_versions(obj)}
-    _fold_secret(kind, obj)
+    match kind.qualified:
+        case "namespaces":
+            obj.setdefault("spec", {})["finalizers"] = [KUBERNETES_FINALIZER]
+            obj["status"] = {"phase": "Active"}
+            _name_label(obj)
+        case "customresourcedefinitions.apiextensions.k8s.io":
+            obj["status"] = {"storedVersions": _storage_versions(obj)}
+        case "secrets":
+            _fold_secret(obj)
 
 
 def on_update(kind: kinds.Kind, new: JsonObject, old: JsonObject) -> None:
     """Keep what only the server changes."""
-    if is_namespace(kind):
-        new["spec"] = old.get("spec", {})
-        _name_label(new)
-    if is_definition(kind):
-        _keep_stored_versions(new)
-    _fold_secret(kind, new)
+    match kind.qualified:
+        case "namespaces":
+            new["spec"] = old.get("spec", {})
+            _name_label(new)
+        case "customresourcedefinitions.apiextensions.k8s.io":
+            _keep_stored_versions(new)
+        case "secrets":
+            _fold_secret(new)
 
 
 def update_errors(kind: kinds.Kind, new: JsonObject, old: JsonObject, *, subresource: str) -> list[kinds.FieldError]:
@@ -153,10 +157,8 @@ def _name_label(obj: JsonObject) -> None:
     obj["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": obj["metadata"]["name"]}
 
 
-def _fold_secret(kind: kinds.Kind, obj: JsonObject) -> None:
+def _fold_secret(obj: JsonObject) -> None:
     """``stringData`` is for writing only: it goes into ``data``."""
-    if kind.group or kind.kind != "Secret":
-        return
     texts = obj.pop("stringData", None)
     if texts:
         data = obj.get("data") or {}

@@ -25,7 +25,7 @@ from boxfleet.apiserver import (
 )
 from boxfleet.apiserver.apply import managers
 from boxfleet.kit import ids
-from boxfleet.store import errors
+from boxfleet.store import errors, rows
 
 JsonObject = dict[str, Any]
 
@@ -50,6 +50,8 @@ class Judge(Protocol):
 
 # Generated names that are tried before giving up.
 _NAME_TRIES = 8
+# Namespaces that are remembered; one more, and all are looked at anew.
+_OPEN = 10_000
 # How often a patch is made again on a newer state.
 _CONFLICT_TRIES = 20
 
@@ -62,6 +64,8 @@ class Writing:
         self.judge = judge
         self._admission = admission
         self._ownership = ownership.Ownership(registry)
+        # Of Namespaces the state in which something may be created in them.
+        self._open: dict[str, rows.Row] = {}
 
     async def create(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Create the object in the body; returns it as stored."""
@@ -134,7 +138,8 @@ class Writing:
     async def replace(self, call: route.Call, kind: kinds.Kind, *, subresource: str = "") -> bytes:
         """Replace the object (or its status) by the body."""
         wanted = options.for_write(call, type_name="UpdateOptions")
-        body = await self.read_body(call)
+        text = await bodies.read(call)
+        body = bodies.decode_as(call, text)
         _judge_duplicates(call, kind, wanted)
         objects.check_type(kind, body)
         name = call.params["name"]
@@ -150,10 +155,12 @@ class Writing:
                 [kinds.FieldError("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")],
             )
 
-        fresh = _copies(body)
+        unused = [body]
 
         def change(current: JsonObject) -> JsonObject:
-            wished = fresh()
+            wished = unused.pop() if unused else bodies.decode_as(call, text)
+            # Of a body that is read again.
+            objects.check_type(kind, wished)
             if subresource == "status":
                 wished = _with_status_of(current, wished)
             self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings)
@@ -348,7 +355,8 @@ class Writing:
         """Hold a prepared object against the rules of metadata and of its kind; raises Fault 422."""
         found = metadata.validate(kind, new)
         if old is not None:
-            found += objects.finalizer_errors(new, old)
+            if "deletionTimestamp" in old["metadata"]:
+                found += objects.finalizer_errors(new, old)
             found += standard.update_errors(kind, new, old, subresource=subresource)
         found += kind.validate(new, old)
         if not found and subresource != "status":
@@ -373,7 +381,10 @@ class Writing:
         spaces = self._registry.kind("namespaces")
         if not kind.namespaced or spaces is None:
             return
-        space = registry.decode(self._registry.read(spaces, namespace="", name=namespace).value)
+        row = self._registry.read(spaces, namespace="", name=namespace)
+        if self._open.get(namespace) is row:
+            return
+        space = registry.decode(row.value)
         if "deletionTimestamp" in space["metadata"]:
             raise faults.forbidden(
                 kind,
@@ -387,6 +398,9 @@ class Writing:
                     }
                 ],
             )
+        if len(self._open) >= _OPEN:
+            self._open.clear()
+        self._open[namespace] = row
 
 
 def _check_uid(kind: kinds.Kind, name: str, patched: JsonObject, current: JsonObject) -> None:
@@ -408,8 +422,10 @@ def _judge_duplicates(
     call: route.Call, kind: kinds.Kind, wanted: options.WriteOptions, *, patched: bool = False
 ) -> None:
     """A field that is said twice is refused or warned of; raises Fault 400, and 422 when a patch says so."""
+    if not call.duplicates:
+        return
     texts = [f'duplicate field "{path}"' for path in call.duplicates]
-    if texts and wanted.validation == "Strict":
+    if wanted.validation == "Strict":
         listed = ", ".join(texts)
         raise _patch_not_strict(kind, call.params["name"], listed) if patched else _not_strict(kind, listed)
     if wanted.validation == "Warn":

@@ -19,13 +19,11 @@ def decode(body: bytes) -> tuple[Any, list[str]]:
     """The value of a body in JSON or YAML, and the paths of fields that it says twice; raises Fault 400 and 413."""
     if body.lstrip()[:1] == b"{":
         try:
-            value = bodies.decode(body)
+            return bodies.decode_strictly(body)
         except faults.Fault:
             # Flow style looks alike.
             if len(body) > SIZE_LIMIT:
                 raise
-        else:
-            return value, bodies.duplicates(body, value)
     if len(body) > SIZE_LIMIT:
         raise faults.too_large(SIZE_LIMIT)
     return _Reader().read(body)

@@ -19,6 +19,11 @@ class Clock(Protocol):
         """Return after at least that many seconds."""
 
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+# The time since then that was written last, and how.
+_stamped = (datetime.timedelta(), "1970-01-01T00:00:00Z")
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -37,9 +42,16 @@ class SystemClock:
 
 def stamp(moment: datetime.datetime) -> str:
     """Write a moment as Kubernetes' ``Time``: RFC 3339, whole seconds, UTC."""
+    global _stamped
     if moment.tzinfo is not datetime.UTC:
         moment = moment.astimezone(datetime.UTC)
-    return moment.isoformat(timespec="seconds")[:19] + "Z"
+    since = moment - _EPOCH
+    second, text = _stamped
+    # Who writes thousands of objects in a second asks for the same text each time.
+    if since.seconds != second.seconds or since.days != second.days:
+        text = moment.isoformat(timespec="seconds")[:19] + "Z"
+        _stamped = (since, text)
+    return text
 
 
 def micro_stamp(moment: datetime.datetime) -> str:

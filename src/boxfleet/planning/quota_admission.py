@@ -1,6 +1,6 @@
 """Every object beside the ResourceQuotas of its Namespace."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from boxfleet.api import admission, kind, resource_quota
@@ -9,12 +9,23 @@ from boxfleet.planning import counting, quotas, usage
 
 def accounts(
     of: kind.Kind, new: kind.JsonObject | None, old: kind.JsonObject | None, look: admission.Look
-) -> Iterator[admission.Account]:
+) -> Iterable[admission.Account]:
     """The quotas on which a write counts. Raises admission.Refused for a Pod that leaves out what one limits."""
     if not of.namespaced:
-        return
+        return ()
     namespace = (new or old or {})["metadata"]["namespace"]
-    for quota in look.raw(resource_quota.ResourceQuota, namespace=namespace):
+    found = list(look.raw(resource_quota.ResourceQuota, namespace=namespace))
+    return _accounts(of, new, old, namespace, found) if found else ()
+
+
+def _accounts(
+    of: kind.Kind,
+    new: kind.JsonObject | None,
+    old: kind.JsonObject | None,
+    namespace: str,
+    found: list[kind.JsonObject],
+) -> Iterator[admission.Account]:
+    for quota in found:
         spec = quota.get("spec") or {}
         name = quota["metadata"]["name"]
         if old is None and new is not None and of.qualified == "pods" and (unsaid := quotas.unsaid(spec, new)):

@@ -13,6 +13,10 @@ PREFIX = "tenant:"
 _COMPUTE = ("cpu", "memory")
 
 
+# Kinds whose objects count, by their qualified name.
+COUNTED = frozenset({"pods", "persistentvolumeclaims", f"addresses.{kinds.GROUP}"})
+
+
 def of(kind: kinds.Kind, obj: Json) -> tuple[str, usage.Amounts]:
     """The Namespace for which an object counts, and what for; nothing for most kinds."""
     if kind.qualified == "pods":

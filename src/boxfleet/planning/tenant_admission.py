@@ -1,6 +1,6 @@
 """Tenants beside each other, NamespaceSets beside their Tenant, and what counts against a tenant's quota."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from boxfleet.api import admission, fields, kind, labels, meta, namespace, tenant, tenant_rules
@@ -50,8 +50,14 @@ def set_errors(new: kind.JsonObject, old: kind.JsonObject | None, look: admissio
 
 def accounts(
     of: kind.Kind, new: kind.JsonObject | None, old: kind.JsonObject | None, look: admission.Look
-) -> Iterator[admission.Account]:
+) -> Iterable[admission.Account]:
     """The tenants on which a write counts. Raises admission.Refused for a Pod that leaves out what one limits."""
+    return _accounts(of, new, old, look) if of.qualified in tenancy.COUNTED else ()
+
+
+def _accounts(
+    of: kind.Kind, new: kind.JsonObject | None, old: kind.JsonObject | None, look: admission.Look
+) -> Iterator[admission.Account]:
     totals: dict[str, usage.Amounts] = {}
     for obj, sign in ((new, 1), (old, -1)):
         if obj is None:

@@ -1,7 +1,7 @@
 """What a database must do for the store: the port that SQLite and PostgreSQL implement."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,7 +24,7 @@ class Along(msgspec.Struct, frozen=True):
     change: Callable[[bytes, int], bytes | None]
 
 
-class Wish(msgspec.Struct, frozen=True, eq=False):
+class Wish(msgspec.Struct, eq=False):
     """A write that somebody waits for.
 
     `value` makes the plain bytes, given the revision that the write gets; it may be called again with another one.
@@ -36,7 +36,7 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
     deleted: bool
     done: "asyncio.Future[rows.Row]"
     # None of them may be the row that is written.
-    along: tuple[Along, ...] = ()
+    along: Sequence[Along] = ()
 
 
 class Backend(Protocol):

@@ -44,6 +44,8 @@ class Table:
     def __init__(self, rows: list[Row]) -> None:
         self._rows = {row.key: row for row in rows}
         self._keys = sorted(self._rows)
+        # How many keys begin with each family, such as ``/apps/deployments/``.
+        self._families = collections.Counter(map(_family, self._keys))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -56,12 +58,14 @@ class Table:
         """Set the row of its key."""
         if row.key not in self._rows:
             bisect.insort(self._keys, row.key)
+            self._families[_family(row.key)] += 1
         self._rows[row.key] = row
 
     def remove(self, key: str) -> None:
         """Take a key out."""
         if self._rows.pop(key, None) is not None:
             del self._keys[bisect.bisect_left(self._keys, key)]
+            self._families[_family(key)] -= 1
 
     def range(self, prefix: str) -> list[Row]:
         """All rows whose key starts so, in order."""
@@ -75,13 +79,20 @@ class Table:
         return end - begin
 
     def _place(self, prefix: str) -> tuple[int, int]:
+        if (family := _family(prefix)) and not self._families.get(family):
+            # Each write looks for quotas, where mostly there are none.
+            return 0, 0
         keys = self._keys
         begin = bisect.bisect_left(keys, prefix)
-        if begin == len(keys) or not keys[begin].startswith(prefix):
-            # Each write looks for quotas, where mostly there are none.
-            return begin, begin
         # No key holds the highest code point, so it ends the prefix's range.
         return begin, bisect.bisect_left(keys, prefix + "\U0010ffff", begin)
+
+
+def _family(key: str) -> str:
+    """What a key begins with, up to its third slash; empty when it has fewer."""
+    second = key.find("/", 1)
+    third = key.find("/", second + 1)
+    return key[: third + 1] if 0 < second < third else ""
 
 
 class History:

@@ -2,7 +2,8 @@
 
 import asyncio
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from boxfleet.store import backend as backends
 from boxfleet.store import codec as codecs
@@ -99,21 +100,21 @@ class Store:
         """Wait for a revision that another server gave out; whether it came in time (seconds)."""
         return await self._memory.reach(revision, timeout=timeout)
 
-    async def write(
+    def write(
         self, key: str, value: Callable[[int], bytes], *, expected: int, along: Sequence[backends.Along] = ()
-    ) -> rows.Row:
+    ) -> Coroutine[Any, Any, rows.Row]:
         """Create (`expected` 0) or replace a row that is at a revision, and change others along with it.
 
         `value` makes the bytes, given the revision that the write gets; with several servers it may be called more
         than once. Raises Conflict, Full, Closed, Unavailable, and what a change along with it raises.
         """
-        return await self._write(key, value, expected=expected, deleted=False, along=along)
+        return self._write(key, value, expected=expected, deleted=False, along=along)
 
-    async def delete(
+    def delete(
         self, key: str, value: Callable[[int], bytes], *, expected: int, along: Sequence[backends.Along] = ()
-    ) -> rows.Row:
+    ) -> Coroutine[Any, Any, rows.Row]:
         """Remove a row that is at a revision; `value` makes the last state, which watches are shown."""
-        return await self._write(key, value, expected=expected, deleted=True, along=along)
+        return self._write(key, value, expected=expected, deleted=True, along=along)
 
     def watch(self, prefix: str, *, after: int, topic: rows.Topic | None = None) -> rows.Subscription:
         """Changes after a revision, of keys below a prefix that ends with a slash, or of one key.
@@ -158,7 +159,7 @@ class Store:
         began = loop.time()
         self.waiting += 1
         try:
-            wish = backends.Wish(key, value, expected, deleted, loop.create_future(), tuple(along))
+            wish = backends.Wish(key, value, expected, deleted, loop.create_future(), along)
             return await self._backend.write(wish)
         finally:
             self.waiting -= 1

@@ -94,6 +94,9 @@ async def test_a_namespace_must_be_there(api: server.Api) -> None:
         (b'{"data":{"a":"\\ud800"}}', 400, "not valid JSON"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, 400, "nested"),
         (b'{"a":' * 150 + b"1" + b"}" * 150, 400, "nested more than 100 levels"),
+        (b'{"a":' * 101 + b"1" + b"}" * 101, 400, "nested more than 100 levels"),
+        (b'{"a":' + b"[" * 100 + b"]" * 100 + b"}", 400, "nested more than 100 levels"),
+        (b'{"data":' * 100 + b'"x"' + b"}" * 100, 422, "data[data]: Invalid value"),
         (b'{"metadata":[]}', 422, "metadata"),
         (b'{"metadata":{"name":["a"]}}', 422, "metadata.name"),
         (b'{"metadata":{"name":"a","resourceVersion":"1"}}', 400, "resourceVersion should not be set"),
@@ -154,6 +157,24 @@ async def test_fields_said_twice(api: server.Api) -> None:
     warned = await server.send(api.app, "POST", MAPS, body)
     assert warned.json["data"] == {"k": "2"}
     assert ("warning", '299 - "duplicate field \\"data.k\\""') in warned.headers
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"metadata":{"name":"a"},"data":{"k" :"1","k"\t:"2"}}', "data.k"),
+        ('{"metadata":{"name":"a","finalizers":["x/a"],"finalizers":[]},"data":{"k":"\\":"}}', "metadata.finalizers"),
+        ('{"metadata":{"name":"a","ownerReferences":[{"uid":"1","uid":"2"}]}}', "metadata.ownerReferences[0].uid"),
+        ('{"metadata":{"name":"a"},"data":{"k":"says \\"x\\": y","l":"[{"}}', ""),
+    ],
+)
+async def test_fields_said_twice_are_found_anywhere(api: server.Api, text: str, path: str) -> None:
+    reply = await server.send(api.app, "POST", f"{MAPS}?fieldValidation=Strict", text.encode())
+    if path:
+        assert reply.status == 400
+        assert reply.json["message"].endswith(f'strict decoding error: duplicate field "{path}"')
+    else:
+        assert reply.status == 201
 
 
 async def test_pods_go_gracefully(api: server.Api) -> None:
@@ -350,6 +371,7 @@ async def test_delete_collection(api: server.Api) -> None:
 
 async def test_namespaces_end_when_their_content_has(api: server.Api) -> None:
     space = await made(api, "/api/v1/namespaces", {"metadata": {"name": "x"}})
+    await made(api, "/api/v1/namespaces/x/configmaps", config("early"))
     assert space["spec"]["finalizers"] == ["kubernetes"]
     assert space["status"]["phase"] == "Active"
     assert space["metadata"]["labels"]["kubernetes.io/metadata.name"] == "x"

@@ -18,7 +18,11 @@ def compare(shape: shapes.Shape | None, old: Any, new: Any) -> Comparison:
     """Hold two values of one shape against each other. The order of lists with keys is nobody's."""
     changed: Tree = {}
     removed: Tree = {}
-    _compare(shape, old, new, changed, removed)
+    if isinstance(shape, shapes.Record) and type(old) is dict and type(new) is dict:
+        # Of whole objects, with every write.
+        _members(shape, old, new, changed, removed)
+    else:
+        _compare(shape, old, new, changed, removed)
     return Comparison(changed, removed)
 
 
@@ -48,7 +52,10 @@ def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], cha
             was = old[key]
             if was is item or was == item or (member := member_of(key)) is None:
                 continue
-            _differing(member.shape, was, item, member.element, changed, removed)
+            if member.shape is None:
+                changed[member.element] = {}
+            else:
+                _differing(member.shape, was, item, member.element, changed, removed)
         elif (member := member_of(key)) is not None:
             claims.add_member(changed, member, item, fresh=False)
     for key, was in old.items():
@@ -70,7 +77,10 @@ def _entries(
         if key not in old:
             changed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, item))
         elif old[key] != item:
-            _differing(shape, old[key], item, mark + key, changed, removed)
+            if shape is None:
+                changed[mark + key] = {}
+            else:
+                _differing(shape, old[key], item, mark + key, changed, removed)
     for key, was in old.items():
         if key not in new:
             removed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, was))

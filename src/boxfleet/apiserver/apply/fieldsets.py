@@ -76,7 +76,15 @@ def covers(one: Tree, other: Tree) -> bool:
         if key == SELF:
             continue
         own = one.get(key)
-        if own is None or (is_member(node) and not is_member(own)) or not covers(own, node):
+        if own is None:
+            return False
+        if not node or SELF in node:
+            # `is_member` of both, without the calls.
+            if own and SELF not in own:
+                return False
+            if not node:
+                continue
+        if not covers(own, node):
             return False
     return True
 

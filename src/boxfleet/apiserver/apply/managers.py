@@ -54,8 +54,10 @@ class Manager:
         return made
 
 
-# The same few programs write again and again.
-manager = functools.lru_cache(maxsize=1024)(Manager)
+@functools.lru_cache(maxsize=1024)
+def manager(name: str, operation: str, api_version: str, subresource: str) -> Manager:
+    """A manager, of those few programs that write again and again."""
+    return Manager(name=name, operation=operation, api_version=api_version, subresource=subresource)
 
 
 def shown(entry: Entry) -> str:
@@ -111,10 +113,9 @@ def from_user_agent(text: str) -> str:
 
 def arranged(entries: list[Entry], *, now: str) -> list[Entry]:
     """Entries in the order in which objects show them: appliers first, then by time; the oldest of many as one."""
-    entries = _capped(entries, now=now)
-    if len(entries) > 1:
-        entries.sort(key=_place)
-    return entries
+    if len(entries) <= 1:
+        return entries
+    return sorted(_capped(entries, now=now), key=_place)
 
 
 def same(some: list[Entry], others: list[Entry]) -> bool:

@@ -28,14 +28,16 @@ def updated(
     now: str,
 ) -> list[Entry]:
     """The entries after a change; the same list when no field changed."""
-    compared = versioned.Compared(views, old, new, version=author.api_version)
-    changed, removed = compared.of(author.api_version)
+    own = author.api_version
+    compared = versioned.Compared(views, old, new, version=own)
+    ours = compared.of(own)
+    changed, removed = ours
     if not changed and not removed:
         return entries
     result = []
     mine: fieldsets.Tree = {}
     for entry in entries:
-        theirs = compared.of(entry["apiVersion"])
+        theirs = ours if entry["apiVersion"] == own else compared.of(entry["apiVersion"])
         fields = fieldsets.difference(entry["fieldsV1"], theirs.removed)
         if author.is_of(entry):
             mine = fields

@@ -167,22 +167,20 @@ class Auditor:
         return self._record(call, kind, code=code, began=time.time() - seconds, seconds=seconds, answer=answer)
 
     async def _safe(self, recorded: "asyncio.Future[None]") -> None:
+        if (fault := await self.settle(recorded)) is not None:
+            raise fault
+
+    async def settle(self, recorded: "asyncio.Future[None]") -> faults.Fault | None:
+        """Wait for a record; what to answer instead when it could not be written."""
         try:
             await recorded
         except OSError as error:
             if self._required:
                 self.refused += 1
-                raise faults.unavailable(
+                return faults.unavailable(
                     f"the request could not be written to the audit log ({error.strerror}); what it asked for may "
                     "have been done"
-                ) from None
-
-    async def settle(self, recorded: "asyncio.Future[None]") -> faults.Fault | None:
-        """Wait for a record; what to answer instead when it could not be written."""
-        try:
-            await self._safe(recorded)
-        except faults.Fault as fault:
-            return fault
+                )
         return None
 
     def _kind(self, call: route.Call) -> "_Kind":

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from boxfleet.apiserver import registry
+from boxfleet.store import rows
 
 TENANT: Final = "boxfleet.dev/tenant"
 # Sessions are recorded where this is "true"; see `guard` for who may change it.
@@ -27,7 +28,8 @@ class Marks:
     def __init__(self, objects: registry.Registry) -> None:
         self._objects = objects
         self._decoder = msgspec.json.Decoder(_Namespace)
-        self._known: dict[str, tuple[int, dict[str, str]]] = {}
+        # The row that was read, and what its labels are.
+        self._known: dict[str, tuple[rows.Row, dict[str, str]]] = {}
 
     def tenant(self, namespace: str) -> str:
         """Whose it is; empty when it is nobody's."""
@@ -38,13 +40,15 @@ class Marks:
         return self._labels(namespace).get(RECORD) == "true"
 
     def _labels(self, namespace: str) -> dict[str, str]:
+        known = self._known.get(namespace)
+        if known is not None and self._objects.store.get(known[0].key) is known[0]:
+            return known[1]
         kind = self._objects.kind("namespaces")
         row = self._objects.store.get(registry.key(kind, namespace="", name=namespace)) if kind is not None else None
         if row is None:
             return {}
-        known = self._known.get(namespace)
-        if known is None or known[0] != row.revision:
+        if known is None or known[0] is not row:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            known = self._known[namespace] = (row.revision, self._decoder.decode(row.value).metadata.labels)
+            known = self._known[namespace] = (row, self._decoder.decode(row.value).metadata.labels)
         return known[1]

@@ -1,15 +1,15 @@
 """The schemas of all kinds, read and compiled when first needed."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+import msgspec
 
 from boxfleet.api import kind, meta
 from boxfleet.apiserver.schema import checks, models, nodes, strategic, structs
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """What a check found.
 
     `errors` are faults of the client; `unknown` are paths of fields that no schema names (``spec.bogus``);

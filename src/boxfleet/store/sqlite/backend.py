@@ -21,12 +21,18 @@ class Sqlite:
         self._memory = memory
         self._settings = settings
         self._codec = codec
-        self._in_flight: dict[str, asyncio.Future[rows.Row]] = {}
-        # What is on its way to the disk, of rows that change along with others: revision and value.
+        self._loop = asyncio.get_running_loop()
+        # By key, what is on its way to the disk, and who waits until that has landed.
+        self._in_flight: dict[str, writer.Write] = {}
+        self._landing: dict[str, list[asyncio.Future[None]]] = {}
+        # Of rows that change along with others: the revision and value that they will have.
         self._ahead: dict[str, tuple[int, bytes]] = {}
         # Keys of such rows for which somebody waits who wants to replace or delete them.
         self._waited_for: collections.Counter[str] = collections.Counter()
         self._next = 1
+        # Writes that the thread has not been given yet, and whether it will be.
+        self._gathered: list[writer.Write] = []
+        self._submitting = False
         self._writer = writer.Writer(
             path, batch=settings.batch, codec=codec, committed=self._on_committed, failed=self._on_failed
         )
@@ -57,13 +63,17 @@ class Sqlite:
             if before is not None and (changed := each.change(before[1], number)) is not None:
                 written.append((number, each.key, changed, before[0], False))
         self._next += len(written)
-        self._in_flight[wish.key] = wish.done
+        write = writer.Write(written, wish.done)
+        self._in_flight[wish.key] = write
         for number, key, changed, _, _ in written[1:]:
-            self._in_flight[key] = wish.done
+            self._in_flight[key] = write
             self._ahead[key] = number, changed
-        self._writer.submit(writer.Write(tuple(written), wish.done))
-        # A caller that goes away must not take the write with it.
-        return await asyncio.shield(wish.done)
+        self._gathered.append(write)
+        if not self._submitting:
+            self._submitting = True
+            self._loop.call_soon(self._submit)
+        # A caller that goes away does not take the write with it: nobody looks at the future for anything else.
+        return await wish.done
 
     async def current(self) -> None:
         """Nobody else writes: memory is never behind."""
@@ -74,7 +84,15 @@ class Sqlite:
 
     async def stop(self) -> None:
         """Write what is queued and close the file."""
+        self._submit()
         await self._writer.stop()
+
+    def _submit(self) -> None:
+        """Give the thread what this turn of the event loop brought: it is woken once for all of it."""
+        self._submitting = False
+        if self._gathered:
+            writes, self._gathered = self._gathered, []
+            self._writer.submit(writes)
 
     def _read(self, base: database.Database) -> memory.Loaded:
         if base.standing() == "arriving":
@@ -108,12 +126,13 @@ class Sqlite:
         They need not wait for each other, so that without this somebody who replaces such a row might never have
         his turn.
         """
-        pending = self._in_flight.get(key)
         if first:
             self._waited_for[key] += 1
         try:
-            if pending is not None:
-                await asyncio.wait([pending])
+            if key in self._in_flight:
+                landed: asyncio.Future[None] = self._loop.create_future()
+                self._landing.setdefault(key, []).append(landed)
+                await landed
             else:
                 await asyncio.sleep(0)
         finally:
@@ -144,7 +163,10 @@ class Sqlite:
 
     def _landed(self, write: writer.Write) -> None:
         for revision, key, _, _, _ in write.appended:
-            if self._in_flight.get(key) is write.done:
+            if self._in_flight.get(key) is write:
                 del self._in_flight[key]
             if (ahead := self._ahead.get(key)) is not None and ahead[0] == revision:
                 del self._ahead[key]
+            for waiter in self._landing.pop(key, ()):
+                if not waiter.done():
+                    waiter.set_result(None)

@@ -26,6 +26,8 @@ class Database:
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         self._sql = queries.named("sqlite")
+        # By the number of rows.
+        self._appends: dict[int, str] = {}
         with self._told("open"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = lock(path.with_name(path.name + ".lock"))
@@ -121,7 +123,10 @@ class Database:
 
         Each statement lets go of the interpreter's lock and has to wait for it again, while requests are computed.
         """
-        statement = self._sql["append"] + ", (?, ?, ?, ?, ?)" * (len(rows) - 1)
+        count = len(rows)
+        statement = self._appends.get(count)
+        if statement is None:
+            statement = self._appends[count] = self._sql["append"] + ", (?, ?, ?, ?, ?)" * (count - 1)
         self._connection.execute(statement, [value for row in rows for value in row])
 
     def _number(self, name: str) -> int:

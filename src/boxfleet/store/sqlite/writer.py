@@ -19,10 +19,10 @@ from boxfleet.store.sqlite import database
 R = TypeVar("R")
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(msgspec.Struct, eq=False):
     """Plain rows to append together, and who waits for the first of them."""
 
-    appended: tuple[backend.LogRow, ...]
+    appended: list[backend.LogRow]
     done: "asyncio.Future[rows.Row]"
 
 
@@ -52,7 +52,7 @@ class Writer:
         # Revisions of rows that changed along with a write that failed.
         self._lost: set[int] = set()
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[Write | _Call | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Write] | _Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="boxfleet-store", daemon=True)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -62,9 +62,13 @@ class Writer:
         self._thread.start()
         await asyncio.shield(self._opened)
 
-    def submit(self, write: Write) -> None:
-        """Queue a write."""
-        self._queue.put(write)
+    def submit(self, writes: list[Write]) -> None:
+        """Queue writes; the list is the thread's from now on."""
+        if len(writes) <= self._batch:
+            self._queue.put(writes)
+            return
+        for at in range(0, len(writes), self._batch):
+            self._queue.put(writes[at : at + self._batch])
 
     async def call(self, work: Callable[[database.Database], R]) -> R:
         """Do other work on the database, between two batches."""
@@ -108,11 +112,10 @@ class Writer:
                 item.work(base)
                 item = self._queue.get()
                 continue
-            writes = [item]
+            writes = item
             item = self._gather(writes)
             try:
-                self._check(writes)
-                base.append([self._stored(row) for write in writes for row in write.appended])
+                base.append(self._rows(writes))
             except errors.StoreError as error:
                 self._lost.update(row[0] for write in writes for row in write.appended[1:])
                 self._tell(self._failed, writes, error)
@@ -121,25 +124,24 @@ class Writer:
             if item is _NOTHING:
                 item = self._queue.get()
 
-    def _check(self, writes: list[Write]) -> None:
-        """Refuse what goes on from a row that never came to be."""
-        if self._lost and any(row[3] in self._lost for write in writes for row in write.appended):
+    def _rows(self, writes: list[Write]) -> list[backend.LogRow]:
+        """The rows as they are stored; refuses what goes on from a row that never came to be."""
+        found = [row for write in writes for row in write.appended]
+        if self._lost and any(row[3] in self._lost for row in found):
             raise errors.StoreError("cannot write: what it goes on from could not be written; try again")
+        encode = self._codec.encode
+        return [(revision, key, encode(key, value), previous, gone) for revision, key, value, previous, gone in found]
 
-    def _stored(self, row: backend.LogRow) -> backend.LogRow:
-        revision, key, value, previous, deleted = row
-        return revision, key, self._codec.encode(key, value), previous, deleted
-
-    def _gather(self, writes: list[Write]) -> "Write | _Call | None":
+    def _gather(self, writes: list[Write]) -> "list[Write] | _Call | None":
         """Add waiting writes to the batch; returns the first item that does not go into it."""
         while len(writes) < self._batch:
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
                 return _NOTHING
-            if not isinstance(item, Write):
+            if not isinstance(item, list) or len(writes) + len(item) > self._batch:
                 return item
-            writes.append(item)
+            writes += item
         return _NOTHING
 
     def _tell(self, function: Callable[..., None], *args: object) -> None:
