@@ -1,13 +1,26 @@
-"""``boxfleet secrets|tokens|ca rotate`` and ``boxfleet node token``: keys in place of old ones, and for nodes."""
+"""``boxfleet secrets|tokens|ca rotate``, ``boxfleet node|server token``: keys in place of old ones, and for others."""
 
 import asyncio
 import base64
 import datetime
 import os
 
+import msgspec
+
 from boxfleet.api import config, meta
 from boxfleet.apiserver.identity import join_tokens
-from boxfleet.app import access, bootstrap, lifecycle, paths, pki, secret_keys, settings, supervision, token_keys
+from boxfleet.app import (
+    access,
+    bootstrap,
+    handing_over,
+    lifecycle,
+    paths,
+    pki,
+    secret_keys,
+    settings,
+    supervision,
+    token_keys,
+)
 from boxfleet.cli import faults, output
 from boxfleet.kit import clock, ids
 
@@ -91,6 +104,20 @@ async def _node_token(known: settings.All, *, uses: int, minutes: int, kubeconfi
             )
         )
     return f"{identifier}.{secret}"
+
+
+def server_token(known: settings.All, *, minutes: int, kubeconfig: str | None) -> int:
+    """Make a token by which a server joins."""
+
+    async def work() -> handing_over.Made:
+        async with access.way(known, kubeconfig) as api:
+            body = handing_over.TokenWish(minutes=minutes)
+            return msgspec.convert(await api.call("POST", handing_over.TOKENS_PATH, body=body), handing_over.Made)
+
+    made = asyncio.run(work())
+    # What is piped by the shell itself is in no list of processes.
+    output.say(f"echo {made.token} | boxfleet up --join {made.server} --authority {made.authority} --token-file -")
+    return 0
 
 
 def _restart(known: settings.All) -> None:
