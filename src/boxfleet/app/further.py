@@ -47,6 +47,8 @@ T = TypeVar("T")
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 # Seconds that the other server may be silent.
 _PATIENCE = 30.0
+# Bytes of an answer, which is not known to come from the right server at first.
+_LARGEST = 2**22
 # What is the same on all servers, since objects in the store are built on it.
 _SHARED = ("domain", "cidr", "bridge")
 _AGAIN = "boxfleet server token on the other server makes another one"
@@ -162,7 +164,11 @@ def _fetch(other: Other, known: settings.All, claim: str) -> handing_over.Keys:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     shown = server_tokens.public_part(other.token)
-    found = _asked(other, anybody, "GET", roles.AUTHORITY_PATH, token=shown, kind=handing_over.Authority)
+    try:
+        found = _asked(other, anybody, "GET", roles.AUTHORITY_PATH, token=shown, kind=handing_over.Authority)
+    except _Unanswered as error:
+        # Nothing was given yet.
+        raise JoinError(str(error)) from None
     wish = handing_over.Wish(version=boxfleet.__version__, node=known.node, claim=claim)
     trusted = _trusting(other, found.certificates)
     return _asked(other, trusted, "POST", handing_over.KEYS_PATH, token=other.token, kind=handing_over.Keys, body=wish)
@@ -205,7 +211,7 @@ def _asked(
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "User-Agent": "boxfleet"}
         connection.request(method, path, body=None if body is None else msgspec.json.encode(body), headers=headers)
         answer = connection.getresponse()
-        content = answer.read()
+        content = answer.read(_LARGEST)
     except (OSError, http.client.HTTPException) as error:
         raise _Unanswered(f"{api_errors.unreachable(other.url, error).message}; run the same command again") from None
     finally:

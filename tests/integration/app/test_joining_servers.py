@@ -14,16 +14,19 @@ import sys
 import pytest
 from cryptography import x509
 from tests.integration.app import servers_bed as beds
+from tests.integration.app import test_lifecycle
 
 import boxfleet
-from boxfleet.api import config
+from boxfleet.api import config, lease, node, servers
 from boxfleet.app import further, handing_over, lifecycle, paths, pki, secret_keys, settings, token_keys
 from boxfleet.client import errors
 from boxfleet.kit import clock as clocks
+from boxfleet.testing import fleet as fleets
 from boxfleet.testing import postgres
 
 pytestmark = pytest.mark.anyio
 cluster = beds.cluster
+machine = test_lifecycle.machine
 
 _KILLS = int(os.environ.get("FAULT_ROUNDS", "3"))
 
@@ -41,8 +44,8 @@ def command(known: settings.All, *words: str, code: int = 0) -> str:
 
 async def line(one: beds.Server, *words: str) -> further.Other:
     """What `boxfleet server token` says, taken apart as a shell does."""
-    said = (await asyncio.to_thread(command, one.known, "server", "token", *words)).strip()
-    assert "\n" not in said
+    said, note, end = (await asyncio.to_thread(command, one.known, "server", "token", *words)).split("\n")
+    assert "no other machine reaches https://127.0.0.1:" in note and end == ""
     echo, token, bar, *rest = shlex.split(said)
     assert (echo, bar, rest[:2], rest[-2:]) == ("echo", "|", ["boxfleet", "up"], ["--token-file", "-"])
     given = dict(zip(rest[2::2], rest[3::2], strict=True))
@@ -189,6 +192,9 @@ async def test_nothing_is_changed_where_it_cannot_be(
         await refused(change(good, url="http://127.0.0.1:1"), "not the URL")
         await refused(change(good, url="https://127.0.0.1:1"), "cannot reach https://127.0.0.1:1: Connection refused")
         await refused(change(good, url=good.url.replace("127.0.0.1", "127.0.0.2")), "cannot reach")
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as mute:
+            port = mute.sockets[0].getsockname()[1]
+            await refused(change(good, url=f"https://127.0.0.1:{port}"), f"cannot reach https://127.0.0.1:{port}")
         await refused(good, "which is the name of this server's", change(fresh, node="one"))
         with monkeypatch.context() as older:
             older.setattr(boxfleet, "__version__", "0.0.9")
@@ -261,13 +267,14 @@ async def test_an_answer_that_is_lost_is_asked_for_again(homes: list[pathlib.Pat
     known = beds.settings_of(homes[1], "")
     async with beds.started(homes[0], first) as one:
         good = await line(one)
-        connections = 0
+        relays: list[asyncio.Task[None]] = []
 
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             """Pass everything on; but of the second connection, what follows the request."""
-            nonlocal connections
-            connections += 1
-            cut = connections == 2
+            task = asyncio.current_task()
+            assert task is not None
+            relays.append(task)
+            cut = len(relays) == 2
             from_server, to_server = await asyncio.open_connection("127.0.0.1", first.port)
             asked = asyncio.Event()
 
@@ -279,28 +286,64 @@ async def test_an_answer_that_is_lost_is_asked_for_again(homes: list[pathlib.Pat
                     said += len(data)
                     if cut and said > 1000:
                         asked.set()
+                to_server.close()
 
             async def back() -> None:
-                while data := await from_server.read(65536):
-                    if asked.is_set():
-                        return
+                while (data := await from_server.read(65536)) and not asked.is_set():
                     writer.write(data)
+                writer.close()
 
-            going = asyncio.create_task(there())
-            await back()
-            going.cancel()
+            await asyncio.gather(there(), back())
             for each in (writer, to_server):
                 each.close()
-            await asyncio.gather(going, return_exceptions=True)
+                await each.wait_closed()
 
         async with await asyncio.start_server(relay, "127.0.0.1", 0) as between:
             port = between.sockets[0].getsockname()[1]
             cut = dataclasses.replace(good, url=f"https://127.0.0.1:{port}")
             with pytest.raises(further.JoinError, match="run the same command again"):
                 await join(known, cut)
-        assert connections == 2
+            await asyncio.gather(*relays, return_exceptions=True)
+        assert len(relays) == 2
         assert list(content(homes[1])) == ["state/joining.json"]
         assert (await join(known, good)).store == first.store
+
+
+@pytest.mark.machine
+@pytest.mark.timeout(240)
+async def test_one_command_on_the_other_machine(
+    homes: list[pathlib.Path], first: settings.All, machine: test_lifecycle.Command
+) -> None:
+    """The whole of `boxfleet up --join`, beside a server that has no agent."""
+    pool = {"cidr": machine.environment["BOXFLEET_CIDR"], "bridge": machine.environment["BOXFLEET_BRIDGE"]}
+    async with beds.started(homes[0], dataclasses.replace(first, **pool)) as one:
+        other = await line(one)
+        words = ["up", "--join", other.url, "--authority", other.authority, "--token-file", "-"]
+        for said in (["keys of", "shares its store"], ["has joined by this token already"]):
+            process = await asyncio.create_subprocess_exec(
+                *machine.words,
+                *words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=os.environ | machine.environment,
+            )
+            assert process.stdin is not None
+            process.stdin.write(other.token.encode() + b"\n")
+            process.stdin.close()
+            telling = asyncio.create_task(process.communicate())
+            while not telling.done():
+                assert not await asyncio.to_thread(fleets.processes, marks=(other.token, "open-sesame"))
+                await asyncio.sleep(0.1)
+            told = (await telling)[0].decode()
+            assert process.returncode == 0 and all(each in told for each in said), told
+            assert other.token not in told and "admin token" not in told
+        seen = (await asyncio.to_thread(machine.kubectl, "get", "nodes", "-o", "name")).stdout.split()
+        assert seen == [f"node/{each.metadata.name}" for each in (await one.api.list(node.Node)).items] != []
+        leases = (await one.api.list(lease.Lease, namespace=servers.NAMESPACE, labels=servers.SELECTOR)).items
+        port = machine.environment["BOXFLEET_PORT"]
+        assert set(servers.addresses(leases)) == {f"https://127.0.0.1:{first.port}", f"https://127.0.0.1:{port}"}
+        await asyncio.to_thread(machine.boxfleet, "down")
 
 
 def flags(known: settings.All) -> dict[str, object]:

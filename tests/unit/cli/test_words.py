@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from boxfleet.cli import main
+from boxfleet.app import settings
+from boxfleet.cli import keys, main
 
 
 def test_the_supervisor_says_where_and_people_say_what() -> None:
@@ -30,3 +31,10 @@ def test_who_joins_says_whom_by_which_hash(tmp_path: pathlib.Path, words: list[s
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 2 and "go together" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_rotation_other_servers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    keys._tell_of_others(settings.All())
+    assert capsys.readouterr().out == ""
+    keys._tell_of_others(settings.All(store="postgresql://one@db.example/boxfleet"))
+    assert "boxfleet server token here" in capsys.readouterr().out
