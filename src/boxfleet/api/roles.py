@@ -20,6 +20,12 @@ SCHEDULER = "system:boxfleet:scheduler"
 SERVER = "system:boxfleet:server"
 TENANT_CONTROLLER = "system:boxfleet:tenant-controller"
 TOKEN_CONTROLLER = "system:boxfleet:token-controller"  # noqa: S105  # a name
+# Machines that join as servers by a token, what they may ask for, and where tokens come from. Who may create everything
+# may make a token; what a token opens is given to its holder alone.
+JOINING_SERVERS = "system:boxfleet:joining-servers"
+SERVER_TOKENS = "servertokens"
+SERVER_KEYS = "serverkeys"
+AUTHORITY_PATH = "/boxfleet/authority"
 # What the members of a tenant can be in its Namespaces.
 OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 # The Lease of the server that runs them, where several servers share a store.
@@ -97,7 +103,13 @@ def _of_parts() -> list[kind.JsonObject]:
         TOKEN_CONTROLLER: _tokens(),
     }
     roles = [rbac_objects.cluster_role(name, each) for name, each in rules.items()]
-    return roles + [rbac_objects.cluster_role_binding(name, user=name) for name in rules]
+    joining = [rbac_objects.rule(kind.GROUP, SERVER_KEYS, "create"), rbac_objects.paths(AUTHORITY_PATH, "get")]
+    return [
+        *roles,
+        *(rbac_objects.cluster_role_binding(name, user=name) for name in rules),
+        rbac_objects.cluster_role(JOINING_SERVERS, joining),
+        rbac_objects.cluster_role_binding(JOINING_SERVERS, group=JOINING_SERVERS),
+    ]
 
 
 def _controllers() -> list[kind.JsonObject]:

@@ -84,7 +84,7 @@ def write_services(known: settings.All) -> set[str]:
     commands = {name: _command(name, known) for name in SERVICES}
     # The files' fingerprint is part of each service, so that a changed setting or token restarts it, also when the
     # command that changed it was cut off: both are read at the start only.
-    files = [where.state / settings.FILE, where.token_hashes, where.authentication]
+    files = [where.state / settings.FILE, where.token_hashes, where.authentication, where.joined]
     mark = credentials.digest("".join(file.read_text() for file in files if file.exists()))[:16]
     return supervision.write(where, commands, environment=_ENVIRONMENT | {"BOXFLEET_SETTINGS_MARK": mark})
 

@@ -79,8 +79,17 @@ def ensure(where: paths.Paths, *, node: str, server: str) -> Issued:
         Identity(sha256=digest(agent_token), user=node_user, groups=[join_tokens.GROUP]),
     ]
     if wanted != known:
-        durable.write(where.token_hashes, msgspec.json.format(msgspec.json.encode(wanted)), mode=0o600)
+        _save(where, wanted)
     return issued
+
+
+def adopt(where: paths.Paths, *, token: str, server: str) -> None:
+    """Take over the administrator's token of another server; `ensure` does the rest. Repeatable."""
+    paths.make_private(where.credentials)
+    content = kubeconfig(server=server, authority=where.ca_certificate.read_bytes(), token=token)
+    durable.write(where.admin_kubeconfig, content, mode=0o600)
+    others = [each for each in load(where) if each.user != ADMIN_USER]
+    _save(where, [Identity(sha256=digest(token), user=ADMIN_USER, groups=list(ADMIN_GROUPS)), *others])
 
 
 def kubeconfig(*, server: str, authority: bytes, token: str, user: str = ADMIN_USER) -> bytes:
@@ -108,6 +117,10 @@ def token_of(path: pathlib.Path) -> str:
         return str(config["users"][0]["user"]["token"])
     except (yaml.YAMLError, KeyError, IndexError, TypeError):
         return ""
+
+
+def _save(where: paths.Paths, known: list[Identity]) -> None:
+    durable.write(where.token_hashes, msgspec.json.format(msgspec.json.encode(known)), mode=0o600)
 
 
 def _read(path: pathlib.Path) -> bytes:

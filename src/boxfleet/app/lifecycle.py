@@ -22,6 +22,7 @@ from boxfleet.app import (
     doctor,
     fixed,
     found,
+    further,
     locks,
     paths,
     settings,
@@ -120,6 +121,8 @@ class Started:
 def start(known: settings.All, *, say: Say) -> Started:
     """Have everything running. Raises LifecycleError."""
     where = paths.of(known)
+    if words := further.unfinished(where):
+        raise LifecycleError(words)
     if wrong := fixed.faults(known):
         raise LifecycleError("this Boxfleet has been started before:\n  " + "\n  ".join(wrong))
     _refuse(known)

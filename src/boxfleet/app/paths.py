@@ -59,6 +59,21 @@ class Paths:
         return self.credentials / "hashes.json"
 
     @property
+    def store_password(self) -> pathlib.Path:
+        """The database's password, where a server that was joined gave it."""
+        return self.credentials / "store.password"
+
+    @property
+    def joining(self) -> pathlib.Path:
+        """There while this machine joins another server: what its token is bound to."""
+        return self.state / "joining.json"
+
+    @property
+    def joined(self) -> pathlib.Path:
+        """By which token this machine joined last, as a hash."""
+        return self.state / "joined.json"
+
+    @property
     def agent_token(self) -> pathlib.Path:
         """How this machine's agent shows who it is before it has a certificate."""
         return self.credentials / "agent.token"

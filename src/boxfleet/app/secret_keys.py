@@ -51,21 +51,30 @@ def add(path: pathlib.Path, *, now: datetime.datetime) -> str:
 def load(path: pathlib.Path) -> encryption.Encryption:
     """The border of the store; raises KeyFileError."""
     try:
-        known = _read(path)
+        return of(path.read_bytes(), source=str(path))
     except FileNotFoundError:
         raise KeyFileError(f"cannot open the store: there is no {path}; bring it back from a backup") from None
+
+
+def ids(content: bytes, *, source: str) -> set[str]:
+    """What the keys in a file's content are called; raises KeyFileError."""
+    return {each.id for each in _decoded(content, source)}
+
+
+def of(content: bytes, *, source: str) -> encryption.Encryption:
+    """The same as `load`, for what such a file holds; `source` names it in messages."""
     keys = []
-    for each in known:
+    for each in _decoded(content, source):
         try:
             key = base64.b64decode(each.key, validate=True)
         except binascii.Error:
             key = b""
         if len(key) != encryption.KEY_BYTES or encryption.key_id(key) != each.id:
-            raise KeyFileError(f"{path}: the key {each.id} is damaged; bring the file back from a backup")
+            raise KeyFileError(f"{source}: the key {each.id} is damaged; bring the file back from a backup")
         keys.append(key)
     if not keys:
-        raise KeyFileError(f"{path} has no key; bring it back from a backup")
-    return encryption.Encryption(keys, prefixes=PREFIXES, source=str(path))
+        raise KeyFileError(f"{source} has no key; bring it back from a backup")
+    return encryption.Encryption(keys, prefixes=PREFIXES, source=source)
 
 
 async def rewrite(store: stores.Store, codec: encryption.Encryption) -> int:
@@ -99,10 +108,14 @@ def _new(now: datetime.datetime) -> _Key:
 
 
 def _read(path: pathlib.Path) -> list[_Key]:
+    return _decoded(path.read_bytes(), str(path))
+
+
+def _decoded(content: bytes, source: str) -> list[_Key]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[_Key])
+        return msgspec.json.decode(content, type=list[_Key])
     except msgspec.DecodeError as error:
-        raise KeyFileError(f"{path} is no file of keys ({error}); bring it back from a backup") from None
+        raise KeyFileError(f"{source} is no file of keys ({error}); bring it back from a backup") from None
 
 
 def _save(path: pathlib.Path, keys: list[_Key]) -> None:

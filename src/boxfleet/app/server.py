@@ -19,11 +19,13 @@ from boxfleet.app import (
     controlling,
     credentials,
     gateway,
+    handing_over,
     issuers,
     objects,
     paths,
     pki,
     secret_keys,
+    server_tokens,
     services,
     settings,
     token_keys,
@@ -66,12 +68,17 @@ async def run(known: settings.Server, *, stop: asyncio.Event, settled: Callable[
             server=access.url_of(known),
             clock=clock,
         )
+        joining = server_tokens.ServerTokens(store, clock=clock)
         app = apps.ApiServer(
             store,
             types=catalog.TYPES,
             older=[*v1beta1.OLDER, *autoscaler.OLDER],
-            authenticators=[_tokens(where, own=tokens), *who.authenticators],
-            extra_routes=[*who.routes, *audit_served.Served(where.audit, clock=clock).routes()],
+            authenticators=[_tokens(where, own=tokens), joining, *who.authenticators],
+            extra_routes=[
+                *who.routes,
+                *audit_served.Served(where.audit, clock=clock).routes(),
+                *handing_over.HandingOver(known, store, joining).routes(),
+            ],
             clock=clock,
             admission_policy=admission.POLICY,
             default_roles=roles.objects(),

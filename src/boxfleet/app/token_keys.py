@@ -38,6 +38,14 @@ def rotate(path: pathlib.Path, *, now: datetime.datetime, revoke: bool) -> None:
     _save(path, [known[0], *lasting])
 
 
+def newest(content: bytes) -> datetime.datetime:
+    """When the key was made that a file of this content signs with; raises ValueError when it holds none."""
+    known = msgspec.json.decode(content, type=list[_Key])
+    if not known:
+        raise ValueError("no key")
+    return clock.parse(known[0].created)
+
+
 def load(path: pathlib.Path) -> signing.Keys:
     """The keys; raises `secret_keys.KeyFileError`."""
     try:

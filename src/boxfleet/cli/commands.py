@@ -23,6 +23,8 @@ users = typer.Typer(help="Users with a password, for machines without another is
 app.add_typer(users, name="user")
 nodes = typer.Typer(help="Machines that run instances.", no_args_is_help=True)
 app.add_typer(nodes, name="node")
+servers = typer.Typer(help="Servers that share one store.", no_args_is_help=True)
+app.add_typer(servers, name="server")
 authority = typer.Typer(help="The own certification authority.", no_args_is_help=True)
 app.add_typer(authority, name="ca")
 stores = typer.Typer(help="Where this Boxfleet keeps its objects.", no_args_is_help=True)
@@ -67,12 +69,27 @@ def up(
     ] = None,
     image_cache: Annotated[str | None, typer.Option(help="Folder of built images.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    join: Annotated[
+        str, typer.Option("--join", help="URL of a server to share the store of, as boxfleet server token says it.")
+    ] = "",
+    authority_hash: Annotated[
+        str, typer.Option("--authority", help="Hash by which that server's authority is known.")
+    ] = "",
+    token_file: Annotated[
+        str,
+        typer.Option(
+            "--token-file", help="File whose first line is the token, - for what is piped; asked for otherwise."
+        ),
+    ] = "",
     state: options.State = None,
     run: options.Run = None,
     output: options.Output = options.Format.TEXT,
 ) -> None:
     """Start Boxfleet on this machine and deliver a file; harmless when repeated."""
     from boxfleet.cli import up as implementation
+
+    if bool(join) != bool(authority_hash) or (token_file and not join):
+        raise typer.BadParameter("--join and --authority go together, and --token-file with them")
 
     known = options.known(
         state,
@@ -88,7 +105,8 @@ def up(
         image_cache=image_cache,
         log_level=log_level,
     )
-    wish = implementation.Wish(file=file, namespace=namespace, timeout=timeout, wait=wait)
+    joined = implementation.Join(url=join, authority=authority_hash, token_file=token_file) if join else None
+    wish = implementation.Wish(join=joined, file=file, namespace=namespace, timeout=timeout, wait=wait)
     raise typer.Exit(implementation.run(known, wish, output))
 
 
@@ -393,6 +411,19 @@ def node_token(
     from boxfleet.cli import keys
 
     raise typer.Exit(keys.node_token(options.known(state, run), uses=uses, minutes=minutes, kubeconfig=kubeconfig))
+
+
+@servers.command("token")
+def server_token(
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=60, help="How long it is good.")] = 15,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Print the line by which one other machine joins as a server: it is said once, and gives away all keys."""
+    from boxfleet.cli import keys
+
+    raise typer.Exit(keys.server_token(options.known(state, run), minutes=minutes, kubeconfig=kubeconfig))
 
 
 @authority.command("rotate")

@@ -1,15 +1,32 @@
-"""``boxfleet secrets|tokens|ca rotate`` and ``boxfleet node token``: keys in place of old ones, and for nodes."""
+"""``boxfleet secrets|tokens|ca rotate``, ``boxfleet node|server token``: keys in place of old ones, and for others."""
 
 import asyncio
 import base64
 import datetime
 import os
+import sys
+import urllib.parse
+
+import msgspec
 
 from boxfleet.api import config, meta
 from boxfleet.apiserver.identity import join_tokens
-from boxfleet.app import access, bootstrap, lifecycle, paths, pki, secret_keys, settings, supervision, token_keys
+from boxfleet.app import (
+    access,
+    bootstrap,
+    handing_over,
+    lifecycle,
+    objects,
+    paths,
+    pki,
+    secret_keys,
+    settings,
+    supervision,
+    token_keys,
+)
 from boxfleet.cli import faults, output
 from boxfleet.kit import clock, ids
+from boxfleet.store import where as where_
 
 
 def rotate_secrets(known: settings.All) -> int:
@@ -24,6 +41,7 @@ def rotate_secrets(known: settings.All) -> int:
         fresh = secret_keys.add(where.secret_keys, now=datetime.datetime.now(datetime.UTC))
         _restart(known)
     output.say(f"Secrets lie under the key {fresh} now; older keys stay in {where.secret_keys} for backups")
+    _tell_of_others(known)
     return 0
 
 
@@ -39,6 +57,7 @@ def rotate_tokens(known: settings.All, *, revoke: bool) -> int:
         token_keys.rotate(where.token_keys, now=datetime.datetime.now(datetime.UTC), revoke=revoke)
         _restart(known)
     output.say("all earlier tokens have ended" if revoke else "new tokens have a new signature; earlier ones go on")
+    _tell_of_others(known)
     return 0
 
 
@@ -62,6 +81,7 @@ def rotate_authority(known: settings.All, *, finish: bool) -> int:
         # It shows a certificate of the new authority from now on.
         if any(each.name == "agent" and each.up for each in supervision.states(where)):
             supervision.bring_up(where, "agent", restart=True)
+    _tell_of_others(known)
     if finish:
         output.say("the old authority counts no more: certificates that it signed open nothing")
     else:
@@ -70,6 +90,15 @@ def rotate_authority(known: settings.All, *, finish: bool) -> int:
         )
         output.say("and when all have it: boxfleet ca rotate --finish")
     return 0
+
+
+def _tell_of_others(known: settings.All) -> None:
+    """Where servers share a store, the others have not got what is new."""
+    if isinstance(objects.place(known), where_.Postgres):
+        output.say(
+            "other servers of this store have not got it yet: for each of them, now, boxfleet server token here, and "
+            "there the line that it prints"
+        )
 
 
 def node_token(known: settings.All, *, uses: int, minutes: int, kubeconfig: str | None) -> int:
@@ -91,6 +120,24 @@ async def _node_token(known: settings.All, *, uses: int, minutes: int, kubeconfi
             )
         )
     return f"{identifier}.{secret}"
+
+
+def server_token(known: settings.All, *, minutes: int, kubeconfig: str | None) -> int:
+    """Make a token by which a server joins."""
+
+    async def work() -> handing_over.Made:
+        async with access.way(known, kubeconfig) as api:
+            body = handing_over.TokenWish(minutes=minutes)
+            return msgspec.convert(await api.call("POST", handing_over.TOKENS_PATH, body=body), handing_over.Made)
+
+    made = asyncio.run(work())
+    if urllib.parse.urlsplit(made.server).hostname in ("127.0.0.1", "::1", "localhost"):
+        sys.stderr.write(
+            f"boxfleet: no other machine reaches {made.server}: boxfleet up --listen ADDRESS, or set `advertise`\n"
+        )
+    # What is piped by the shell itself is in no list of processes.
+    output.say(f"echo {made.token} | boxfleet up --join {made.server} --authority {made.authority} --token-file -")
+    return 0
 
 
 def _restart(known: settings.All) -> None:

@@ -12,10 +12,17 @@ SERVICES = ("server", "agent", "supervise", "renew")
 
 def main() -> None:
     """Run the command that the arguments name; ends the process with 0 (done), 1 (failed) or 2 (wrong usage)."""
-    if len(sys.argv) > 1 and sys.argv[1] in SERVICES:
+    if _is_service(sys.argv[1:]):
         from boxfleet.app import services
 
         sys.exit(services.main(sys.argv[1:]))
     from boxfleet.cli import commands
 
     sys.exit(commands.run())
+
+
+def _is_service(words: list[str]) -> bool:
+    """Whether the supervisor calls; people who say `server` mean the commands of that name."""
+    if not words or words[0] not in SERVICES:
+        return False
+    return words[0] != "server" or (len(words) > 1 and words[1].startswith(("--state", "--run")))

@@ -3,21 +3,35 @@
 import asyncio
 import dataclasses
 import datetime
+import getpass
 import os
 import pathlib
 import sys
 from collections.abc import Iterable
 
-from boxfleet.app import access, delivery, images, lifecycle, manifests, paths, settings
+from boxfleet.app import access, delivery, further, images, lifecycle, manifests, paths, settings
 from boxfleet.cli import faults, options, output, progress
 from boxfleet.client import client as clients
 from boxfleet.planning import health, sites
 
+# Where a file's name stands otherwise.
+_PIPED = "-"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """The server to join: its URL, the hash of its authority, and where the token is read (empty: it is asked for)."""
+
+    url: str
+    authority: str
+    token_file: str
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What to deliver, and how long to wait for it (seconds)."""
+    """Whom to join first, if anybody; what to deliver, and how long to wait for it (seconds)."""
 
+    join: Join | None
     file: str | None
     namespace: str
     timeout: int
@@ -35,14 +49,23 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
                 say(f"warning: {words}")
         if os.geteuid() != 0:
             raise faults.CommandFailed("up needs root: it makes containers, bridges and mounts. Run it again with sudo")
+        other = None if wish.join is None else _other(wish.join)
         with lifecycle.one_at_a_time(paths.of(known), say=say):
+            if other is not None:
+                known = asyncio.run(further.join(known, other, say=say))
             started = lifecycle.start(known, say=say)
         token = started.admin_token
         if token:
             # Said at once: whatever fails from here on, it will not be new again.
             say(f"admin token (shown once, kept in the kubeconfig): {token}")
         result = asyncio.run(lifecycle.while_wanted(known, _deliver(known, wish, bundle, started, say)))
-    except (manifests.ManifestError, lifecycle.LifecycleError, delivery.Refused, images.ImageError) as error:
+    except (
+        manifests.ManifestError,
+        further.JoinError,
+        lifecycle.LifecycleError,
+        delivery.Refused,
+        images.ImageError,
+    ) as error:
         raise faults.CommandFailed(str(error)) from None
     kubeconfig = paths.of(known).admin_kubeconfig
     if form is not options.Format.TEXT:
@@ -53,6 +76,20 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
         say(f"site: {site}")
     say(f"kubeconfig: {kubeconfig}")
     return 0 if result.ready else 1
+
+
+def _other(join: Join) -> further.Other:
+    """With the token, which is no argument: those are seen by everybody on the machine."""
+    if not join.token_file:
+        token = getpass.getpass("Token: ")
+    elif join.token_file == _PIPED:
+        token = sys.stdin.readline()
+    else:
+        try:
+            token = pathlib.Path(join.token_file).read_text().partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise faults.CommandFailed(f"cannot read {join.token_file}: {error}") from None
+    return further.Other(url=join.url, authority=join.authority, token=token.strip())
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

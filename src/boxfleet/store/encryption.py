@@ -61,7 +61,8 @@ class Encryption:
         if cipher is None:
             raise errors.StoreError(
                 f"cannot read {key}: it is encrypted with the key {used.hex()}, which is not in {self._source}; bring "
-                f"that file back from a backup, or from the server that wrote it"
+                f"that file back from a backup, or fetch it from the server that wrote it: boxfleet server token "
+                f"there, and here the line that it prints"
             )
         try:
             plain = cipher.decrypt(stored[_HEAD - _NONCE_BYTES : _HEAD], stored[_HEAD:], key.encode())

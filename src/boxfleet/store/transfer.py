@@ -64,6 +64,12 @@ async def copy(source: places.Where, target: places.Where, *, settings: settings
         return from_.head
 
 
+async def head(place: places.Where, *, settings: settings_.Settings) -> int:
+    """The newest revision of a log that is there already; nothing is made or changed. Raises StoreError."""
+    async with _reading(place, settings=settings, alone=False) as source:
+        return source.head
+
+
 async def begin(place: places.Where, *, settings: settings_.Settings) -> None:
     """Put a copy in charge. Harmless when repeated."""
     async with _seized(place, settings=settings, empty=False) as target:

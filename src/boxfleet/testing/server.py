@@ -22,7 +22,8 @@ from boxfleet.apiserver import app as apps
 from boxfleet.apiserver import authn, authz, route, serve
 from boxfleet.apiserver.audit import auditor, journal
 from boxfleet.apiserver.identity import accounts, join_tokens, wiring
-from boxfleet.app import pki, token_keys
+from boxfleet.app import handing_over, pki, server_tokens, token_keys
+from boxfleet.app import settings as app_settings
 from boxfleet.client import client, inprocess
 from boxfleet.kit import clock as clocks
 from boxfleet.planning import admission
@@ -170,13 +171,15 @@ async def running(
             server="https://127.0.0.1:6443",
             clock=clock,
         )
+        joining = server_tokens.ServerTokens(store, clock=clock)
+        handed = handing_over.HandingOver(app_settings.Server(state=str(folder)), store, joining)
         app = apps.ApiServer(
             store,
             types=types,
             older=[each for each in (*v1beta1.OLDER, *autoscaler.OLDER) if each.kind in [one.KIND for one in types]],
-            authenticators=[authenticator(), *who.authenticators],
+            authenticators=[authenticator(), joining, *who.authenticators],
             clock=clock,
-            extra_routes=[*who.routes, *extra_routes],
+            extra_routes=[*who.routes, *handed.routes(), *extra_routes],
             admission_policy=admission.POLICY,
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,

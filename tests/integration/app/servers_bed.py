@@ -45,19 +45,32 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
 
 
+def settings_of(home: pathlib.Path, url: str, *, port: int = 0) -> settings.All:
+    """Those of a server below its home, on a free port unless one is named."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = port or free.getsockname()[1]
+    return settings.All(state=f"{home}/state", run=f"{home}/run", node=home.name, port=port, store=url)
+
+
 @contextlib.asynccontextmanager
 async def running(
     home: pathlib.Path, url: str, *, like: pathlib.Path | None = None, again: bool = False, port: int = 0
 ) -> AsyncIterator[Server]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = port or free.getsockname()[1]
-    known = settings.All(state=f"{home}/state", run=f"{home}/run", node=home.name, port=port, store=url)
+    known = settings_of(home, url, port=port)
     where = paths.of(known)
     assert again == where.store.parent.exists()
     if like is not None:
         for folder in ("pki", "credentials"):
             shutil.copytree(like / "state" / folder, where.state / folder)
+    async with started(home, known) as one:
+        yield one
+
+
+@contextlib.asynccontextmanager
+async def started(home: pathlib.Path, known: settings.All) -> AsyncIterator[Server]:
+    """The process of a server with these settings."""
+    where = paths.of(known)
     bootstrap.prepare(known, now=datetime.datetime.now(datetime.UTC))
     with (home / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -73,7 +86,7 @@ async def running(
             stderr=log,
         )
     token = credentials.token_of(where.admin_kubeconfig)
-    api = client.Client(http.Http(f"https://127.0.0.1:{port}", token=token, authority=where.ca_certificate))
+    api = client.Client(http.Http(f"https://127.0.0.1:{known.port}", token=token, authority=where.ca_certificate))
     try:
         await until(lambda: serves(api), f"{(home / 'log')}: {(home / 'log').read_text()[-3000:]}")
         yield Server(known=known, api=api, process=process)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from boxfleet.api import usage
+from boxfleet.api import roles, usage
 from boxfleet.apiserver import authn, authz, route
 from boxfleet.apiserver.access import rights
 from boxfleet.apiserver.identity import issuer_documents
@@ -77,8 +77,10 @@ async def test_an_agent_may_do_what_the_table_says_and_no_more(api: server.Api) 
             # What nodes use is for people.
             allowed = (access.verb, resource) in _NODE_MAY and access.group != usage.GROUP
         else:
-            # Figures and single checks of health are for monitoring; the index of all paths is not part of discovery.
-            allowed = entry.path not in ("/metrics", "/", *issuer_documents.PATHS) and "{check}" not in entry.path
+            # Figures and single checks of health are for monitoring; the index of all paths is not part of discovery;
+            # the authority is shown to servers that join, since agents have it.
+            closed = ("/metrics", "/", roles.AUTHORITY_PATH, *issuer_documents.PATHS)
+            allowed = entry.path not in closed and "{check}" not in entry.path
         path = _path(entry)
         if resource == "pods" and access.verb == "list":
             path += f"?fieldSelector=spec.nodeName%3D{server.NODE}"

@@ -27,6 +27,13 @@ def test_services_that_know_an_old_token_start_anew(known: settings.All) -> None
     assert "server" in again.changed
 
 
+def test_services_start_anew_with_keys_that_were_fetched(known: settings.All) -> None:
+    bootstrap.prepare(known, now=NOW)
+    paths.of(known).joined.write_text("by a token")
+    assert bootstrap.prepare(known, now=NOW).changed == {"server", "agent"}
+    assert bootstrap.prepare(known, now=NOW).changed == set()
+
+
 def test_what_is_secret_is_closed_to_others(known: settings.All) -> None:
     token = bootstrap.prepare(known, now=NOW).admin_token
     where = paths.of(known)

@@ -69,3 +69,13 @@ def test_a_renamed_node_gets_a_token_of_its_own(where: paths.Paths) -> None:
     ensure(where, node="two")
     assert where.agent_token.read_text() != agent
     assert {i.user for i in credentials.load(where)} == {"admin", "system:bootstrap:host:two"}
+
+
+def test_the_token_of_another_server_is_taken_over(where: paths.Paths) -> None:
+    credentials.adopt(where, token="theirs", server="https://127.0.0.1:7443")
+    assert ensure(where) == ""
+    assert credentials.token_of(where.admin_kubeconfig) == "theirs"
+    agent = where.agent_token.read_text()
+    credentials.adopt(where, token="newer", server="https://127.0.0.1:7443")
+    assert ensure(where) == "" and where.agent_token.read_text() == agent
+    assert {i.sha256 for i in credentials.load(where) if i.user == "admin"} == {credentials.digest("newer")}

@@ -23,7 +23,12 @@ def test_bash_completes_commands_and_options(tmp_path: pathlib.Path) -> None:
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m boxfleet "$@"\n')
     command.chmod(0o755)
     (tmp_path / "script").write_text(boxfleet("completion", "bash"))
-    for words, expected in [("sta", ["status"]), ("image r", ["remove"]), ("up --cid", ["--cidr"])]:
+    for words, expected in [
+        ("sta", ["status"]),
+        ("image r", ["remove"]),
+        ("up --cid", ["--cidr"]),
+        ("server t", ["token"]),
+    ]:
         count = len(words.split())
         asked = f"source script; COMP_WORDS=(boxfleet {words}); COMP_CWORD={count}; _boxfleet_completion boxfleet"
         answer = subprocess.run(
