@@ -28,6 +28,7 @@ class _Listed:
 
     def __exit__(self, *error: object) -> None:
         self._all.discard(self._one)
+        self._one.close()
 
 
 class Registry:
@@ -89,7 +90,7 @@ class Registry:
         self.changes += 1
 
     def watching(self, kind: kinds.Kind, subscription: rows.Subscription) -> "_Listed":
-        """A context manager: while inside, the subscription ends with its kind."""
+        """A context manager: the subscription ends with its kind, and with the block."""
         return _Listed(self._watches.setdefault(kind, set()), subscription)
 
     def presented(self, kind: kinds.Kind, found: Sequence[rows.Row]) -> Sequence[rows.Row]:

@@ -60,7 +60,7 @@ class Server:
         self._server = _Quiet(
             uvicorn.Config(
                 app,
-                http=functools.partial(_secured, context, None if further is None else further[1]),  # type: ignore[arg-type]
+                http=functools.partial(_secured, tls.Engines(context), None if further is None else further[1]),  # type: ignore[arg-type]
                 ws="wsproto",
                 loop="none",
                 lifespan="off",
@@ -114,9 +114,9 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _secured(context: ssl.SSLContext, further: Further | None, **of_uvicorn: Any) -> asyncio.Protocol:
+def _secured(engines: tls.Engines, further: Further | None, **of_uvicorn: Any) -> asyncio.Protocol:
     inner = connection.Connection(**of_uvicorn)
-    return tls.Tls(context, inner) if further is None else _Guarded(context, inner, further)
+    return tls.Tls(engines, inner) if further is None else _Guarded(engines, inner, further)
 
 
 class _Guarded(tls.Tls):
@@ -124,8 +124,8 @@ class _Guarded(tls.Tls):
 
     __slots__ = ("_further",)
 
-    def __init__(self, context: ssl.SSLContext, inner: asyncio.Protocol, further: Further) -> None:
-        super().__init__(context, inner)
+    def __init__(self, engines: tls.Engines, inner: asyncio.Protocol, further: Further) -> None:
+        super().__init__(engines, inner)
         self._further = further
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -9,8 +9,8 @@ import contextlib
 import ssl
 from typing import Any, cast
 
-# The largest TLS record (RFC 8446, 5.1). More is passed through memory piece by piece, since OpenSSL's buffers keep
-# the largest size they ever had.
+# The largest TLS record (RFC 8446, 5.1). More is sent piece by piece, since OpenSSL's buffers keep the largest size
+# they ever had.
 _PIECE = 16 * 1024
 _HANDSHAKE_SECONDS = 30.0
 _NOT_SECRET = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
@@ -80,18 +80,38 @@ class Transport(asyncio.Transport):
         return self._raw.get_extra_info(name, default)
 
 
+class Engines:
+    """Makes the engines of one server, which all pass their bytes through the same memory.
+
+    Memory of its own would cost each connection 3 KiB, since it keeps the size of the certificates that were shown at
+    first. It is empty whenever anything else runs: what has arrived is decrypted whole, whether or not it is wanted
+    yet, and what is to be sent is taken out at once. Connections of one event loop only.
+    """
+
+    __slots__ = ("_context", "incoming", "outgoing")
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+
+    def make(self) -> ssl.SSLObject:
+        """The server's engine of a new connection."""
+        return self._context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+
+
 class Tls(asyncio.Protocol):
     """The server's side of one connection."""
 
-    __slots__ = ("_ended", "_incoming", "_outgoing", "_raw", "_shaking", "_timer", "engine", "inner", "paused")
+    __slots__ = ("_ended", "_engines", "_raw", "_shaking", "_timer", "_unread", "engine", "inner", "paused")
 
-    def __init__(self, context: ssl.SSLContext, inner: asyncio.Protocol) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self.engine = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+    def __init__(self, engines: Engines, inner: asyncio.Protocol) -> None:
+        self._engines = engines
+        self.engine = engines.make()
         self.inner = inner
-        # The protocol inside wants nothing more for now.
+        # The protocol inside wants nothing more for now; what came before it said so waits, decrypted.
         self.paused = False
+        self._unread: list[bytes] | None = None
         self._raw: asyncio.Transport
         self._shaking = True
         self._ended = False
@@ -111,24 +131,36 @@ class Tls(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Decrypt, and hand on."""
+        incoming = self._engines.incoming
         try:
-            if len(data) <= _PIECE:
-                self._take(data)
-            else:
-                whole = memoryview(data)
-                for at in range(0, len(data), _PIECE):
-                    self._take(whole[at : at + _PIECE])
+            incoming.write(data)
+            plain = self._decrypt() if not self._shaking or self._shake() else None
         except ssl.SSLError as error:
+            # What is left of it is not for the next connection.
+            incoming.read()
             if error.reason == "HTTP_REQUEST":
+                self._engines.outgoing.read()
                 self._raw.write(_NOT_SECRET)
             else:
                 # The alert that says why is in the buffer.
                 self._flush()
             self._raw.close()
+            return
+        # The handshake's last words, or an answer to a key update.
+        self._flush()
+        if plain is None:
+            return
+        if self._shaking:
+            self._shaking = False
+            self._stop_timer()
+            self.inner.connection_made(Transport(self, self._raw))
+        if self._unread is not None:
+            self._unread += plain
+        elif plain:
+            self._hand_on(plain)
 
     def eof_received(self) -> bool:
         """The other side ended without goodbye."""
-        self._incoming.write_eof()
         return False
 
     def pause_writing(self) -> None:
@@ -153,10 +185,11 @@ class Tls(asyncio.Protocol):
             whole, pieces = memoryview(data), []
             for at in range(0, len(data), _PIECE):
                 self.engine.write(whole[at : at + _PIECE])
-                pieces.append(self._outgoing.read())
+                pieces.append(self._engines.outgoing.read())
             self._raw.write(b"".join(pieces))
         except ssl.SSLError:
             # What was written before cannot be gone on with.
+            self._engines.outgoing.read()
             self._raw.abort()
 
     def close(self) -> None:
@@ -172,48 +205,57 @@ class Tls(asyncio.Protocol):
         """Hand on what arrived while the protocol inside was pausing."""
         if self.paused:
             self.paused = False
-            if self._incoming.pending or self.engine.pending():
-                asyncio.get_running_loop().call_soon(self.data_received, b"")
-
-    def _take(self, data: bytes | memoryview) -> None:
-        self._incoming.write(data)
-        if not self._shaking or self._shake():
-            self._read()
+            if self._unread is not None:
+                asyncio.get_running_loop().call_soon(self._go_on)
 
     def _shake(self) -> bool:
         """Go on with the handshake; whether it is complete."""
         try:
             self.engine.do_handshake()
         except ssl.SSLWantReadError:
-            self._flush()
             return False
-        self._flush()
-        self._shaking = False
-        self._stop_timer()
-        self.inner.connection_made(Transport(self, self._raw))
         return True
 
-    def _read(self) -> None:
-        engine, incoming = self.engine, self._incoming
-        while not self.paused and (incoming.pending or engine.pending()):
+    def _decrypt(self) -> list[bytes]:
+        """All that has arrived, in records; an empty one is the client's goodbye."""
+        engine, incoming = self.engine, self._engines.incoming
+        plain = []
+        while incoming.pending or engine.pending():
             try:
                 data = engine.read(_PIECE)
             except ssl.SSLWantReadError:
                 break
+            plain.append(data)
             if not data:
-                # The client has said goodbye; TLS knows no half-closed connections here.
+                # Nothing counts that comes after it.
+                incoming.read()
+                break
+        return plain
+
+    def _hand_on(self, plain: list[bytes]) -> None:
+        for at, data in enumerate(plain):
+            if self._raw.is_closing():
+                return
+            if self.paused:
+                self._unread = plain[at:]
+                return
+            if not data:
+                # TLS knows no half-closed connections here.
                 self.close()
                 return
             self.inner.data_received(data)
-            if self._raw.is_closing():
-                return
-        # A key update asks for an answer.
-        if self._outgoing.pending:
-            self._flush()
+
+    def _go_on(self) -> None:
+        plain, self._unread = self._unread, None
+        if plain is not None:
+            self._hand_on(plain)
 
     def _flush(self) -> None:
-        if self._outgoing.pending and not self._raw.is_closing():
-            self._raw.write(self._outgoing.read())
+        outgoing = self._engines.outgoing
+        if outgoing.pending:
+            data = outgoing.read()
+            if not self._raw.is_closing():
+                self._raw.write(data)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

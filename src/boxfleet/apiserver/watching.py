@@ -1,9 +1,8 @@
 """Watch: what is there, then every change, as lines of JSON for as long as the client listens."""
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +31,8 @@ _SHORTEST, _SPREAD = 1800, 1800
 _CHUNK = 256 * 1024
 # Headers that are asked for when a watch has ended.
 _KEPT = ("user-agent", "impersonate-user")
+# The same for what is asked of the query.
+_QUERY = {"watch": ["1"]}
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -42,45 +43,63 @@ class Watching:
         self._registry = registry
         self._stalls = stalls.Stalls()
 
-    async def watch(self, call: route.Call, kind: kinds.Kind) -> None:
-        """Answer with a stream of events."""
+    def watch(self, call: route.Call, kind: kinds.Kind) -> Awaitable[None]:
+        """Answer with a stream of events.
+
+        Thousands may wait at a time, so a stream is one coroutine and not a stack of them.
+        """
         form = negotiate.accepted(call.headers.get("accept", ""))
         stream = _Stream(self._registry, call, kind, form)
         try:
             subscription = stream.subscribe()
         except errors.Compacted as error:
-            # As the real server: the answer begins well and says in its first event that it cannot go on.
-            await _start(call)
-            line = msgspec.json.encode({"type": "ERROR", "object": faults.expired(str(error)).status()})
-            await call.send({"type": "http.response.body", "body": line + b"\n"})
-            return
+            return _expired(call, error)
         except errors.Closed as error:
             raise faults.unavailable(str(error)) from None
-        with subscription, self._registry.watching(kind, subscription):
+        if exchange.LEAVING in call.scope:
+            return self._send(call, kind, stream, subscription)
+        return self._send_and_listen(call, kind, stream, subscription)
+
+    async def _send(
+        self, call: route.Call, kind: kinds.Kind, stream: "_Stream", subscription: rows.Subscription
+    ) -> None:
+        # The block ends early for a client that reads nothing. An answer without its end is broken off then, which
+        # frees what waits for it.
+        with self._registry.watching(kind, subscription), self._stalls.sending() as sending:
             await _start(call)
             leaving = call.scope.get(exchange.LEAVING)
             if leaving is not None:
                 leaving(subscription.close)
                 _lighten(call)
-                await self._send(call, stream, subscription)
-                return
-            # Some other server asks, which knows only ASGI.
-            async with asyncio.TaskGroup() as group:
-                listener = group.create_task(_close_when_gone(call, subscription))
-                await self._send(call, stream, subscription)
-                listener.cancel()
-
-    async def _send(self, call: route.Call, stream: "_Stream", subscription: rows.Subscription) -> None:
-        loop = asyncio.get_running_loop()
-        # The block ends early for a client that reads nothing. An answer without its end is broken off then, which
-        # frees what waits for it.
-        with self._stalls.sending() as sending:
-            async with contextlib.aclosing(stream.chunks(subscription)) as chunks:
-                async for chunk in chunks:
-                    sending.since = loop.time()
-                    await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    sending.since = 0.0
+            await _pass_on(call, sending, stream.beginning())
+            while not subscription.closed and (wait := stream.wait()) > 0:
+                # What comes gets no name here, which would keep it while nothing else comes.
+                await self._tell(call, kind, stream, subscription, sending, await subscription.take(timeout=wait))
             await call.send({"type": "http.response.body", "body": b""})
+
+    async def _tell(
+        self,
+        call: route.Call,
+        kind: kinds.Kind,
+        stream: "_Stream",
+        subscription: rows.Subscription,
+        sending: stalls.Sending,
+        changes: list[rows.Change],
+    ) -> None:
+        if changes:
+            changes = await self._registry.presented_changes(kind, changes)
+            await _pass_on(call, sending, stream.changed(changes))
+        elif not subscription.closed:
+            await _pass_on(call, sending, stream.silent())
+
+    async def _send_and_listen(
+        self, call: route.Call, kind: kinds.Kind, stream: "_Stream", subscription: rows.Subscription
+    ) -> None:
+        """The same below another server, which knows only ASGI."""
+        async with asyncio.TaskGroup() as group:
+            listener = group.create_task(_close_when_gone(call, subscription))
+            await self._send(call, kind, stream, subscription)
+            listener.cancel()
 
 
 class _Stream:
@@ -89,15 +108,16 @@ class _Stream:
     __slots__ = (
         "_after",
         "_bookmarks",
+        "_end",
         "_form",
         "_headers",
         "_include",
         "_initial",
         "_initial_end",
         "_kind",
+        "_next_bookmark",
         "_prefix",
         "_registry",
-        "_seconds",
         "_selection",
         "_wants_state",
     )
@@ -110,7 +130,9 @@ class _Stream:
         self._selection = selectors.parse(kind, labels=call.one("labelSelector"), fields=call.one("fieldSelector"))
         self._prefix = registry.prefix(kind, namespace=call.params.get("namespace", ""))
         self._bookmarks = call.flag("allowWatchBookmarks")
-        self._seconds = options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD)
+        now = asyncio.get_running_loop().time()
+        self._end = now + (options.integer(call, "timeoutSeconds") or _SHORTEST + secrets.randbelow(_SPREAD))
+        self._next_bookmark = now + _BOOKMARK_EVERY
         self._initial: Sequence[rows.Row] = ()
         self._headers = True
         text = call.one("resourceVersion")
@@ -125,7 +147,7 @@ class _Stream:
         if self._initial_end and after > store.revision:
             raise faults.too_large_revision(after, store.revision)
         if self._wants_state:
-            after = store.revision
+            after = self._after = store.revision
             self._initial = self._registry.presented(self._kind, store.range(self._prefix))
         elif after == 0:
             after = store.revision
@@ -133,30 +155,30 @@ class _Stream:
         topic = self._selection.topic if self._registry.served_as_stored(self._kind) else None
         return store.watch(self._prefix, after=after, topic=topic)
 
-    async def chunks(self, subscription: rows.Subscription) -> AsyncGenerator[bytes, None]:
-        """Lines, several at a time."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._seconds
-        revision = self._registry.store.revision
-        for chunk in _joined(self._initial_lines()):
-            yield chunk
-            # Making many takes a while, in which others are not kept waiting.
-            await asyncio.sleep(0)
+    def beginning(self) -> Iterator[bytes]:
+        """What is there, if that is wanted; lines, several at a time."""
+        yield from _joined(self._initial_lines())
         self._initial = ()
         if self._initial_end:
-            yield self._bookmark(revision, initial_end=True)
-        next_bookmark = loop.time() + _BOOKMARK_EVERY
-        while not subscription.closed and (now := loop.time()) < end:
-            wait = min(end, next_bookmark) - now if self._bookmarks else end - now
-            changes = await subscription.take(timeout=max(wait, 0.001))
-            if changes:
-                changes = await self._registry.presented_changes(self._kind, changes)
-                for chunk in _joined(self._lines(changes)):
-                    yield chunk
-            elif self._bookmarks and not subscription.closed and loop.time() >= min(next_bookmark, end):
-                # Nothing waits, so everything up to the present revision has been said.
-                yield self._bookmark(self._registry.store.revision)
-                next_bookmark = loop.time() + _BOOKMARK_EVERY
+            yield self._bookmark(self._after, initial_end=True)
+
+    def changed(self, changes: Sequence[rows.Change]) -> Iterator[bytes]:
+        """What changed."""
+        return _joined(self._lines(changes))
+
+    def silent(self) -> Iterator[bytes]:
+        """A bookmark, if it is time for one: nothing waits, so everything up to the present revision has been said."""
+        now = asyncio.get_running_loop().time()
+        if self._bookmarks and now >= min(self._next_bookmark, self._end):
+            yield self._bookmark(self._registry.store.revision)
+            self._next_bookmark = now + _BOOKMARK_EVERY
+
+    def wait(self) -> float:
+        """Seconds until there is something to do even if nothing changes; none when the time is over."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._end:
+            return 0.0
+        return max((min(self._end, self._next_bookmark) if self._bookmarks else self._end) - now, 0.001)
 
     def _initial_lines(self) -> Iterator[bytes]:
         for row in self._initial:
@@ -267,6 +289,26 @@ def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
+async def _pass_on(call: route.Call, sending: stalls.Sending, chunks: Iterator[bytes]) -> None:
+    loop = asyncio.get_running_loop()
+    first = True
+    for chunk in chunks:
+        if not first:
+            # Making many takes a while, in which others are not kept waiting.
+            await asyncio.sleep(0)
+        first = False
+        sending.since = loop.time()
+        await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        sending.since = 0.0
+
+
+async def _expired(call: route.Call, error: errors.Compacted) -> None:
+    """As the real server: the answer begins well and says in its first event that it cannot go on."""
+    await _start(call)
+    line = msgspec.json.encode({"type": "ERROR", "object": faults.expired(str(error)).status()})
+    await call.send({"type": "http.response.body", "body": line + b"\n"})
+
+
 async def _start(call: route.Call) -> None:
     said = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
     said.append((b"audit-id", call.audit_id.encode()))
@@ -277,7 +319,7 @@ async def _start(call: route.Call) -> None:
 def _lighten(call: route.Call) -> None:
     """Let go of headers and query but for what the audit log asks at the end: they are much of each watch."""
     call.headers = {name: call.headers[name] for name in _KEPT if name in call.headers}
-    call.query = {"watch": ["1"]}
+    call.query = _QUERY
     call.scope["headers"] = []
     call.scope.pop(headers.KEY, None)
 

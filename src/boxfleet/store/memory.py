@@ -27,6 +27,8 @@ class Memory:
         self._table = rows.Table([])
         self._history = rows.History(changes=settings.history_changes, size=settings.history_bytes, floor=0)
         self._watchers = rows.Watchers()
+        # One for all who watch.
+        self._leave = self._watchers.discard
         self._alarms = alarms.Alarms()
         # (revision, sequence, future): who waits for a revision.
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -88,7 +90,7 @@ class Memory:
             after=after,
             backlog=self._settings.watch_backlog,
             backlog_bytes=self._settings.watch_backlog_bytes,
-            leave=self._watchers.discard,
+            leave=self._leave,
             alarms=self._alarms,
             topic=topic,
         )

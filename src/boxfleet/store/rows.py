@@ -253,8 +253,9 @@ class Watchers:
     """Subscriptions by their prefix, so that a change costs only those whom it may concern."""
 
     def __init__(self) -> None:
-        # By prefix, then by what they look at (nothing: at everything), then by its value.
-        self._by_prefix: dict[str, dict[_Look, dict[str, set[Subscription]]]] = {}
+        # By prefix, then by what they look at (nothing: at everything), then by its value. Mostly there is one of a
+        # value, and a set would take more than it.
+        self._by_prefix: dict[str, dict[_Look, dict[str, Subscription | set[Subscription]]]] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -264,7 +265,12 @@ class Watchers:
         """Tell it of changes from now on."""
         look, value = subscription.topic or (None, "")
         looks = self._by_prefix.setdefault(subscription.prefix, {})
-        looks.setdefault(look, {}).setdefault(value, set()).add(subscription)
+        values = looks.setdefault(look, {})
+        there = values.setdefault(value, subscription)
+        if isinstance(there, set):
+            there.add(subscription)
+        elif there is not subscription:
+            values[value] = {there, subscription}
         self._count += 1
 
     def discard(self, subscription: Subscription) -> None:
@@ -272,12 +278,15 @@ class Watchers:
         look, value = subscription.topic or (None, "")
         looks = self._by_prefix.get(subscription.prefix, {})
         values = looks.get(look, {})
-        group = values.get(value, set())
-        if subscription not in group:
+        there = values.get(value)
+        if isinstance(there, set):
+            if subscription not in there:
+                return
+            there.discard(subscription)
+        elif there is not subscription:
             return
-        group.discard(subscription)
         self._count -= 1
-        if not group:
+        if there is subscription or not there:
             del values[value]
             if not values:
                 del looks[look]
@@ -296,8 +305,8 @@ class Watchers:
 
     def close_all(self) -> None:
         """End every subscription."""
-        groups = [group for looks in self._by_prefix.values() for values in looks.values() for group in values.values()]
-        for subscription in [one for group in groups for one in group]:
+        found = [there for looks in self._by_prefix.values() for values in looks.values() for there in values.values()]
+        for subscription in [one for there in found for one in _each(there)]:
             subscription.close()
 
     def _offer(self, prefix: str, change: Change) -> None:
@@ -307,5 +316,10 @@ class Watchers:
         # One that is too slow leaves while it is told.
         for look, values in list(looks.items()):
             for value in ("",) if look is None else set(look(change)):
-                for subscription in list(values.get(value, ())):
+                for subscription in _each(values.get(value)):
                     subscription.offer(change)
+
+
+def _each(there: Subscription | set[Subscription] | None) -> Iterable[Subscription]:
+    """The watchers of one value as they are now."""
+    return tuple(there) if isinstance(there, set) else () if there is None else (there,)

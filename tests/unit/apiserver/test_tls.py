@@ -36,11 +36,12 @@ async def served(folder: pathlib.Path) -> AsyncIterator[tuple[int, ssl.SSLContex
     certificate, key = server.self_signed(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    engines = tls.Engines(context)
     made: list[Echo] = []
 
     def factory() -> tls.Tls:
         made.append(Echo())
-        return tls.Tls(context, made[-1])
+        return tls.Tls(engines, made[-1])
 
     listening = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     async with asyncio.timeout(20):
@@ -90,6 +91,70 @@ async def test_nothing_is_lost_while_the_protocol_pauses(tmp_path: pathlib.Path)
         await made[0].ended.wait()
 
 
+async def test_connections_do_not_mix_though_they_share_memory(tmp_path: pathlib.Path) -> None:
+    async with served(tmp_path) as (port, trust, made):
+        async with connected(port) as one, connected(port) as other:
+            first, second = _ByHand(trust, *one), _ByHand(trust, *other)
+            # Each step of one handshake is cut in two by a step of the other.
+            await asyncio.gather(first.shake(), second.shake())
+            first.engine.write(b"a" * 5000)
+            second.engine.write(b"b" * 5000)
+            halves = [first.outgoing.read(), second.outgoing.read()]
+            for part in (slice(0, 2000), slice(2000, 2003), slice(2003, None)):
+                for client, data in ((first, halves[0]), (second, halves[1])):
+                    client.writer.write(data[part])
+                    await client.writer.drain()
+                    await asyncio.sleep(0)
+            assert await first.read(5000) == b"a" * 5000
+            assert await second.read(5000) == b"b" * 5000
+        for each in made:
+            await each.ended.wait()
+
+
+async def test_one_may_end_another_while_it_is_told_of_data(tmp_path: pathlib.Path) -> None:
+    async with served(tmp_path) as (port, trust, made):
+        async with connected(port) as one, connected(port, trust) as (reader, writer):
+            client = _ByHand(trust, *one)
+            await client.shake()
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            mine, its = made
+            said = mine.data_received
+
+            def end(data: bytes) -> None:
+                assert isinstance(its.transport, tls.Transport)
+                its.transport.close()
+                said(data)
+
+            mine.data_received = end  # type: ignore[method-assign]
+            # Several records at once: the end of the other comes between them.
+            for text in (b"1", b"22", b"333"):
+                client.engine.write(text)
+            client.writer.write(client.outgoing.read())
+            assert await client.read(6) == b"122333"
+            assert await reader.read() == b""
+        for each in made:
+            await each.ended.wait()
+
+
+async def test_damaged_bytes_end_only_their_connection(tmp_path: pathlib.Path) -> None:
+    async with served(tmp_path) as (port, trust, made):
+        async with connected(port) as one, connected(port, trust) as (reader, writer):
+            client = _ByHand(trust, *one)
+            await client.shake()
+            client.engine.write(b"a")
+            client.engine.write(b"b")
+            data = bytearray(client.outgoing.read())
+            data[10] ^= 1
+            client.writer.write(data)
+            with pytest.raises((ssl.SSLError, asyncio.IncompleteReadError)):
+                await client.read(1)
+            writer.write(b"well")
+            assert await reader.readexactly(4) == b"well"
+        for each in made:
+            await each.ended.wait()
+
+
 async def test_a_goodbye_is_said_and_heard(tmp_path: pathlib.Path) -> None:
     async with served(tmp_path) as (port, trust, made):
         async with connected(port, trust) as (reader, writer):
@@ -121,6 +186,50 @@ async def test_a_handshake_must_come_to_its_end(tmp_path: pathlib.Path, monkeypa
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
         assert not hasattr(made[0], "transport")
+
+
+class _ByHand:
+    """A client that decides which bytes go when."""
+
+    def __init__(self, trust: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.engine = trust.wrap_bio(self.incoming, self.outgoing, server_hostname="127.0.0.1")
+
+    async def shake(self) -> None:
+        """Shake hands; what is sent goes in two halves."""
+        while True:
+            try:
+                self.engine.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send_halves()
+                await self._hear()
+            else:
+                await self._send_halves()
+                return
+
+    async def read(self, size: int) -> bytes:
+        """So many bytes."""
+        data = b""
+        while len(data) < size:
+            try:
+                data += self.engine.read(size - len(data))
+            except ssl.SSLWantReadError:
+                await self._hear()
+        return data
+
+    async def _hear(self) -> None:
+        data = await self.reader.read(2**16)
+        if not data:
+            raise asyncio.IncompleteReadError(b"", 1)
+        self.incoming.write(data)
+
+    async def _send_halves(self) -> None:
+        data = self.outgoing.read()
+        for half in (data[: len(data) // 2], data[len(data) // 2 :]):
+            self.writer.write(half)
+            await self.writer.drain()
+            await asyncio.sleep(0)
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:

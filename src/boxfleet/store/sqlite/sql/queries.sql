@@ -54,3 +54,7 @@ SELECT revision, key, value, previous, deleted FROM log ORDER BY revision;
 -- name: clear
 -- Make room for another log.
 DELETE FROM log;
+
+-- name: stretch
+-- A row of so many bytes, to be undone.
+INSERT INTO log (revision, key, value, previous, deleted) VALUES (-1, '', zeroblob(?), 0, 0);
