@@ -53,6 +53,7 @@ async def run(bench: "harness.Bench") -> None:
             bench.metric(f"{name}, median", heard[0].median, "ms", peer=_second([one.median for one in heard]))
             p99 = [one.p99 for one in heard]
             bench.metric(f"{name}, p99", p99[0], "ms", target=_WATCH_GOAL_MS, peer=_second(p99))
+        await watch.alone(bench, folders[0])
         bench.say(f"{_MANY:,} objects")
         for side in sides:
             await _fill(side, range(_OBJECTS, _MANY))

@@ -165,15 +165,16 @@ class KindRoutes:
         return converting
 
     def _list(self, kind: kinds.Kind) -> route.Handler:
-        async def handle(call: route.Call) -> route.Answer | None:
+        def handle(call: route.Call) -> Awaitable[route.Answer | None]:
+            # Not a coroutine, which would be one more of each watch that waits.
             if kind.warning:
                 call.warnings.append(kind.warning)
-            if call.flag("watch"):
-                await self._watching.watch(call, kind)
-                return None
-            return await compression.packed(call, route.Answer(body=await self._reading.list(call, kind)))
+            return self._watching.watch(call, kind) if call.flag("watch") else self._listed(call, kind)
 
         return handle
+
+    async def _listed(self, call: route.Call, kind: kinds.Kind) -> route.Answer:
+        return await compression.packed(call, route.Answer(body=await self._reading.list(call, kind)))
 
     async def _replace_status(self, call: route.Call, kind: kinds.Kind) -> bytes:
         return await self._writing.replace(call, kind, subresource="status")

@@ -31,8 +31,10 @@ _SHORTEST, _SPREAD = 1800, 1800
 _CHUNK = 256 * 1024
 # Headers that are asked for when a watch has ended.
 _KEPT = ("user-agent", "impersonate-user")
-# The same for what is asked of the query.
+# Shared by all, and never changed.
 _QUERY = {"watch": ["1"]}
+_NO_HEADERS: dict[str, str] = {}
+_PLAIN = negotiate.accepted("")
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -49,7 +51,7 @@ class Watching:
         Thousands may wait at a time, so a stream is one coroutine and not a stack of them.
         """
         form = negotiate.accepted(call.headers.get("accept", ""))
-        stream = _Stream(self._registry, call, kind, form)
+        stream = _Stream(self._registry, call, kind, _PLAIN if form == _PLAIN else form)
         try:
             subscription = stream.subscribe()
         except errors.Compacted as error:
@@ -71,10 +73,15 @@ class Watching:
             if leaving is not None:
                 leaving(subscription.close)
                 _lighten(call)
+                del leaving
             await _pass_on(call, sending, stream.beginning())
             while not subscription.closed and (wait := stream.wait()) > 0:
+                if (woken := subscription.ready(timeout=wait)) is not None:
+                    await woken
+                    subscription.settled()
+                    del woken
                 # What comes gets no name here, which would keep it while nothing else comes.
-                await self._tell(call, kind, stream, subscription, sending, await subscription.take(timeout=wait))
+                await self._tell(call, kind, stream, subscription, sending, subscription.take_waiting())
             await call.send({"type": "http.response.body", "body": b""})
 
     async def _tell(
@@ -318,9 +325,10 @@ async def _start(call: route.Call) -> None:
 
 def _lighten(call: route.Call) -> None:
     """Let go of headers and query but for what the audit log asks at the end: they are much of each watch."""
-    call.headers = {name: call.headers[name] for name in _KEPT if name in call.headers}
+    call.headers = {name: call.headers[name] for name in _KEPT if name in call.headers} or _NO_HEADERS
     call.query = _QUERY
-    call.scope["headers"] = []
+    # Whether there was a query is all that is asked of it again.
+    call.scope.update({"headers": (), "raw_path": b"", "query_string": b"watch=1", exchange.LEAVING: None})
     call.scope.pop(headers.KEY, None)
 
 

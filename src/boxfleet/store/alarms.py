@@ -5,10 +5,13 @@ import math
 
 # Whoever waits less, in seconds, gets a timer of his own, and exactly so long.
 _LONG = 5.0
+# Whoever waits longer shares one with more others, up to so many seconds later.
+_VERY_LONG = 300.0
+_STEP = 8
 
 
 class Alarms:
-    """Wakes futures at a time; those that wait long up to a second later."""
+    """Wakes futures at a time; those that wait long up to a second later, and very long up to eight."""
 
     __slots__ = ("_by_second",)
 
@@ -21,6 +24,8 @@ class Alarms:
         if seconds < _LONG:
             return loop.call_later(seconds, settle, wake)
         second = math.ceil(loop.time() + seconds)
+        if seconds >= _VERY_LONG:
+            second += -second % _STEP
         waiting = self._by_second.get(second)
         if waiting is None:
             waiting = self._by_second[second] = set()

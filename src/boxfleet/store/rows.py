@@ -148,6 +148,7 @@ class Subscription:
 
     __slots__ = (
         "_after",
+        "_alarm",
         "_alarms",
         "_backlog",
         "_bytes",
@@ -181,8 +182,9 @@ class Subscription:
         self._leave = leave
         self._alarms = alarms
         # Most of many watchers are idle: what only busy ones need is made when it is needed.
-        self._waiting: list[Change] = []
+        self._waiting: list[Change] | None = None
         self._wake: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | int = 0
         self.closed = False
         # Set when the reader was too slow and lost its place.
         self.overflowed = False
@@ -200,39 +202,56 @@ class Subscription:
         self._bytes += change.size()
         if bounded and self._waiting and (len(self._waiting) >= self._backlog or self._bytes > self._bytes_limit):
             self.overflowed = True
-            self._waiting = []
+            self._waiting = None
             self.close()
             return
+        if self._waiting is None:
+            self._waiting = []
         self._waiting.append(change)
         self._rouse()
 
     async def take(self, *, timeout: float) -> list[Change]:
         """All that waits, as soon as there is something; nothing after `timeout` seconds or when closed.
 
-        A long wait may take a second longer.
+        A long wait may take a second longer, and one of more than five minutes eight.
         """
-        if not self._waiting and not self.closed:
-            wake = self._wake = asyncio.get_running_loop().create_future()
-            alarm = self._alarms.set(wake, timeout)
+        if (wake := self.ready(timeout=timeout)) is not None:
             try:
                 await wake
             finally:
-                self._alarms.unset(wake, alarm)
                 # One that was cancelled may end only when the next one waits already.
                 if self._wake is wake:
-                    self._wake = None
+                    self.settled()
         return self.take_waiting()
+
+    def ready(self, *, timeout: float) -> "asyncio.Future[None] | None":
+        """Done as `take` is, for one who waits without a coroutine more; None when there is nothing to wait for.
+
+        Whoever has waited for it says so by `settled`, also after a cancellation.
+        """
+        if self._waiting or self.closed:
+            return None
+        self.settled()
+        wake = self._wake = asyncio.get_running_loop().create_future()
+        self._alarm = self._alarms.set(wake, timeout)
+        return wake
+
+    def settled(self) -> None:
+        """Nobody waits any more."""
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            self._alarms.unset(wake, self._alarm)
 
     @property
     def waiting(self) -> int:
         """How many changes lie here."""
-        return len(self._waiting)
+        return len(self._waiting or ())
 
     def take_waiting(self) -> list[Change]:
         """All that waits now."""
-        taken, self._waiting = self._waiting, []
+        taken, self._waiting = self._waiting, None
         self._bytes = 0
-        return taken
+        return taken or []
 
     def close(self) -> None:
         """End it; `take` returns at once from now on."""
@@ -240,6 +259,8 @@ class Subscription:
             self.closed = True
             self._leave(self)
             self._rouse()
+            # Whoever was cancelled does not say so.
+            self.settled()
 
     def _rouse(self) -> None:
         if self._wake is not None:

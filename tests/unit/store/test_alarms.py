@@ -32,6 +32,21 @@ async def test_those_of_the_same_second_share_a_timer_and_those_unset_are_left_a
     ours.unset(wakes[0], set_[0])
 
 
+async def test_those_that_wait_very_long_share_with_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    timers: list[float] = []
+    monkeypatch.setattr(loop, "call_at", lambda *timer: timers.append(timer[0]))
+    monkeypatch.setattr(loop, "time", lambda: now)
+    ours = alarms.Alarms()
+    for number in range(64):
+        ours.set(loop.create_future(), 1800.0 + number)
+    monkeypatch.undo()
+    assert len(timers) <= 9
+    assert timers[0] - now >= 1800.0
+    assert timers[-1] - now < 1863.0 + 9.0
+
+
 async def test_a_short_wait_has_a_timer_of_its_own() -> None:
     ours = alarms.Alarms()
     wake = asyncio.get_running_loop().create_future()

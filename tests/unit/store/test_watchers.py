@@ -51,3 +51,22 @@ async def test_several_of_one_value_come_and_go() -> None:
     watchers.discard(first)
     watchers.close_all()
     assert [again.closed, other.closed, every.closed, len(watchers)] == [True, True, True, 0]
+
+
+async def test_one_who_waits_is_woken_by_a_change_and_by_the_end() -> None:
+    watchers = rows.Watchers()
+    one = _watcher(watchers, "v")
+    wake = one.ready(timeout=60)
+    assert wake is not None
+    assert not wake.done()
+    watchers.tell(rows.Change(1, "a/x", b"v", None, 0, False))
+    assert wake.done()
+    one.settled()
+    # There is something already.
+    assert one.ready(timeout=60) is None
+    assert len(one.take_waiting()) == 1
+    wake = one.ready(timeout=60)
+    assert wake is not None
+    one.close()
+    assert wake.done()
+    assert one.ready(timeout=60) is None
