@@ -16,6 +16,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 WEBSOCKET = "WEBSOCKET"
 
+# Beginnings of paths that the router remembers, and the longest one, in characters.
+_REMEMBERED = 1024
+_LONGEST = 512
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
@@ -130,6 +134,8 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Node()
+        # Where the paths before the last slash lead that were asked for lately, and their parameters.
+        self._lately: dict[str, tuple[_Node, list[str]]] = {}
         self.routes: list[Route] = []
         for route in routes:
             self._add(route)
@@ -141,15 +147,14 @@ class Router:
 
     def remove(self, routes: Iterable[Route]) -> None:
         """Serve routes no longer."""
+        self._lately.clear()
         for route in routes:
             self._drop(self._root, _segments(route.path), route.method)
             self.routes.remove(route)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route and its parameters; raises Fault 404 or 405."""
-        # A path may end in one slash, as the real server allows.
-        segments = path[1:].removesuffix("/").split("/") if path != "/" else []
-        node, values = self._walk(segments)
+        node, values = self._walk(path)
         if node is None:
             raise faults.no_such_path()
         found = node.methods.get(method)
@@ -163,23 +168,37 @@ class Router:
         route, names = found
         return route, dict(zip(names, values, strict=True))
 
-    def _walk(self, segments: Sequence[str]) -> tuple[_Node | None, list[str]]:
-        """The node of a path and its parameters."""
+    def _walk(self, path: str) -> tuple[_Node | None, list[str]]:
+        """The node of a path and its parameters. A literal wherever there is one: nothing is better."""
+        before, _, last = path.rpartition("/")
+        known = self._lately.get(before) or self._learn(before)
+        if known is not None and last:
+            node, values = known
+            following = node.literal.get(last)
+            if following is None and node.wild is not None:
+                following, values = node.wild, [*values, last]
+            if following is not None and following.methods:
+                return following, values
+        # A path may end in one slash, as the real server allows.
+        return self._search(path[1:].removesuffix("/").split("/") if path != "/" else [])
+
+    def _learn(self, path: str) -> tuple[_Node, list[str]] | None:
         node = self._root
         values: list[str] = []
-        for segment in segments:
+        for segment in path.split("/")[1:]:
             following = node.literal.get(segment)
             if following is None:
                 following = node.wild
                 if following is None or not segment:
-                    break
+                    return None
                 values.append(segment)
             node = following
-        else:
-            if node.methods:
-                # Nothing is better than a literal wherever there is one.
-                return node, values
-        return self._search(segments)
+        if len(self._lately) >= _REMEMBERED:
+            self._lately.clear()
+        # Anybody may choose names that stand in a path: long ones are not kept.
+        if len(path) <= _LONGEST:
+            self._lately[path] = (node, values)
+        return node, values
 
     def _search(self, segments: Sequence[str]) -> tuple[_Node | None, list[str]]:
         """The same where the straight way leads to nothing."""
@@ -231,6 +250,7 @@ class Router:
             del node.literal[segment]
 
     def _add(self, route: Route) -> None:
+        self._lately.clear()
         node = self._root
         names = []
         for segment in _segments(route.path):

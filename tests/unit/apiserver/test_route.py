@@ -25,9 +25,12 @@ async def _nothing(call: route.Call) -> route.Answer | None:
     return None
 
 
-def _router() -> route.Router:
-    access = route.Access(verb="get")
-    return route.Router(route.Route(method="GET", path=path, access=access, handle=_nothing) for path in _PATHS)
+def _route(path: str) -> route.Route:
+    return route.Route(method="GET", path=path, access=route.Access(verb="get"), handle=_nothing)
+
+
+# One for all examples: it remembers where paths begin that were asked for.
+_ROUTER = route.Router(_route(path) for path in _PATHS)
 
 
 def _params(pattern: str, path: str) -> dict[str, str] | None:
@@ -61,8 +64,29 @@ def test_the_best_fitting_route_is_found(segments: list[str]) -> None:
     fitting = sorted((pattern for pattern in _PATHS if _params(pattern, plain) is not None), key=_rank)
     if not fitting:
         with pytest.raises(faults.Fault):
-            _router().find("GET", path)
+            _ROUTER.find("GET", path)
         return
-    found, params = _router().find("GET", path)
+    found, params = _ROUTER.find("GET", path)
     assert found.path == fitting[0]
     assert params == _params(fitting[0], plain)
+
+
+def test_routes_come_and_go_at_run_time() -> None:
+    router = route.Router([_route("/a/{x}")])
+    assert router.find("GET", "/a/b")[1] == {"x": "b"}
+    better = _route("/a/b")
+    router.add([better])
+    assert router.find("GET", "/a/b") == (better, {})
+    assert router.find("GET", "/a/c")[1] == {"x": "c"}
+    router.remove([better])
+    assert router.find("GET", "/a/b")[1] == {"x": "b"}
+    last = router.routes[0]
+    router.remove([last])
+    with pytest.raises(faults.Fault):
+        router.find("GET", "/a/b")
+
+
+def test_any_number_of_paths_may_be_asked_for() -> None:
+    for number in range(5000):
+        assert _ROUTER.find("GET", f"/a/{number}/c")[1] == {"x": str(number)}
+    assert len(_ROUTER._lately) <= 1024
