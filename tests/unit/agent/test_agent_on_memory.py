@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from structlog import testing
 
 from boxfleet.agent import agent as agents
 from boxfleet.agent import settings, starting
-from boxfleet.api import address, address_pool, config, event, meta, namespace, node, service_account
+from boxfleet.api import address, address_pool, config, event, lease, meta, namespace, node, service_account
 from boxfleet.api import pod as pods
 from boxfleet.client import client, errors, transport
 from boxfleet.kit import clock
@@ -96,6 +97,7 @@ class Bed:
     images: memory.MemoryImages
     network: Network
     folder: pathlib.Path
+    agent: agents.Agent = dataclasses.field(init=False)
     task: asyncio.Task[None] | None = None
     node_check: float = 10.0
 
@@ -116,6 +118,7 @@ class Bed:
             names=Names(),
             clock=clock.SystemClock(),
         )
+        self.agent = made
         self.task = asyncio.create_task(made.run())
 
     async def kill(self) -> None:
@@ -256,9 +259,7 @@ async def test_nothing_of_a_pod_is_prepared_before_it_has_its_address(
     assert set(prepared) == {"10.88.0.5"}
 
 
-async def test_a_node_that_somebody_deleted_is_registered_again(bed: Bed) -> None:
-    from boxfleet.api import node
-
+async def test_a_node_that_somebody_deleted_comes_back_when_its_agent_starts(bed: Bed) -> None:
     await bed.kill()
     bed.node_check = 0.05
     bed.start()
@@ -267,9 +268,27 @@ async def test_a_node_that_somebody_deleted_is_registered_again(bed: Bed) -> Non
         found = await bed.api.admin.find(node.Node, server.NODE)
         return found is not None and bool(found.status.conditions)
 
+    async def has_lease() -> bool:
+        found = await bed.api.admin.find(lease.Lease, server.NODE, namespace="kube-node-lease")
+        return found is not None and found.metadata.ownerReferences[0].name == server.NODE
+
     await until(there)
-    await bed.api.admin.delete(node.Node, server.NODE)
+    await until(has_lease)
+    with testing.capture_logs() as logged:
+        await bed.api.admin.delete(node.Node, server.NODE)
+        await until(lambda: any(each["event"] == "this Node was deleted" for each in logged))
+    assert await bed.api.admin.find(node.Node, server.NODE) is None
+    await bed.kill()
+    bed.start()
     await until(there)
+
+
+async def test_instances_end_when_their_host_is_no_node_any_more(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    bed.via.cut = True
+    bed.agent.leave()
+    await until(lambda: not bed.engine.sandboxes and not bed.network.assigned)
 
 
 async def test_a_sandbox_that_nobody_wants_is_removed(bed: Bed) -> None:
