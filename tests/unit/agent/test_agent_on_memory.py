@@ -13,7 +13,7 @@ import pytest
 from structlog import testing
 
 from boxfleet.agent import agent as agents
-from boxfleet.agent import settings, starting
+from boxfleet.agent import ends, settings, starting
 from boxfleet.api import address, address_pool, config, event, lease, meta, namespace, node, service_account
 from boxfleet.api import pod as pods
 from boxfleet.client import client, errors, transport
@@ -216,6 +216,37 @@ async def test_without_a_server_a_sandbox_comes_back_with_its_address(bed: Bed) 
     bed.start()
     await until(lambda: [one.state for one in bed.engine.containers.values()] == [runtime.State.RUNNING])
     assert bed.network.assigned == {("default", "one"): "10.88.0.5"}
+
+
+async def test_how_a_container_ended_is_shown_after_its_host_was_down(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    await bed.kill()
+    (first,) = bed.engine.containers.values()
+    bed.engine.end(first.id, exit_code=7)
+    (sandbox,) = bed.engine.sandboxes.values()
+    ended = await bed.engine.container_status(first.id)
+    # As `boxfleet down` does; then the agent begins without a server.
+    ends.remember(bed.folder / "agent", {sandbox.uid: [ended], "gone": [ended]})
+    bed.engine.sandboxes.clear()
+    bed.engine.containers.clear()
+    bed.via.cut = True
+    bed.start()
+    await until(lambda: [one.state for one in bed.engine.containers.values()] == [runtime.State.RUNNING])
+    bed.via.cut = False
+
+    async def shown(restarts: int) -> bool:
+        pod = await bed.api.admin.get(pods.Pod, "one", namespace="default")
+        one = pod.status.containerStatuses[0]
+        last = one.lastState.terminated
+        return one.ready and one.restartCount == restarts and last is not None and last.exitCode == 7
+
+    await until(lambda: shown(1))
+    # It is still known when only the agent begins anew.
+    await bed.kill()
+    bed.start()
+    await bed.api.admin.patch(pods.Pod, "one", {"metadata": {"annotations": {"a": "b"}}}, namespace="default")
+    await until(lambda: shown(1))
 
 
 async def test_nobody_gets_an_address_by_writing_it_into_a_pod(bed: Bed) -> None:
