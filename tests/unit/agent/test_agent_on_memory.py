@@ -16,11 +16,11 @@ from boxfleet.agent import agent as agents
 from boxfleet.agent import ends, settings, starting
 from boxfleet.api import address, address_pool, config, event, lease, meta, namespace, node, service_account
 from boxfleet.api import pod as pods
-from boxfleet.client import client, errors, transport
+from boxfleet.client import client, errors
 from boxfleet.kit import clock
 from boxfleet.ports import network, runtime
+from boxfleet.testing import cuttable, server
 from boxfleet.testing import runtime as memory
-from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
 
@@ -59,31 +59,6 @@ class Names:
     async def stop(self) -> None: ...
 
 
-class Cuttable:
-    """A transport that can be cut, as when the server is down."""
-
-    def __init__(self, via: transport.Transport) -> None:
-        self._via = via
-        self.cut = False
-
-    def _check(self) -> None:
-        if self.cut:
-            raise errors.Unavailable(code=503, reason="ServiceUnavailable", message="cut")
-
-    async def request(self, method: str, path: str, **more: Any) -> transport.Response:
-        self._check()
-        return await self._via.request(method, path, **more)
-
-    async def lines(self, path: str, **more: Any) -> AsyncIterator[bytes]:
-        self._check()
-        async for line in self._via.lines(path, **more):
-            self._check()
-            yield line
-
-    async def close(self) -> None:
-        await self._via.close()
-
-
 def given(ip: str, instance: str) -> address.Address:
     spec = address.AddressSpec(pool="default", namespace="default", instance=instance, reserved=True)
     return address.Address(metadata=meta.ObjectMeta(name=ip), spec=spec)
@@ -92,7 +67,7 @@ def given(ip: str, instance: str) -> address.Address:
 @dataclasses.dataclass(kw_only=True)
 class Bed:
     api: server.Api
-    via: Cuttable
+    via: cuttable.Cuttable
     engine: memory.MemoryRuntime
     images: memory.MemoryImages
     network: Network
@@ -171,7 +146,7 @@ async def bed(tmp_path: pathlib.Path) -> AsyncIterator[Bed]:
         )
         spec = address_pool.AddressPoolSpec(cidr="10.88.0.0/24")
         await api.admin.create(address_pool.AddressPool(metadata=meta.ObjectMeta(name="default"), spec=spec))
-        via = Cuttable(api.node._via)
+        via = cuttable.Cuttable(api.node._via)
         made = Bed(api=api, via=via, engine=engine, images=images, network=given, folder=tmp_path)
         made.start()
         try:
