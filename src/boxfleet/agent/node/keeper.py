@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 # As many images as Kubernetes shows.
 _IMAGES = 50
+# Seconds until what failed is tried again.
+_SOON = 2.0
 
 
 class Keeper:
@@ -74,7 +76,7 @@ class Keeper:
                 pause = self._settings.node_check
             except (errors.ApiError, runtime.RuntimeFault, OSError) as error:
                 log.info("cannot report the node", cause=str(error))
-                pause = 2.0
+                pause = self._settings.node_check if str(error) == node.GONE else _SOON
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -95,6 +97,8 @@ class Keeper:
             mine = await self._api.patch(node.Node, name, {"metadata": {"labels": marks}})
         self.uid = mine.metadata.uid
         self._conditions = mine.status.conditions
+        # Nobody shall find a Node that nothing is heard of.
+        await self._renew()
         self._registered.set()
         self._sent = b""
 
@@ -146,15 +150,16 @@ class Keeper:
 
     async def _renew_forever(self) -> None:
         await self._registered.wait()
+        pause = self._settings.lease_renew
         while True:
+            await self._clock.sleep(pause)
             try:
                 if not self._deleted:
                     await self._renew()
                 pause = self._settings.lease_renew
             except errors.ApiError as error:
                 log.info("cannot renew the node's lease", cause=str(error))
-                pause = 2.0
-            await self._clock.sleep(pause)
+                pause = self._settings.lease_renew if error.message == node.GONE else _SOON
 
     async def _renew(self) -> None:
         name = self._settings.node
