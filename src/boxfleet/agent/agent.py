@@ -188,6 +188,11 @@ class Agent:
             if one.uid not in here:
                 one.deleted()
 
+    def leave(self) -> None:
+        """This host is no Node any more: stop what runs here, and tell nobody."""
+        for one in self._workers.values():
+            one.deleted()
+
     async def _clear_leftovers(self) -> None:
         """Sandboxes and folders of Pods that nobody wants: an agent was killed while it cleared them away."""
         given = self._parts

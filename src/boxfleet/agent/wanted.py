@@ -71,7 +71,7 @@ class Wanted:
 
 
 def _essence(record: Record) -> bytes:
-    """What makes a record worth a write: not each change of status, but how a Pod ended."""
+    """What makes a record worth a write: not each change of status, but how a Pod or its containers ended."""
     pod = record.pod
     meta = pod.metadata
     identity = (meta.uid, meta.name, meta.namespace, meta.labels, meta.annotations, meta.deletionTimestamp)
@@ -84,4 +84,8 @@ def _essence(record: Record) -> bytes:
         known = record.account.metadata
         objects.append(("a", known.name, known.uid, known.resourceVersion))
     ended = pod.status.phase if pod.status.has_ended else ""
-    return msgspec.json.encode((identity, meta.deletionGracePeriodSeconds, pod.spec, ended, objects, record.address))
+    ends = [
+        (one.name, one.restartCount, one.lastState) for one in pod.status.every_container if one.lastState.terminated
+    ]
+    parts = (identity, meta.deletionGracePeriodSeconds, pod.spec, ended, ends, objects, record.address)
+    return msgspec.json.encode(parts)

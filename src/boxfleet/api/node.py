@@ -7,6 +7,9 @@ import msgspec
 
 from boxfleet.api import cells, fields, kind, meta, pod_defaults, taints
 
+# What a server says (401) to an agent whose Node is not there any more.
+GONE = "Unauthorized: the Node of this certificate is gone"
+
 
 class Taint(meta.Model):
     """What keeps instances off a node unless they tolerate it."""

@@ -71,9 +71,9 @@ def bad_request(message: str) -> Fault:
     return Fault(400, "BadRequest", message)
 
 
-def unauthorized() -> Fault:
+def unauthorized(message: str = "Unauthorized") -> Fault:
     """401: nobody is known by that token, or there is none."""
-    return Fault(401, "Unauthorized", "Unauthorized")
+    return Fault(401, "Unauthorized", message)
 
 
 def no_such_path() -> Fault:

@@ -77,7 +77,7 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
                     "servers": directory.Directory(api, through, file=memory).run,
                 }.items()
             ]
-            tasks.append(group.create_task(member.keep(stop), name="certificate"))
+            tasks.append(group.create_task(member.keep(stop, leave=work.leave), name="certificate"))
             await stop.wait()
             log.info("stopping")
             for task in tasks:

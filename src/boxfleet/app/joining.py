@@ -1,21 +1,25 @@
 """How an agent gets its client certificate: with a token the first time, by itself ever after.
 
 The key never leaves the machine. An agent begins anew with a new certificate, as the server does; instances go on.
+
+A certificate ends with its Node. Like a kubelet, an agent makes itself a Node when it starts, so a Node that somebody
+deletes stays away; where the Node went while no server answered, the store is another one, and the agent begins anew.
 """
 
 import asyncio
 import base64
 import datetime
 import pathlib
+from collections.abc import Callable
 
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from boxfleet.api import certificate_request, meta
+from boxfleet.api import certificate_request, meta, node
 from boxfleet.app import credentials, paths, settings
-from boxfleet.client import client, errors, http, servers
+from boxfleet.client import client, contact, errors, http, servers
 from boxfleet.kit import backoff, durable, ids
 from boxfleet.kit import clock as clocks
 
@@ -29,6 +33,9 @@ _PATIENCE = 30.0
 _RETRY = backoff.Backoff(initial=0.2, limit=10.0)
 _TOLD_AGAIN = 20
 _MONTH = 30 * 86400.0
+# Seconds after which an agent gives its instances up whose Node was deleted: before the server removes their Pods (40),
+# so that none runs here that was begun anew elsewhere.
+_LEAVE = 30.0
 
 
 class Refused(Exception):
@@ -43,7 +50,7 @@ class Joining:
         self._servers = through
         self._where = paths.of(known)
         self._clock = clock
-        self._refused = asyncio.Event()
+        self._contact = contact.Contact()
 
     @property
     def pair(self) -> pathlib.Path:
@@ -52,9 +59,12 @@ class Joining:
 
     def api(self) -> client.Client:
         """The API as the node."""
-        authority, refused = self._where.ca_certificate, self._refused.set
         transport = http.Http(
-            self._servers, authority=authority, certificate=self.pair, refused=refused, program="boxfleet-agent"
+            self._servers,
+            authority=self._where.ca_certificate,
+            certificate=self.pair,
+            contact=self._contact,
+            program="boxfleet-agent",
         )
         return client.Client(transport)
 
@@ -75,20 +85,26 @@ class Joining:
                 failures += 1
             await self._clock.sleep(_RETRY.delay(failures=failures))
 
-    async def keep(self, stop: asyncio.Event) -> None:
-        """Begin anew when the certificate was renewed, or is refused because its Node is gone."""
+    async def keep(self, stop: asyncio.Event, *, leave: Callable[[], None]) -> None:
+        """Begin anew when the certificate was renewed, or its Node went while no server answered.
+
+        When somebody deletes the Node, `leave` is called a while later; all else waits for the agent's next start.
+        """
         while True:
             left = (self._due() - self._clock.now()).total_seconds()
             try:
                 # Long waits are cut up: a machine that slept has an older certificate than it thinks.
                 async with asyncio.timeout(min(max(left, 60.0), _MONTH)):
-                    await self._refused.wait()
-                log.warning("the server refuses the certificate, since its Node is gone: joining anew")
-                self.pair.unlink(missing_ok=True)
-                break
+                    await self._contact.until_refused()
             except TimeoutError:
                 if self._due() > self._clock.now():
                     continue
+            else:
+                if not await self._is_gone(leave):
+                    continue
+                log.warning("the server has another store, and this Node is not in it: joining anew")
+                self.pair.unlink(missing_ok=True)
+                break
             try:
                 await self._renew()
                 log.info("the certificate is new: starting again with it")
@@ -96,6 +112,26 @@ class Joining:
             except (errors.ApiError, Refused, OSError) as error:
                 log.warning("cannot renew the certificate; trying again", cause=str(error))
         stop.set()
+
+    async def _is_gone(self, leave: Callable[[], None]) -> bool:
+        """Whether to join anew; does not return when the Node was deleted and stays so."""
+        if self._contact.refused != node.GONE:
+            log.warning("the server does not know this agent; trying on", cause=self._contact.refused)
+            return False
+        if self._contact.after_silence:
+            return True
+        log.warning(
+            "this Node was deleted: no instance is started here, and those that run are stopped soon",
+            seconds=_LEAVE,
+            remedy="to have the Node again, restart the agent: boxfleet up; other hosts: boxfleet node token",
+        )
+        await self._clock.sleep(_LEAVE)
+        if self._contact.refused != node.GONE:
+            return False
+        leave()
+        # Not even a server that begins anew brings it back.
+        await asyncio.Event().wait()
+        return False
 
     def _certificate(self) -> x509.Certificate | None:
         try:

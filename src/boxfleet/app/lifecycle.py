@@ -192,6 +192,10 @@ async def wait_ready(known: settings.All, api: clients.Client, *, since: datetim
         # The server may be on its way from one process to the next.
         with contextlib.suppress(errors.Unavailable):
             found_node = await api.find(node.Node, known.node)
+            if found_node is None and since is None:
+                say(f"restarting the agent: node {known.node} was deleted, and comes back with its agent's start only")
+                since = datetime.datetime.now(datetime.UTC)
+                await asyncio.to_thread(supervision.bring_up, where, "agent", restart=True)
         if found_node is not None and _is_ready(found_node, since):
             return
         if time.monotonic() > end:

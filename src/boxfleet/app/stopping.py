@@ -1,9 +1,12 @@
 """Stopping every instance of this host and its engines, and taking away their traces."""
 
 import asyncio
+import contextlib
+import pathlib
 import shutil
 from collections.abc import Callable
 
+from boxfleet.agent import ends
 from boxfleet.agent.node import cgroups
 from boxfleet.api import pod, unit
 from boxfleet.app import access, host, paths, settings
@@ -38,14 +41,14 @@ async def stop_instances(known: settings.All, waves: list[dict[str, int]], *, sa
     if engines.engine.settings.root.joinpath("io.containerd.metadata.v1.bolt").exists():
         try:
             await engines.engine.start()
-            await _stop_all(engines.engine.runtime, waves, say=say)
+            await _stop_all(engines.engine.runtime, waves, state=paths.of(known).agent, say=say)
         except runtime.RuntimeFault as error:
             say(f"containerd does not help to stop instances: {error}")
         await engines.engine.stop()
     await engines.names.stop()
 
 
-async def _stop_all(engine: runtime.Runtime, waves: list[dict[str, int]], *, say: Say) -> None:
+async def _stop_all(engine: runtime.Runtime, waves: list[dict[str, int]], *, state: pathlib.Path, say: Say) -> None:
     sandboxes = {one.id: one for one in await engine.list_sandboxes()}
     running: dict[str, list[str]] = {}
     for container in await engine.list_containers():
@@ -59,10 +62,25 @@ async def _stop_all(engine: runtime.Runtime, waves: list[dict[str, int]], *, say
             for uid, grace in wave.items():
                 for container_id in running.get(uid, []):
                     group.create_task(_stop_one(engine, container_id, grace, say))
+    ended = await _ended(engine, {one.id: one.uid for one in sandboxes.values()})
+    try:
+        await asyncio.to_thread(ends.remember, state, ended)
+    except OSError as error:
+        say(f"how instances ended is not kept: {error}")
     gate = asyncio.Semaphore(_AT_ONCE)
     async with asyncio.TaskGroup() as group:
         for sandbox_id in sandboxes:
             group.create_task(_remove(engine, sandbox_id, gate, say))
+
+
+async def _ended(engine: runtime.Runtime, uids: dict[str, str]) -> dict[str, list[runtime.ContainerStatus]]:
+    """What became of containers that run no more, by their Pods' uids."""
+    found: dict[str, list[runtime.ContainerStatus]] = {}
+    for one in await engine.list_containers():
+        if one.state is runtime.State.EXITED and one.sandbox_id in uids:
+            with contextlib.suppress(runtime.NotFound):
+                found.setdefault(uids[one.sandbox_id], []).append(await engine.container_status(one.id))
+    return found
 
 
 async def _stop_one(engine: runtime.Runtime, container_id: str, grace: int, say: Say) -> None:

@@ -28,7 +28,10 @@ class Cache(Generic[meta.T]):
         namespace: str = "",
         labels: str = "",
         fields: str = "",
+        failed: Callable[[errors.ApiError], None] | None = None,
     ) -> None:
+        # Hears why a list or a watch failed; it is tried again in any case.
+        self._failed = failed
         self._client = client
         self._kind = kind
         self._scope = {"namespace": namespace, "labels": labels, "fields": fields}
@@ -79,6 +82,8 @@ class Cache(Generic[meta.T]):
                 await self._follow(listing.resource_version)
             except errors.ApiError as error:
                 failures += 1
+                if self._failed is not None:
+                    self._failed(error)
                 if failures > 1 or not isinstance(error, errors.Expired):
                     log.info("watch interrupted", kind=self._kind.KIND.qualified, cause=error.message)
                 await asyncio.sleep(self._backoff.delay(failures=failures))

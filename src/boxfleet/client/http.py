@@ -3,10 +3,11 @@
 import pathlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
+from boxfleet.client import contact as contacts
 from boxfleet.client import errors, servers, transport
 
 # Seconds for a whole answer that is not a watch, and for making a connection.
@@ -29,8 +30,8 @@ class Http:
 
     `server` is a URL without a path, or several servers: one that does not answer is left for the next one.
 
-    One is known by a token, or by `certificate`, a PEM file with its key; `refused` is told of answers 401. `program`
-    is the name under which objects show what was written through it.
+    One is known by a token, or by `certificate`, a PEM file with its key; `contact` is told how servers answer.
+    `program` is the name under which objects show what was written through it.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Http:
         token: str = "",
         authority: pathlib.Path | None = None,
         certificate: pathlib.Path | None = None,
-        refused: Callable[[], None] = lambda: None,
+        contact: contacts.Contact | None = None,
         program: str = "boxfleet",
     ) -> None:
         self._servers = servers.Servers([server]) if isinstance(server, str) else server
@@ -49,7 +50,7 @@ class Http:
         self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
         if self._tls is not None and certificate is not None:
             self._tls.load_cert_chain(certificate)
-        self._refused = refused
+        self._contact = contact or contacts.Contact()
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -74,14 +75,17 @@ class Http:
                 async with self._open().request(
                     method, url + path, params=query, data=body or None, headers=headers, timeout=_WHOLE
                 ) as answer:
-                    self._heed(url, answer.status)
-                    return transport.Response(answer.status, await answer.read())
+                    content = await answer.read()
+                    self._heed(url, answer.status, content)
+                    return transport.Response(answer.status, content)
             except _NOT_CONNECTED as error:
                 self._servers.avoid(url)
                 if left <= 0:
+                    self._contact.silence()
                     raise errors.unreachable(url, error) from None
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self._servers.avoid(url)
+                self._contact.silence()
                 raise errors.unreachable(url, error) from None
 
     async def lines(
@@ -93,9 +97,11 @@ class Http:
             async with self._open().get(
                 url + path, params=query, headers={"Accept": accept}, timeout=_ENDLESS
             ) as answer:
-                self._heed(url, answer.status)
                 if answer.status != 200:
-                    raise errors.from_body(answer.status, await answer.read())
+                    content = await answer.read()
+                    self._heed(url, answer.status, content)
+                    raise errors.from_body(answer.status, content)
+                self._contact.answer()
                 rest = b""
                 async for chunk in answer.content.iter_any():
                     *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
@@ -106,6 +112,7 @@ class Http:
                         raise aiohttp.ClientPayloadError(f"a line of more than {_LINE_LIMIT} bytes")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self._servers.avoid(url)
+            self._contact.silence()
             raise errors.unreachable(url, error) from None
 
     async def close(self) -> None:
@@ -114,12 +121,15 @@ class Http:
             await self._session.close()
             self._session = None
 
-    def _heed(self, url: str, status: int) -> None:
+    def _heed(self, url: str, status: int, content: bytes) -> None:
         if status == _UNAUTHORIZED:
-            self._refused()
+            self._contact.refuse(errors.from_body(status, content).message)
         elif status == _UNAVAILABLE:
             # It stops, or has lost its database: another one may serve.
             self._servers.avoid(url)
+            self._contact.silence()
+        else:
+            self._contact.answer()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -58,7 +58,7 @@ class Manager:
             "box": box.BoxController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "unit": unit.UnitController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
-            "garbage": garbage.GarbageController(collecting.api, collecting, clock=clock).run,
+            "garbage": garbage.GarbageController(collecting.api, collecting, clock=clock, events=self._events).run,
             "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
             "disruption": disruption.DisruptionController(api, indexed, clock=clock).run,
             "autoscaler": autoscaler.AutoscalerController(api, shared, clock=clock).run,

@@ -20,7 +20,7 @@ _BY_REASON = {
     "kubectl -n {namespace} describe pod {name}",
     "ReadinessProbeFailed": "see whether it listens where the probe looks: kubectl -n {namespace} logs {name}",
     "Failed": "read its last words: kubectl -n {namespace} logs {name}; a Pod of its own stays until it is deleted",
-    "NoNode": "the agent registers this host again within seconds; else look into its log, STATE/logs/agent/current",
+    "NoNode": "a deleted Node comes back with its agent's start: boxfleet up; else read STATE/logs/agent/current",
     "NoAddressPool": "make one named default: `kubectl explain addresspool.spec` has its fields",
     "AddressPoolFull": "delete what is not needed, or make room: kubectl edit addresspools (cidr, start, end, exclude)",
     "FailedScheduling": "free resources, add a host, or lower what the template requests, selects or tolerates",

@@ -61,3 +61,18 @@ def waits_in_foreground(metadata: meta.ObjectMeta) -> bool:
 def orphans(metadata: meta.ObjectMeta) -> bool:
     """Whether an object is being deleted and leaves its dependents behind."""
     return bool(metadata.deletionTimestamp) and labels.ORPHAN in metadata.finalizers
+
+
+def waits(metadata: meta.ObjectMeta) -> bool:
+    """Whether an object is being deleted and stays until something was done about its dependents."""
+    return waits_in_foreground(metadata) or orphans(metadata)
+
+
+def is_owned_by(metadata: meta.ObjectMeta, uid: str) -> bool:
+    """Whether an object names that owner."""
+    return any(each.uid == uid for each in metadata.ownerReferences)
+
+
+def blocks(metadata: meta.ObjectMeta, uid: str) -> bool:
+    """Whether an object keeps that owner from going before it."""
+    return any(each.uid == uid and each.blockOwnerDeletion for each in metadata.ownerReferences)

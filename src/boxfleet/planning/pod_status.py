@@ -162,6 +162,36 @@ def terminated(one: runtime.ContainerStatus, extras: Extras) -> pods.ContainerSt
     )
 
 
+def stopped(pod: pods.Pod, ended: Iterable[runtime.ContainerStatus], extras: Extras) -> pods.PodStatus:
+    """What is known of a Pod whose containers ended and are gone: it will start again, and remember how they ended."""
+    newest: dict[str, runtime.ContainerStatus] = {}
+    for one in sorted(ended, key=runtime.by_age):
+        newest[one.name] = one
+
+    def status(container: pods.Container) -> pods.ContainerStatus:
+        old = pod.status.find_container(container.name) or pods.ContainerStatus(name=container.name)
+        last = newest.get(container.name)
+        if last is None:
+            return old
+        return msgspec.structs.replace(
+            old,
+            state=pods.ContainerState(waiting=pods.ContainerStateWaiting(reason="ContainerCreating")),
+            lastState=pods.ContainerState(terminated=terminated(last, extras)),
+            ready=False,
+            started=False,
+            restartCount=last.attempt,
+            image=container.image,
+            imageID=last.image_ref,
+            containerID=f"containerd://{last.id}",
+        )
+
+    return msgspec.structs.replace(
+        pod.status,
+        initContainerStatuses=[status(each) for each in pod.spec.initContainers],
+        containerStatuses=[status(each) for each in pod.spec.containers],
+    )
+
+
 def _lost(old: pods.ContainerStatus) -> pods.ContainerStateTerminated | None:
     """How a container ended that ran when it was last seen; Kubernetes' words for it."""
     if old.state.running is None:

@@ -17,12 +17,12 @@ from boxfleet.agent.node import cgroups
 from boxfleet.api import address as addresses
 from boxfleet.api import address_pool, meta, namespace, service_account
 from boxfleet.api import pod as pods
-from boxfleet.client import errors
+from boxfleet.client import client, errors
 from boxfleet.drivers.cni import network as cni
 from boxfleet.drivers.containerd import config, daemon
 from boxfleet.drivers.dnsmasq import server as dnsmasq
 from boxfleet.kit import clock
-from boxfleet.testing import server
+from boxfleet.testing import cuttable, server
 
 CGROUP = "/bf-agent"
 BRIDGE = "bfagent0"
@@ -78,6 +78,12 @@ class Bed:
     state: pathlib.Path
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     running: asyncio.Task[None] | None = None
+    # How the agent reaches the server, and by which clock it goes.
+    via: cuttable.Cuttable = dataclasses.field(init=False)
+    time: clock.Clock = dataclasses.field(default_factory=clock.SystemClock)
+
+    def __post_init__(self) -> None:
+        self.via = cuttable.Cuttable(self.api.node._via)
 
     def start(self) -> None:
         """Start the agent."""
@@ -91,12 +97,12 @@ class Bed:
         )
         self.agent = agents.Agent(
             wish,
-            api=self.api.node,
+            api=client.Client(self.via),
             engine=self.host.containerd.runtime,
             images=self.host.containerd.images,
             network=self.host.network,
             names=self.names,
-            clock=clock.SystemClock(),
+            clock=self.time,
         )
         self.running = asyncio.create_task(self.agent.run())
 

@@ -1,6 +1,8 @@
 """An instance speaks to the API: with the token that is mounted, at the address that it is told."""
 
+import asyncio
 import contextlib
+import datetime
 import pathlib
 import shutil
 from collections.abc import AsyncIterator
@@ -12,7 +14,9 @@ from tests.integration.agent import bed as beds
 from boxfleet.api import config, meta, rbac, service_account
 from boxfleet.api import pod as pods
 from boxfleet.apiserver import serve
+from boxfleet.kit import clock
 from boxfleet.planning import account_admission
+from boxfleet.ports import runtime
 from boxfleet.testing import server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.machine]
@@ -41,6 +45,10 @@ async def served(bed: beds.Bed, *, admits: str = beds.PREFIX) -> AsyncIterator[s
         yield socket
         # A server that stops ends the watches of the agent, too.
         await bed.clear()
+
+
+def main_of(pod: pods.Pod) -> pods.ContainerStatus:
+    return pod.status.containerStatuses[0]
 
 
 def spec(**more: Any) -> dict[str, Any]:
@@ -129,6 +137,100 @@ async def test_a_volume_of_ones_own_holds_all_sources(bed: beds.Bed) -> None:
         assert answer.json["status"]["user"]["username"] == "system:serviceaccount:default:robot"
         assert answer.json["status"]["user"]["extra"]["authentication.kubernetes.io/pod-uid"] == [pod.metadata.uid]
         assert "no such file" in (await bed.run(pod, "ls", HERE)).lower()
+
+
+class Ahead(clock.SystemClock):
+    """The machine's clock, some seconds ahead."""
+
+    ahead = 0.0
+
+    def now(self) -> datetime.datetime:
+        return super().now() + datetime.timedelta(seconds=self.ahead)
+
+
+async def looked(bed: beds.Bed, number: int) -> None:
+    """Have the agent look at the Pod, as it does when its time has come."""
+    await bed.api.admin.patch(
+        pods.Pod, "one", {"metadata": {"annotations": {"look": str(number)}}}, namespace="default"
+    )
+
+
+async def test_a_token_is_renewed_after_four_fifths_of_its_life(bed: beds.Bed) -> None:
+    bed.time = time = Ahead()
+    async with served(bed):
+        where = {"name": "said", "mountPath": "/said"}
+        look = [{"path": "look", "fieldRef": {"fieldPath": "metadata.annotations['look']"}}]
+        sources = [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+            {"downwardAPI": {"items": look}},
+        ]
+        await bed.pod(
+            spec(
+                automountServiceAccountToken=False,
+                containers=[{"name": "main", "volumeMounts": [where]}],
+                volumes=[{"name": "said", "projected": {"sources": sources}}],
+            )
+        )
+        pod = await bed.ready()
+        first = await bed.run(pod, "cat", "/said/token")
+        for number, ahead in enumerate((0.7 * 3600, 0.81 * 3600)):
+            time.ahead = ahead
+            await looked(bed, number)
+            while await bed.run(pod, "cat", "/said/look") != str(number):
+                await asyncio.sleep(0.05)
+            if not number:
+                assert await bed.run(pod, "cat", "/said/token") == first
+        async with asyncio.timeout(30):
+            while (second := await bed.run(pod, "cat", "/said/token")) == first:
+                await asyncio.sleep(0.05)
+        # The same container goes on, and the former token ends by itself only.
+        assert main_of(await bed.get()).restartCount == 0
+        assert [await whoami(bed, each) for each in (first, second)] == [201, 201]
+
+
+async def test_without_a_server_a_first_start_waits_for_its_token(bed: beds.Bed) -> None:
+    async with served(bed):
+        bed.via.cut_path = "/token"
+        await bed.pod(spec())
+        await bed.until(lambda pod: "cannot get a token: cut" in str(pod.status))
+        # All that the agent knows is what it has on disk.
+        bed.via.cut = True
+        await bed.stop()
+        bed.start()
+        async with asyncio.timeout(30):
+            while not any(worker._tokens.fault is not None for worker in bed.agent._workers.values()):
+                await asyncio.sleep(0.05)
+        assert await bed.host.containerd.runtime.list_containers() == []
+        bed.via.cut, bed.via.cut_path = False, ""
+        pod = await bed.ready()
+        assert main_of(pod).restartCount == 0
+        assert await whoami(bed, await bed.run(pod, "cat", f"{HERE}/token")) == 201
+
+
+async def test_without_a_server_what_ran_starts_again_with_the_token_that_it_has(bed: beds.Bed) -> None:
+    async with served(bed):
+        await bed.pod(spec())
+        pod = await bed.ready()
+        token = await bed.run(pod, "cat", f"{HERE}/token")
+        bed.via.cut = True
+        await bed.stop()
+        bed.start()
+        engine = bed.host.containerd.runtime
+        first = main_of(pod).containerID.partition("://")[2]
+        await engine.stop_container(first, grace_seconds=0)
+
+        async def again() -> str:
+            running = [one for one in await engine.list_containers() if one.state is runtime.State.RUNNING]
+            return next((one.id for one in running if one.id != first), "")
+
+        async with asyncio.timeout(30):
+            while not (second := await again()):
+                await asyncio.sleep(0.05)
+        assert (await engine.exec_sync(second, ["cat", f"{HERE}/token"], timeout=10)).stdout.decode() == token
+        assert len(await engine.list_sandboxes()) == 1
+        bed.via.cut = False
+        pod = await bed.until(lambda pod: beds.is_ready(pod) and main_of(pod).restartCount == 1)
+        assert await whoami(bed, await bed.run(pod, "cat", f"{HERE}/token")) == 201
 
 
 async def test_a_token_that_cannot_be_had_is_told_and_waited_for(bed: beds.Bed) -> None:

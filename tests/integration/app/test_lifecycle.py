@@ -199,8 +199,31 @@ def test_up_deliver_down_and_up_again(machine: Command, tmp_path: pathlib.Path) 
     assert machine.boxfleet("status", check=False).returncode == 1
     assert "created" not in machine.boxfleet("up", str(file)).stdout
     assert machine.identities() == addresses
+    (main,) = machine.get("pod", "small-base-0")["status"]["containerStatuses"]
+    # It does not listen to SIGTERM.
+    assert (main["restartCount"], main["lastState"]["terminated"]["exitCode"]) == (1, 137)
+    assert main["lastState"]["terminated"]["reason"] == "Error" and main["lastState"]["terminated"]["finishedAt"]
     assert machine.get("secret", "made")["data"]["password"] == password
     fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
+
+
+def test_a_deleted_node_comes_back_by_up_with_what_runs(machine: Command, tmp_path: pathlib.Path) -> None:
+    machine.boxfleet("up")
+    import_tools(machine, tmp_path)
+    file = tmp_path / "box.yaml"
+    file.write_text(BOX)
+    machine.boxfleet("up", str(file))
+    addresses = machine.identities()
+    machine.kubectl("delete", "node", "--all")
+    said = machine.boxfleet("status", check=False)
+    assert said.returncode == 1 and "boxfleet up" in said.stdout
+    again = machine.boxfleet("up").stdout
+    assert "restarting the agent: node" in again
+    fleets.eventually(lambda: set(status(machine).values()) == {"well"}, within=60, what="all well")
+    # It was back before its Pods were given up.
+    assert machine.identities() == addresses
+    (main,) = machine.get("pod", "small-base-0")["status"]["containerStatuses"]
+    assert main["restartCount"] == 0
 
 
 def test_what_does_not_become_ready_is_told_with_reason_and_advice(machine: Command, tmp_path: pathlib.Path) -> None:

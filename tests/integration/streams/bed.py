@@ -20,6 +20,7 @@ from boxfleet.api import pod as pods
 from boxfleet.apiserver import serve
 from boxfleet.drivers.containerd import config, daemon, oci
 from boxfleet.ports import runtime
+from boxfleet.store import where
 from boxfleet.testing import server
 from boxfleet.testing.kubernetes import programs
 
@@ -111,8 +112,11 @@ class Result:
 class Bed:
     """Everything together."""
 
-    def __init__(self, containerd: daemon.Daemon, folder: pathlib.Path) -> None:
+    def __init__(
+        self, containerd: daemon.Daemon, folder: pathlib.Path, *, database: where.Postgres | None = None
+    ) -> None:
         self.containerd = containerd
+        self.database = database
         self.folder = folder
         self.logs = folder / "logs"
         self.api: server.Api
@@ -138,7 +142,7 @@ class Bed:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as self._server:
-            self.api = await self._server.enter_async_context(server.running(self.folder))
+            self.api = await self._server.enter_async_context(server.running(self.folder, database=self.database))
             self.socket = await self._server.enter_async_context(server.on_socket(self.api, self.folder))
             yield
 
@@ -146,7 +150,7 @@ class Bed:
         """End the server, and have another one on the same store and port."""
         await self._server.aclose()
         assert not self.api.app.agents.nodes()
-        self.api = await self._server.enter_async_context(server.running(self.folder))
+        self.api = await self._server.enter_async_context(server.running(self.folder, database=self.database))
         port = int(self.socket.url.rpartition(":")[2])
         certificate, key = self.folder / "pki" / "server.crt", self.folder / "pki" / "server.key"
         await self._server.enter_async_context(
@@ -273,9 +277,11 @@ class Bed:
 
 
 @contextlib.asynccontextmanager
-async def bed(containerd: daemon.Daemon, folder: pathlib.Path) -> AsyncIterator[Bed]:
+async def bed(
+    containerd: daemon.Daemon, folder: pathlib.Path, *, database: where.Postgres | None = None
+) -> AsyncIterator[Bed]:
     """All parts, connected."""
-    made = Bed(containerd, folder)
+    made = Bed(containerd, folder, database=database)
     async with made.serving():
         made.start_agent()
         try:

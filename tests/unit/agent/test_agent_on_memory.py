@@ -10,16 +10,17 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from structlog import testing
 
 from boxfleet.agent import agent as agents
-from boxfleet.agent import settings, starting
-from boxfleet.api import address, address_pool, config, event, meta, namespace, node, service_account
+from boxfleet.agent import ends, settings, starting
+from boxfleet.api import address, address_pool, config, event, lease, meta, namespace, node, service_account
 from boxfleet.api import pod as pods
-from boxfleet.client import client, errors, transport
+from boxfleet.client import client, errors
 from boxfleet.kit import clock
 from boxfleet.ports import network, runtime
+from boxfleet.testing import cuttable, server
 from boxfleet.testing import runtime as memory
-from boxfleet.testing import server
 
 pytestmark = pytest.mark.anyio
 
@@ -58,31 +59,6 @@ class Names:
     async def stop(self) -> None: ...
 
 
-class Cuttable:
-    """A transport that can be cut, as when the server is down."""
-
-    def __init__(self, via: transport.Transport) -> None:
-        self._via = via
-        self.cut = False
-
-    def _check(self) -> None:
-        if self.cut:
-            raise errors.Unavailable(code=503, reason="ServiceUnavailable", message="cut")
-
-    async def request(self, method: str, path: str, **more: Any) -> transport.Response:
-        self._check()
-        return await self._via.request(method, path, **more)
-
-    async def lines(self, path: str, **more: Any) -> AsyncIterator[bytes]:
-        self._check()
-        async for line in self._via.lines(path, **more):
-            self._check()
-            yield line
-
-    async def close(self) -> None:
-        await self._via.close()
-
-
 def given(ip: str, instance: str) -> address.Address:
     spec = address.AddressSpec(pool="default", namespace="default", instance=instance, reserved=True)
     return address.Address(metadata=meta.ObjectMeta(name=ip), spec=spec)
@@ -91,11 +67,12 @@ def given(ip: str, instance: str) -> address.Address:
 @dataclasses.dataclass(kw_only=True)
 class Bed:
     api: server.Api
-    via: Cuttable
+    via: cuttable.Cuttable
     engine: memory.MemoryRuntime
     images: memory.MemoryImages
     network: Network
     folder: pathlib.Path
+    agent: agents.Agent = dataclasses.field(init=False)
     task: asyncio.Task[None] | None = None
     node_check: float = 10.0
 
@@ -116,6 +93,7 @@ class Bed:
             names=Names(),
             clock=clock.SystemClock(),
         )
+        self.agent = made
         self.task = asyncio.create_task(made.run())
 
     async def kill(self) -> None:
@@ -168,7 +146,7 @@ async def bed(tmp_path: pathlib.Path) -> AsyncIterator[Bed]:
         )
         spec = address_pool.AddressPoolSpec(cidr="10.88.0.0/24")
         await api.admin.create(address_pool.AddressPool(metadata=meta.ObjectMeta(name="default"), spec=spec))
-        via = Cuttable(api.node._via)
+        via = cuttable.Cuttable(api.node._via)
         made = Bed(api=api, via=via, engine=engine, images=images, network=given, folder=tmp_path)
         made.start()
         try:
@@ -215,6 +193,37 @@ async def test_without_a_server_a_sandbox_comes_back_with_its_address(bed: Bed) 
     assert bed.network.assigned == {("default", "one"): "10.88.0.5"}
 
 
+async def test_how_a_container_ended_is_shown_after_its_host_was_down(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    await bed.kill()
+    (first,) = bed.engine.containers.values()
+    bed.engine.end(first.id, exit_code=7)
+    (sandbox,) = bed.engine.sandboxes.values()
+    ended = await bed.engine.container_status(first.id)
+    # As `boxfleet down` does; then the agent begins without a server.
+    ends.remember(bed.folder / "agent", {sandbox.uid: [ended], "gone": [ended]})
+    bed.engine.sandboxes.clear()
+    bed.engine.containers.clear()
+    bed.via.cut = True
+    bed.start()
+    await until(lambda: [one.state for one in bed.engine.containers.values()] == [runtime.State.RUNNING])
+    bed.via.cut = False
+
+    async def shown(restarts: int) -> bool:
+        pod = await bed.api.admin.get(pods.Pod, "one", namespace="default")
+        one = pod.status.containerStatuses[0]
+        last = one.lastState.terminated
+        return one.ready and one.restartCount == restarts and last is not None and last.exitCode == 7
+
+    await until(lambda: shown(1))
+    # It is still known when only the agent begins anew.
+    await bed.kill()
+    bed.start()
+    await bed.api.admin.patch(pods.Pod, "one", {"metadata": {"annotations": {"a": "b"}}}, namespace="default")
+    await until(lambda: shown(1))
+
+
 async def test_nobody_gets_an_address_by_writing_it_into_a_pod(bed: Bed) -> None:
     await bed.pod("victim", 5)
     await until(lambda: bed.ready("victim"))
@@ -256,9 +265,7 @@ async def test_nothing_of_a_pod_is_prepared_before_it_has_its_address(
     assert set(prepared) == {"10.88.0.5"}
 
 
-async def test_a_node_that_somebody_deleted_is_registered_again(bed: Bed) -> None:
-    from boxfleet.api import node
-
+async def test_a_node_that_somebody_deleted_comes_back_when_its_agent_starts(bed: Bed) -> None:
     await bed.kill()
     bed.node_check = 0.05
     bed.start()
@@ -267,9 +274,27 @@ async def test_a_node_that_somebody_deleted_is_registered_again(bed: Bed) -> Non
         found = await bed.api.admin.find(node.Node, server.NODE)
         return found is not None and bool(found.status.conditions)
 
+    async def has_lease() -> bool:
+        found = await bed.api.admin.find(lease.Lease, server.NODE, namespace="kube-node-lease")
+        return found is not None and found.metadata.ownerReferences[0].name == server.NODE
+
     await until(there)
-    await bed.api.admin.delete(node.Node, server.NODE)
+    await until(has_lease)
+    with testing.capture_logs() as logged:
+        await bed.api.admin.delete(node.Node, server.NODE)
+        await until(lambda: any(each["event"] == "this Node was deleted" for each in logged))
+    assert await bed.api.admin.find(node.Node, server.NODE) is None
+    await bed.kill()
+    bed.start()
     await until(there)
+
+
+async def test_instances_end_when_their_host_is_no_node_any_more(bed: Bed) -> None:
+    await bed.pod("one", 5)
+    await until(lambda: bed.ready("one"))
+    bed.via.cut = True
+    bed.agent.leave()
+    await until(lambda: not bed.engine.sandboxes and not bed.network.assigned)
 
 
 async def test_a_sandbox_that_nobody_wants_is_removed(bed: Bed) -> None:

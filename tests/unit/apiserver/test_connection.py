@@ -191,6 +191,19 @@ async def test_silence_ends_the_connection(
         assert (await reader.read()).startswith(said)
 
 
+@pytest.mark.parametrize("body", [b"Content-Length: 5", b"Content-Length: 0", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("sent", [b"", b"{}", b"0\r\n\r\n"])
+async def test_a_websocket_handshake_with_a_body_is_answered_at_once(
+    tmp_path: pathlib.Path, body: bytes, sent: bytes
+) -> None:
+    wish = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    wish += b"Sec-WebSocket-Protocol: v5.channel.k8s.io\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    path = "/api/v1/namespaces/default/pods/nobody/exec?command=a"
+    async with _connected(tmp_path) as (reader, writer, _):
+        writer.write(_get(path, extra=wish + body + b"\r\n") + sent)
+        assert await reader.readline() == b"HTTP/1.1 404 \r\n"
+
+
 async def test_a_plain_upgrade_is_answered_as_a_request(tmp_path: pathlib.Path) -> None:
     async with _connected(tmp_path) as (reader, writer, _):
         writer.write(_get("/livez", extra=b"Connection: Upgrade\r\nUpgrade: h2c\r\n"))

@@ -1,13 +1,15 @@
-"""The agent's process against the server's: it joins by itself, and anew when its Node is gone."""
+"""The agent's process against the server's: it joins by itself when it starts, and anew when the store is another."""
 
 import asyncio
 import contextlib
 import datetime
 import pathlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import pytest
+from structlog import testing
 
 from boxfleet.api import certificate_request, node
 from boxfleet.app import access, agent, bootstrap, host, paths, server, settings
@@ -93,23 +95,81 @@ async def ready(known: settings.All) -> node.Node:
             await asyncio.sleep(0.05)
 
 
-async def test_it_joins_and_joins_anew_when_its_node_is_deleted(known: settings.All) -> None:
-    stop = asyncio.Event()
-    running = asyncio.create_task(agent.run(known, stop=stop))
-    async with serving(known):
-        first = await ready(known)
-        assert paths.of(known).agent_certificate.stat().st_mode & 0o777 == 0o600
-        async with access.admin(known) as api:
-            (asked,) = (await api.list(certificate_request.CertificateSigningRequest)).items
-            assert asked.status.certificate
-            await api.delete(node.Node, known.node)
-        # The supervisor would start it again.
+class Supervised:
+    """The agent, started again whenever it ends by itself."""
+
+    def __init__(self, known: settings.All) -> None:
+        self._known = known
+        self._ended = False
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        while not self._ended:
+            self._stop = asyncio.Event()
+            await agent.run(self._known, stop=self._stop)
+
+    def end(self) -> None:
+        self._ended = True
+        self._stop.set()
+
+
+@contextlib.asynccontextmanager
+async def supervised(known: settings.All) -> AsyncIterator[None]:
+    one = Supervised(known)
+    running = asyncio.create_task(one.run())
+    try:
+        yield
+    finally:
+        one.end()
         async with asyncio.timeout(20):
             await running
-        again = asyncio.create_task(agent.run(known, stop=(stop := asyncio.Event())))
-        assert (await ready(known)).metadata.uid != first.metadata.uid
-        stop.set()
-        await again
+
+
+async def refused(logged: Sequence[Mapping[str, Any]]) -> None:
+    """Wait until a server has refused the agent."""
+    async with asyncio.timeout(20):
+        while not any(node.GONE in str(each.get("cause")) for each in logged):
+            await asyncio.sleep(0.05)
+
+
+async def told(words: str, logged: Sequence[Mapping[str, Any]]) -> None:
+    """Wait until something was logged."""
+    async with asyncio.timeout(20):
+        while not any(words in each["event"] for each in logged):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_node_that_was_deleted_comes_back_with_its_agents_start(known: settings.All) -> None:
+    with testing.capture_logs() as logged:
+        async with supervised(known):
+            async with serving(known):
+                first = await ready(known)
+                assert paths.of(known).agent_certificate.stat().st_mode & 0o777 == 0o600
+                async with access.admin(known) as api:
+                    (asked,) = (await api.list(certificate_request.CertificateSigningRequest)).items
+                    assert asked.status.certificate
+                    await api.delete(node.Node, known.node)
+                await told("this Node was deleted", logged)
+            # A server that begins anew does not bring it back either.
+            logged.clear()
+            async with serving(known):
+                await refused(logged)
+                async with access.admin(known) as api:
+                    assert await api.find(node.Node, known.node) is None
+        async with serving(known), supervised(known):
+            assert (await ready(known)).metadata.uid != first.metadata.uid
+
+
+async def test_it_joins_anew_when_its_node_is_not_in_a_restored_store(known: settings.All) -> None:
+    async with supervised(known):
+        async with serving(known):
+            first = await ready(known)
+        # As a backup from before it joined has it.
+        store = paths.of(known).store
+        for file in store.parent.glob(f"{store.name}*"):
+            file.unlink()
+        async with serving(known):
+            assert (await ready(known)).metadata.uid != first.metadata.uid
 
 
 async def test_it_ends_when_told_so_though_there_is_no_server(known: settings.All) -> None:

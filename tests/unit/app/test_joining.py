@@ -73,15 +73,30 @@ async def test_joined_renewed_and_joined_anew(api: server.Api, agent: settings.A
     assert serial(member) != first
     time.ahead = datetime.timedelta()
     paths.of(agent).agent_token.write_text(server.HOST_TOKEN)
-    stop = asyncio.Event()
-    keeping = asyncio.create_task(member.keep(stop))
+    left = asyncio.Event()
+    keeping = asyncio.create_task(member.keep(asyncio.Event(), leave=left.set))
     await asyncio.sleep(0)
     await api.admin.delete(node.Node, server.NODE)
-    with pytest.raises(errors.ApiError, match="Unauthorized"):
+    with pytest.raises(errors.ApiError, match=node.GONE):
+        await mine.get(node.Node, server.NODE)
+    # It waits for the next start of the agent, and gives up what runs.
+    async with asyncio.timeout(5):
+        await left.wait()
+    assert not keeping.done()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await mine.close()
+    # Which finds a certificate that is refused, and joins anew.
+    member = joining.Joining(agent, through=servers.Servers([access.url_of(agent)]), clock=time)
+    mine = member.api()
+    stop = asyncio.Event()
+    keeping = asyncio.create_task(member.keep(stop, leave=left.clear))
+    with pytest.raises(errors.ApiError, match=node.GONE):
         await mine.get(node.Node, server.NODE)
     async with asyncio.timeout(5):
         await stop.wait()
         await keeping
+    assert left.is_set()
     await mine.close()
     again = joining.Joining(agent, through=servers.Servers([access.url_of(agent)]), clock=time)
     await again.ensure()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from boxfleet.api import roles
-from boxfleet.client import client, inprocess, shared, transport
+from boxfleet.client import client, events, inprocess, shared, transport
 from boxfleet.controllers.garbage import controller
 from boxfleet.kit import clock
 from boxfleet.testing import server
@@ -60,10 +60,11 @@ class Bed:
     async def start(self) -> None:
         part = client.Client(self.via)  # type: ignore[arg-type]
         caches = shared.Caches(part, clock=clock.SystemClock())
-        collector = controller.GarbageController(part, caches, clock=clock.SystemClock())
+        said = events.Recorder(self.api.part(roles.CONTROLLERS), component="test", clock=clock.SystemClock())
+        collector = controller.GarbageController(part, caches, clock=clock.SystemClock(), events=said)
         self._tasks = [self._group.create_task(caches.run())]
         await caches.synced()
-        self._tasks.append(self._group.create_task(collector.run()))
+        self._tasks += [self._group.create_task(each()) for each in (collector.run, said.run)]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -330,3 +331,104 @@ async def test_custom_objects_are_read_as_metadata_by_one_list_for_each_kind(run
     assert len(lists) == 1
     asked = [accept for path, accept in running.via.reads if "/foos" in path]
     assert asked and all("as=PartialObjectMetadata" in accept for accept in asked)
+
+
+async def break_conversion(bed: Bed, path: str) -> None:
+    """A further version becomes the stored one, and what is stored in the first one can no longer be converted."""
+    spec = (await bed.send("GET", path))["spec"]
+    newer = {**spec["versions"][0], "name": "v2"}
+    spec["versions"] = [{**spec["versions"][0], "storage": False}, newer]
+    # Nobody listens there.
+    hook = {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/convert"}}
+    await bed.send("PATCH", path, {"spec": {**spec, "conversion": {"strategy": "Webhook", "webhook": hook}}})
+
+
+async def mend(bed: Bed, path: str) -> None:
+    await bed.send("PATCH", path, {"spec": {"conversion": {"strategy": "None", "webhook": None}}})
+
+
+async def until_told(bed: Bed, name: str) -> str:
+    path = "/api/v1/namespaces/default/events?fieldSelector=reason=CannotFindDependents"
+
+    async def told() -> list[str]:
+        found = (await bed.send("GET", path))["items"]
+        return [each["message"] for each in found if each["involvedObject"]["name"] == name]
+
+    async def holds() -> bool:
+        return bool(await told())
+
+    await bed.until(holds)
+    return (await told())[0]
+
+
+async def test_a_kind_that_cannot_be_listed_holds_up_only_owners_beside_its_objects(bed: Bed) -> None:
+    path = await bed.define("Foo")
+    await bed.define("Bar", scope="Cluster")
+    await bed.send("POST", "/api/v1/namespaces", {"metadata": {"name": "other"}})
+    others = CONFIGS.replace("default", "other")
+    kept, going = await bed.make(CONFIGS, "kept"), await bed.make(CONFIGS, "going")
+    wide = await bed.make(BARS, "wide")
+    await bed.make(FOOS, "orphaned", owner(kept))
+    await bed.make(FOOS, "before", owner(going, blocking=True))
+    await bed.make(FOOS, "below", owner(wide, blocking=True))
+    await break_conversion(bed, path)
+    await bed.start()
+    # Beside objects that cannot be read, and above all Namespaces, nobody knows whose they are.
+    await bed.send("DELETE", f"{CONFIGS}/kept?propagationPolicy=Orphan")
+    await bed.send("DELETE", f"{CONFIGS}/going?propagationPolicy=Foreground")
+    await bed.send("DELETE", f"{BARS}/wide?propagationPolicy=Foreground")
+    for name in ("kept", "going", "wide"):
+        said = await until_told(bed, name)
+        assert "conversion webhook for foos.example.com failed" in said and "--cascade=background" in said
+    # Elsewhere they are found one Namespace at a time.
+    for policy in ("Orphan", "Foreground"):
+        other = await bed.make(others, policy.lower())
+        await bed.make(others, f"child-{policy.lower()}", owner(other, blocking=True))
+        foo = {"apiVersion": "example.com/v2", "kind": "Foo"}
+        metadata = {"name": f"foo-{policy.lower()}", "ownerReferences": [owner(other, blocking=True)]}
+        theirs = FOOS.replace("v1", "v2").replace("default", "other")
+        await bed.send("POST", theirs, {**foo, "metadata": metadata})
+        await bed.send("DELETE", f"{others}/{policy.lower()}?propagationPolicy={policy}")
+        await bed.until_gone(f"{others}/{policy.lower()}")
+    assert await bed.owners_of(f"{theirs}/foo-orphan") == await bed.owners_of(f"{others}/child-orphan") == []
+    assert not await bed.is_there(f"{theirs}/foo-foreground")
+    # Owners that wait go on when the webhook is mended, and lose none of their dependents.
+    for each in (f"{CONFIGS}/kept", f"{CONFIGS}/going", f"{BARS}/wide"):
+        assert await bed.is_there(each)
+    await mend(bed, path)
+    for each in (f"{CONFIGS}/kept", f"{CONFIGS}/going", f"{BARS}/wide"):
+        await bed.until_gone(each)
+    assert await bed.owners_of(f"{FOOS}/orphaned") == []
+    assert not await bed.is_there(f"{FOOS}/before") and not await bed.is_there(f"{FOOS}/below")
+
+
+async def test_dependents_of_a_kind_that_cannot_be_listed_are_judged_when_it_can(bed: Bed) -> None:
+    path = await bed.define("Foo")
+    foo = await bed.make(FOOS, "foo")
+    await bed.make(CONFIGS, "with", owner(foo))
+    await bed.make(CONFIGS, "without", owner(foo, name="nobody", uid=ELSEWHERE))
+    await break_conversion(bed, path)
+    await bed.start()
+    marker = await bed.make(CONFIGS, "marker")
+    await bed.make(CONFIGS, "behind", owner(marker))
+    await bed.send("DELETE", f"{CONFIGS}/marker?propagationPolicy=Background")
+    await bed.until_gone(f"{CONFIGS}/behind")
+    assert await bed.is_there(f"{CONFIGS}/without")
+    await mend(bed, path)
+    await bed.until_gone(f"{CONFIGS}/without")
+    assert await bed.is_there(f"{CONFIGS}/with")
+
+
+async def test_an_owner_need_not_wait_for_what_cannot_be_listed(bed: Bed) -> None:
+    path = await bed.define("Foo")
+    config = await bed.make(CONFIGS, "config")
+    await bed.make(FOOS, "child", owner(config, blocking=True))
+    await break_conversion(bed, path)
+    await bed.start()
+    await bed.send("DELETE", f"{CONFIGS}/config?propagationPolicy=Foreground")
+    await until_told(bed, "config")
+    await bed.send("DELETE", f"{CONFIGS}/config?propagationPolicy=Background")
+    assert not await bed.is_there(f"{CONFIGS}/config")
+    # Its own objects do not hold up the definition.
+    await bed.send("DELETE", f"{path}?propagationPolicy=Foreground")
+    await bed.until_gone(path)

@@ -79,6 +79,20 @@ def test_a_container_that_was_stopped_with_its_host_counts_as_restarted() -> Non
     assert (later.restartCount, later.lastState) == (3, waiting.lastState)
 
 
+def test_containers_that_were_stopped_with_their_host_are_remembered() -> None:
+    wanted = given.pod(initContainers=[{"name": "a", "image": "a:1"}])
+    ended = [given.container(state=runtime.State.EXITED, exit_code=code, attempt=code) for code in (1, 4, 3)]
+    extras = pod_status.Extras(host_ip="", messages={"main4": "last words"})
+    wanted.status = pod_status.stopped(wanted, ended, extras)
+    assert wanted.status.initContainerStatuses[0].lastState.terminated is None
+    waiting = status(wanted, sandboxes=[]).containerStatuses[0]
+    assert waiting.state.waiting is not None and waiting.lastState.terminated is not None
+    last = waiting.lastState.terminated
+    assert (waiting.restartCount, last.exitCode, last.message, last.reason) == (4, 4, "last words", "Error")
+    started = status(wanted, containers=[given.container("a"), given.container(attempt=5)]).containerStatuses[0]
+    assert (started.restartCount, started.lastState) == (5, waiting.lastState)
+
+
 def test_a_restarted_container_remembers_the_one_before() -> None:
     before = given.container(state=runtime.State.EXITED, exit_code=137)
     before.reason = "OOMKilled"

@@ -1,4 +1,4 @@
-"""The Node object and its Lease: registered, kept true, renewed."""
+"""The Node object and its Lease: registered at the start, kept true, renewed. Deleted ones stay away."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 # As many images as Kubernetes shows.
 _IMAGES = 50
+# Seconds until what failed is tried again.
+_SOON = 2.0
 
 
 class Keeper:
@@ -42,7 +44,9 @@ class Keeper:
         self._wake = asyncio.Event()
         self._sent = b""
         self._sent_at = 0.0
-        self._registered = False
+        # Set once; as with a kubelet, a Node that is deleted later comes back with the next start only.
+        self._registered = asyncio.Event()
+        self._deleted = False
         self._conditions: list[node.NodeCondition] = []
         self.uid = ""
 
@@ -60,17 +64,19 @@ class Keeper:
         while True:
             self._wake.clear()
             try:
-                if not self._registered:
+                if not self._registered.is_set():
                     await self._register()
                 await self._report()
+                self._deleted = False
                 pause = self._settings.node_check
             except errors.NotFound:
-                # Somebody deleted our Node: register again.
-                self._registered = False
-                pause = 1.0
+                if not self._deleted:
+                    log.warning("this Node was deleted", remedy="to have it again, restart the agent: boxfleet up")
+                self._deleted = True
+                pause = self._settings.node_check
             except (errors.ApiError, runtime.RuntimeFault, OSError) as error:
                 log.info("cannot report the node", cause=str(error))
-                pause = 2.0
+                pause = self._settings.node_check if str(error) == node.GONE else _SOON
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -91,7 +97,9 @@ class Keeper:
             mine = await self._api.patch(node.Node, name, {"metadata": {"labels": marks}})
         self.uid = mine.metadata.uid
         self._conditions = mine.status.conditions
-        self._registered = True
+        # Nobody shall find a Node that nothing is heard of.
+        await self._renew()
+        self._registered.set()
         self._sent = b""
 
     async def _report(self) -> None:
@@ -118,7 +126,7 @@ class Keeper:
         )
         moment = self._clock.monotonic()
         if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
-            # Nothing new to say, but a Node that somebody deleted must be back before its Pods are removed.
+            # Nothing new to say, but that somebody deleted the Node shall be heard soon.
             await self._api.get(node.Node, self._settings.node)
             return
         body: dict[str, Any] = msgspec.to_builtins(status)
@@ -126,6 +134,11 @@ class Keeper:
         await self._api.patch(node.Node, self._settings.node, {"status": body}, subresource="status")
         self._conditions = fresh
         self._sent, self._sent_at = essence, moment
+
+    def _owner(self) -> meta.OwnerReference:
+        """The Lease goes with its Node."""
+        kind = node.Node.KIND
+        return meta.OwnerReference(apiVersion=kind.api_version, kind=kind.kind, name=self._settings.node, uid=self.uid)
 
     async def _image_list(self) -> list[node.ContainerImage]:
         try:
@@ -136,14 +149,17 @@ class Keeper:
         return [node.ContainerImage(names=[*image.digests, *image.tags], sizeBytes=image.size) for image in largest]
 
     async def _renew_forever(self) -> None:
+        await self._registered.wait()
+        pause = self._settings.lease_renew
         while True:
+            await self._clock.sleep(pause)
             try:
-                await self._renew()
+                if not self._deleted:
+                    await self._renew()
                 pause = self._settings.lease_renew
             except errors.ApiError as error:
                 log.info("cannot renew the node's lease", cause=str(error))
-                pause = 2.0
-            await self._clock.sleep(pause)
+                pause = self._settings.lease_renew if error.message == node.GONE else _SOON
 
     async def _renew(self) -> None:
         name = self._settings.node
@@ -154,10 +170,11 @@ class Keeper:
             "renewTime": now,
         }
         try:
-            await self._api.patch(lease.Lease, name, {"spec": spec}, namespace=labels.LEASE_NAMESPACE)
+            change = {"metadata": {"ownerReferences": [msgspec.to_builtins(self._owner())]}, "spec": spec}
+            await self._api.patch(lease.Lease, name, change, namespace=labels.LEASE_NAMESPACE)
         except errors.NotFound:
             fresh = lease.Lease(
-                metadata=meta.ObjectMeta(name=name, namespace=labels.LEASE_NAMESPACE),
+                metadata=meta.ObjectMeta(name=name, namespace=labels.LEASE_NAMESPACE, ownerReferences=[self._owner()]),
                 spec=lease.LeaseSpec(
                     holderIdentity=name, leaseDurationSeconds=self._settings.lease_duration, renewTime=now
                 ),

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509 import oid
 
 from boxfleet.api import node
-from boxfleet.apiserver import authn, authz, registry
+from boxfleet.apiserver import authn, authz, faults, registry
 from boxfleet.apiserver.identity import decisions
 from boxfleet.kit import clock as clocks
 from boxfleet.store import store as stores
@@ -27,16 +27,22 @@ class CertificateUsers:
 
     def __init__(self, store: stores.Store, *, clock: clocks.Clock) -> None:
         self._known = decisions.Decisions(store, clock=clock)
+        self._clock = clock
 
     async def authenticate(self, shown: authn.Shown) -> authn.User | None:
-        """The subject of the certificate, while it is valid and its Node is there."""
+        """The subject of the certificate, while it is valid and its Node is there; Fault 401 when that is gone."""
         certificate = shown.certificate
         if certificate is None:
             return None
         decision = self._known.find(certificate.fingerprint)
         if decision is None:
             decision = _read(certificate.der)
-            if decision is None or not self._known.keep(certificate.fingerprint, decision):
+            if decision is None:
+                return None
+            if not self._known.keep(certificate.fingerprint, decision):
+                if decision.bonds and not shown.token and (decision.expires or 0) > self._clock.now().timestamp():
+                    # Its agent acts on this, so it must not be taken for a certificate that is too old.
+                    raise faults.unauthorized(node.GONE)
                 return None
         return decision.user
 

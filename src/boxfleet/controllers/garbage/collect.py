@@ -75,6 +75,9 @@ async def _state(
     if not subject.metadata.namespace and _is_namespaced(known, item):
         # An owner that no namespace is known for: not ours to judge.
         return garbage.Owner.PRESENT
+    if known.awaits_kind_of(item, graph.item_of(subject)):
+        # Asking for each alone would hold up others, where a webhook lets its callers wait.
+        return garbage.Owner.PRESENT
     found = known.find(item)
     if found is None or found.metadata.uid != reference.uid:
         try:

@@ -8,6 +8,7 @@ import msgspec
 from boxfleet.api import meta
 from boxfleet.client import cache, shared
 from boxfleet.controllers import custom_kinds, partial
+from boxfleet.planning import garbage
 
 # Owners that were seen to go and are remembered; for dependents of kinds that are served no longer.
 _REMEMBERED = 10_000
@@ -45,9 +46,9 @@ class Graph:
         self.types: dict[Index, type[meta.Object]] = {}
         self._caches: dict[Index, cache.Cache[meta.Object]] = {}
         self._dependents: dict[str, dict[Item, None]] = {}
-        # Kinds whose objects are not all known yet.
-        self._unlisted: set[Index] = set()
-        # Dependents of kinds that are not served, and who waits until all kinds are listed.
+        # Kinds whose objects are not all known yet, with the reason where they could not be listed.
+        self._unlisted: dict[Index, str] = {}
+        # Dependents of kinds that are not served or listed, and who waits until more kinds are listed.
         self._unserved: dict[Index, dict[Item, None]] = {}
         self._waiting: dict[Item, None] = {}
         self._gone: collections.OrderedDict[str, None] = collections.OrderedDict()
@@ -58,16 +59,24 @@ class Graph:
     def follow(self, kind: type[meta.Object], known: cache.Cache[meta.Object]) -> None:
         """Take in a kind that has come to be served."""
         index = index_of(kind)
-        self._unlisted.add(index)
+        self._unlisted[index] = ""
         self._put(kind, known)
-        self._tell(self._unserved.pop(index, ()))
 
     def listed(self, index: Index) -> None:
         """A kind that came is known as a whole."""
-        self._unlisted.discard(index)
-        if not self._unlisted:
-            waiting, self._waiting = self._waiting, {}
-            self._tell(waiting)
+        self._unlisted.pop(index, None)
+        self._tell(self._unserved.pop(index, ()))
+        self._tell_waiting()
+
+    def cannot_list(self, index: Index, cause: str) -> bool:
+        """A kind that came cannot be listed, for now; says whether that is news."""
+        before = self._unlisted.get(index)
+        if before is None or before == cause:
+            return False
+        self._unlisted[index] = cause
+        if not before:
+            self._tell_waiting()
+        return True
 
     def forget(self, index: Index, *, gone: bool) -> None:
         """A kind is served no longer; with `gone`, its objects went before it."""
@@ -79,7 +88,8 @@ class Graph:
             if gone:
                 self._end(each)
             self._tell_waiting_owners(each)
-        self.listed(index)
+        self._unlisted.pop(index, None)
+        self._tell_waiting()
 
     def find(self, item: Item) -> meta.Object | None:
         """The object, as the cache has it."""
@@ -95,15 +105,22 @@ class Graph:
         return [
             item
             for item in self.dependents(uid)
-            if (found := self.find(item)) is not None
-            and any(each.uid == uid and each.blockOwnerDeletion for each in found.metadata.ownerReferences)
+            if (found := self.find(item)) is not None and garbage.blocks(found.metadata, uid)
         ]
 
-    def is_whole(self, waiting: Item) -> bool:
-        """Whether the dependents of all kinds are known; if not, the item is looked at again when they are."""
-        if self._unlisted:
-            self._waiting[waiting] = None
-        return not self._unlisted
+    def awaits(self, owner: Item) -> bool:
+        """Whether a kind that may hold dependents is still being listed; then the owner is looked at again."""
+        if any(not cause and self._may_own(owner, index) for index, cause in self._unlisted.items()):
+            self._waiting[owner] = None
+            return True
+        return False
+
+    def unlistable(self, owner: Item) -> list[type[meta.Object]]:
+        """Kinds that may hold dependents and cannot be listed; the owner is looked at again when they can."""
+        found = [self.types[index] for index, cause in self._unlisted.items() if cause and self._may_own(owner, index)]
+        if found:
+            self._waiting[owner] = None
+        return found
 
     def owner_item(self, reference: meta.OwnerReference, *, namespace: str) -> Item | None:
         """The object that a reference means, or None for a kind that is not served here."""
@@ -112,6 +129,13 @@ class Graph:
             return None
         key = meta.Key(namespace if kind.KIND.namespaced else "", reference.name)
         return Item(kind.KIND.kind, kind.KIND.group, key)
+
+    def awaits_kind_of(self, owner: Item, dependent: Item) -> bool:
+        """Whether the owner's kind is not listed yet; then the dependent is looked at again when it is."""
+        if (owner.group, owner.kind) not in self._unlisted:
+            return False
+        self._unserved.setdefault((owner.group, owner.kind), {})[dependent] = None
+        return True
 
     def went(self, reference: meta.OwnerReference, dependent: Item) -> bool:
         """Whether an owner of a kind that is not served was seen to go; if not, the dependent waits for the kind."""
@@ -175,6 +199,18 @@ class Graph:
             and (found := self.find(owner)) is not None
             and found.metadata.deletionTimestamp
         )
+
+    def _may_own(self, owner: Item, index: Index) -> bool:
+        """Whether objects of a kind can be dependents: those of no Namespace are not of what lives in one."""
+        info = self.types[index].KIND
+        if owner.kind == custom_kinds.Definition.KIND.kind and owner.key.name == f"{info.plural}.{info.group}":
+            # Its own objects go before it in any case.
+            return False
+        return info.namespaced or not owner.key.namespace
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._tell(waiting)
 
     def _tell(self, items: Iterable[Item]) -> None:
         for item in items:

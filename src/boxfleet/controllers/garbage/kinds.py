@@ -1,13 +1,18 @@
 """Step 0: custom kinds come and go."""
 
 import asyncio
+import functools
+
+import structlog
 
 from boxfleet.api import meta
-from boxfleet.client import cache, client, shared
+from boxfleet.client import cache, client, errors, shared
 from boxfleet.controllers import custom_kinds
 from boxfleet.controllers.garbage import graph
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import supervise
+
+log = structlog.get_logger()
 
 
 class CustomKinds:
@@ -49,6 +54,18 @@ class CustomKinds:
                 self._graph.listed(index)
             await kept
 
+    def _fail(self, name: str, kind: type[meta.Object], error: errors.ApiError) -> None:
+        if self._kinds.get(name) is not kind or self._caches[name].synced.is_set():
+            # What was known once stays known.
+            return
+        if self._graph.cannot_list(graph.index_of(kind), error.message):
+            log.warning(
+                "cannot list a custom kind: owners that may have dependents of it wait with their deletion",
+                definition=name,
+                cause=error.message,
+                remedy="mend the conversion webhook of that CustomResourceDefinition, or what the cause names",
+            )
+
     def _hear(self, old: custom_kinds.Definition | None, new: custom_kinds.Definition | None) -> None:
         name = (new or old or custom_kinds.Definition()).metadata.name
         before = self._kinds.get(name)
@@ -61,7 +78,7 @@ class CustomKinds:
             self._graph.forget(graph.index_of(before), gone=new is None)
         if after is not None:
             self._kinds[name] = after
-            self._caches[name] = cache.Cache(self._api, after)
+            self._caches[name] = cache.Cache(self._api, after, failed=functools.partial(self._fail, name, after))
             self._graph.follow(after, self._caches[name])
         self._changed.set()
 
