@@ -18,6 +18,9 @@ from boxfleet.ports import network
 
 log = structlog.get_logger()
 
+# Seconds after names were published in which further changes are gathered: each time the name server reads all anew.
+_GATHER = 0.1
+
 
 class Upkeep:
     """Follows AddressPools and Addresses. The pools are also kept on disk: a host starts without its server."""
@@ -77,10 +80,15 @@ class Upkeep:
 
         A Pod only says what address it wants: whoever writes a Pod can write another's address into it.
         """
+        if self.is_seen(ip, namespace=namespace, instance=instance):
+            return True
+        # The list may lag behind the Pod.
+        held = await self._api.find(address.Address, ip)
+        return held is not None and _is_for(held, namespace, instance)
+
+    def is_seen(self, ip: str, *, namespace: str, instance: str) -> bool:
+        """Whether the ledger is known here already to give that very instance the address."""
         held = self.addresses.find(ip)
-        if held is None or not _is_for(held, namespace, instance):
-            # The list may lag behind the Pod.
-            held = await self._api.find(address.Address, ip)
         return held is not None and _is_for(held, namespace, instance)
 
     async def run(self) -> None:
@@ -96,7 +104,8 @@ class Upkeep:
         while True:
             self._wake.clear()
             try:
-                await self._step()
+                if await self._step():
+                    await self._clock.sleep(_GATHER)
                 pause = 30.0
             except Exception as error:
                 # A host whose network fails says so on its Node, and goes on trying.
@@ -108,7 +117,8 @@ class Upkeep:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
 
-    async def _step(self) -> None:
+    async def _step(self) -> bool:
+        """Do what is to be done; whether names were published."""
         if self.pools.synced.is_set():
             pools = sorted((as_network(pool) for pool in self.pools), key=lambda pool: pool.name)
             if pools != self._pools:
@@ -129,6 +139,8 @@ class Upkeep:
             if wanted != self._published:
                 await self._server.publish(wanted)
                 self._published = wanted
+                return True
+        return False
 
 
 def _is_for(held: address.Address, namespace: str, instance: str) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import structlog
 
@@ -11,6 +12,8 @@ from boxfleet.planning import marks
 from boxfleet.ports import runtime
 
 log = structlog.get_logger()
+
+Status = TypeVar("Status", runtime.SandboxStatus, runtime.ContainerStatus)
 
 # The engine tells of an end a moment before its own books show it: look again until they do (seconds).
 _SETTLE = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -30,6 +33,9 @@ class Observer:
         self._fault_listener: Callable[[], None] = lambda: None
         self.sandboxes: dict[str, runtime.SandboxStatus] = {}
         self.containers: dict[str, runtime.ContainerStatus] = {}
+        # The same by the Pod's uid: each Pod looks at its own again and again.
+        self._pod_sandboxes: dict[str, dict[str, runtime.SandboxStatus]] = {}
+        self._pod_containers: dict[str, dict[str, runtime.ContainerStatus]] = {}
         self.synced = asyncio.Event()
         # Why the runtime does not answer; empty while it does.
         self.fault = "not asked yet"
@@ -44,7 +50,7 @@ class Observer:
 
     def sandboxes_of(self, uid: str) -> list[runtime.SandboxStatus]:
         """A Pod's sandboxes, also dead ones."""
-        return [one for one in self.sandboxes.values() if one.uid == uid]
+        return list(self._pod_sandboxes.get(uid, {}).values())
 
     def holder_of(self, address: str, *, besides: str) -> str:
         """Namespace and name of another Pod than the one of that uid whose sandbox has an address; empty if none."""
@@ -55,7 +61,7 @@ class Observer:
 
     def containers_of(self, uid: str) -> list[runtime.ContainerStatus]:
         """A Pod's containers, also ended ones."""
-        return [one for one in self.containers.values() if one.labels.get(marks.POD_UID) == uid]
+        return list(self._pod_containers.get(uid, {}).values())
 
     async def run(self) -> None:
         """Keep the copy true until cancelled."""
@@ -171,17 +177,21 @@ class Observer:
 
     def _put_container(self, container_id: str, new: runtime.ContainerStatus | None) -> None:
         old = self.containers.pop(container_id, None)
+        known = new or old
+        uid = known.labels.get(marks.POD_UID, "") if known is not None else ""
         if new is not None:
             self.containers[container_id] = new
-        known = new or old
-        self._changed(container_id, old, new, known.labels.get(marks.POD_UID, "") if known is not None else "")
+        _keep(self._pod_containers, uid, container_id, new)
+        self._changed(container_id, old, new, uid)
 
     def _put_sandbox(self, sandbox_id: str, new: runtime.SandboxStatus | None) -> None:
         old = self.sandboxes.pop(sandbox_id, None)
+        known = new or old
+        uid = known.uid if known is not None else ""
         if new is not None:
             self.sandboxes[sandbox_id] = new
-        known = new or old
-        self._changed(sandbox_id, old, new, known.uid if known is not None else "")
+        _keep(self._pod_sandboxes, uid, sandbox_id, new)
+        self._changed(sandbox_id, old, new, uid)
 
     def _changed(self, engine_id: str, old: object, new: object, uid: str) -> None:
         self._step += 1
@@ -191,3 +201,13 @@ class Observer:
             self._touched[engine_id] = self._step
         if uid and old != new:
             self._listener(uid)
+
+
+def _keep(by_pod: dict[str, dict[str, Status]], uid: str, engine_id: str, new: Status | None) -> None:
+    """Put one thing of a Pod last in order, or take it away."""
+    own = by_pod.setdefault(uid, {})
+    own.pop(engine_id, None)
+    if new is not None:
+        own[engine_id] = new
+    if not own:
+        del by_pod[uid]

@@ -18,6 +18,8 @@ _BACKOFF = backoff.Backoff(initial=10.0, limit=300.0)
 _MEMORY = 600.0
 # Seconds between two looks for an image that only somebody here can bring.
 _LOCAL_LOOK = 2.0
+# Seconds that an image which was found is not looked for again.
+_MOMENT = 0.5
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +49,8 @@ class Pulls:
         self._local = local
         self._images = images
         self._clock = clock
+        # What was found last, and until when that is good.
+        self._seen: dict[str, tuple[runtime.Image, float]] = {}
         self._slots = asyncio.Semaphore(at_once)
         self._running: dict[_Wish, asyncio.Task[None]] = {}
         # Starts that wait for a pull, and how they are told.
@@ -76,7 +80,7 @@ class Pulls:
                 until=float("inf"), reason="InvalidImageName", message="the container names no image"
             )
         policy = container.imagePullPolicy or default_policy(reference)
-        image = await self._images.find(reference)
+        image = await self._find(reference)
         is_local = bool(self._local) and reference.startswith(self._local)
         if image is not None and (policy != "Always" or is_local or (reference, start) in self._fresh):
             self._fresh.discard((reference, start))
@@ -107,6 +111,18 @@ class Pulls:
         self._begin(wish, start, done)
         return pod_actions.Hold(until=float("inf"), reason="ContainerCreating", message=f'Pulling image "{reference}"')
 
+    async def _find(self, reference: str) -> runtime.Image | None:
+        """The image; one that was there a moment ago, when others of a Unit began, is taken to be there still."""
+        seen = self._seen.get(reference)
+        now = self._clock.monotonic()
+        if seen is not None and now < seen[1]:
+            return seen[0]
+        image = await self._images.find(reference)
+        self._seen = {known: one for known, one in self._seen.items() if now < one[1]}
+        if image is not None:
+            self._seen[reference] = (image, now + _MOMENT)
+        return image
+
     def _begin(self, wish: _Wish, start: str, done: Callable[[], None]) -> None:
         self._waiters.setdefault(wish, {})[start] = done
         if wish not in self._running and self._group is not None:
@@ -117,6 +133,7 @@ class Pulls:
             async with self._slots:
                 await self._fetch(*wish)
             self._trouble.pop(wish, None)
+            self._seen.pop(wish[0], None)
             # Only now: a pull that failed must not let an older image pass for what the registry has.
             self._fresh |= {(wish[0], start) for start in self._waiters[wish]}
         except runtime.RuntimeFault as error:

@@ -23,6 +23,7 @@ class Sources:
         self._group: asyncio.TaskGroup | None = None
         self._caches: dict[tuple[type[meta.Object], str], cache.Cache[Any]] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._asked: dict[tuple[type[meta.Object], str, str], asyncio.Future[Any]] = {}
         self._changed: Changed = lambda _namespace: None
 
     def listen(self, changed: Changed) -> None:
@@ -58,7 +59,30 @@ class Sources:
             if found is not None:
                 return found
         # A watch may lag behind the Pod's own: ask before saying that it is missing.
-        return await self._api.find(kind, name, namespace=namespace)
+        return await self._ask(kind, namespace, name)
+
+    async def _ask(self, kind: type[meta.T], namespace: str, name: str) -> meta.T | None:
+        """Ask the server; those who ask while somebody does already, as Pods of one Unit do, share the answer.
+
+        What is made between the two is told by the watch.
+        """
+        key = (kind, namespace, name)
+        asked = self._asked.get(key)
+        if asked is not None:
+            await asyncio.wait([asked])
+            if not asked.cancelled():
+                shared: meta.T | None = asked.result()
+                return shared
+            return await self._api.find(kind, name, namespace=namespace)
+        asked = self._asked[key] = asyncio.get_running_loop().create_future()
+        try:
+            found = await self._api.find(kind, name, namespace=namespace)
+            asked.set_result(found)
+        finally:
+            del self._asked[key]
+            # Without an answer everybody asks for himself.
+            asked.cancel()
+        return found
 
     def _begin(self, kind: type[meta.Object], namespace: str, group: asyncio.TaskGroup) -> asyncio.Task[None]:
         fresh: cache.Cache[Any] = cache.Cache(self._api, kind, namespace=namespace)

@@ -68,6 +68,9 @@ class Starter:
                 until=float("inf"), reason="ContainerCreating", message="waits for an address from an AddressPool"
             )
             raise CannotStart(hold)
+        if given.starts.locked() and self._tokens.missing:
+            # It would wait for others anyway: with its tokens there the volumes are made only once.
+            await self._tokens.ready()
         await self.volumes(record, ip=wish)
         config = self.config(pod, attempt=attempt)
         taken = host_ports.taken(config.ports)
@@ -156,7 +159,12 @@ class Starter:
         given.recorder.normal(pod, "Pulled", found.message)
         target_id = self._target(pod, spec, sandbox)
         try:
-            config = await asyncio.to_thread(self._config, record, spec, sandbox, order, found, target_id)
+            arguments = (record, spec, sandbox, order, found, target_id)
+            if any(mount.subPath for mount in spec.volumeMounts):
+                # In whatever file system it lies.
+                config = await asyncio.to_thread(self._config, *arguments)
+            else:
+                config = self._config(*arguments)
         except (pod_volumes.Missing, OSError, ValueError) as error:
             hold = pod_actions.Hold(until=self._later(RETRY), reason="CreateContainerConfigError", message=str(error))
             raise CannotStart(hold, event="Failed") from None

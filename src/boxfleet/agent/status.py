@@ -14,8 +14,8 @@ log = structlog.get_logger()
 
 
 # Seconds that a passing state may wait: most starts are over by then, also when many start at once, and cost the API
-# one write instead of three.
-_MOMENT = 1.0
+# one write instead of three. What a Pod is stuck in is told at once.
+_MOMENT = 3.0
 
 
 class Report(msgspec.Struct, kw_only=True):

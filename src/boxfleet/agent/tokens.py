@@ -72,7 +72,8 @@ class PodTokens:
 
     async def _ask(self) -> None:
         if not self._recalled:
-            await asyncio.to_thread(self._recall)
+            # A few small files in memory: shorter than the way to a thread and back.
+            self._recall()
             self._recalled = True
         now = self._now()
         try:

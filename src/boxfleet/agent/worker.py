@@ -92,8 +92,9 @@ class PodWorker:
         fresh.status = _copy_status(reported)
         fresh.status.conditions = [*gates, *own]
         self._record.pod = fresh
-        self._unsaved = True
-        self._wake.set()
+        if not _same(old, fresh):
+            self._unsaved = True
+            self._wake.set()
 
     def sources_changed(self) -> None:
         """A ConfigMap, Secret or claim of the namespace changed."""
@@ -201,7 +202,7 @@ class PodWorker:
         folder = pathlib.Path(self._parts.settings.logs) / pod_runtime.log_folder(self.pod)
         found = {}
         for name in (one.name for one in self.pod.spec.every_container if one.name not in there):
-            attempts = [int(path.stem) for path in (folder / name).glob("*.log") if path.stem.isdecimal()]
+            attempts = _attempts(folder / name)
             if attempts:
                 found[name] = max(attempts)
         return found
@@ -340,6 +341,11 @@ class PodWorker:
             if pod_actions.current_sandbox(self._plain_facts()) is not None:
                 await self._renew_volumes()
         if self._unsaved:
+            info = self.pod.metadata
+            ip = info.annotations.get(labels.ADDRESS, "")
+            if ip and self._parts.network.is_seen(ip, namespace=info.namespace, instance=info.name):
+                # Written along: the start asks for it next, and would have to write for it alone.
+                self._record.address = ip
             await asyncio.to_thread(self._parts.wanted.save, self._record)
             self._unsaved = False
 
@@ -444,6 +450,12 @@ def _copy(pod: pods.Pod) -> pods.Pod:
     return msgspec.structs.replace(pod)
 
 
+def _same(old: pods.Pod, new: pods.Pod) -> bool:
+    """Whether the API shows only what is known here already: most of what it tells is our own reports."""
+    known = msgspec.structs.replace(old.metadata, resourceVersion=new.metadata.resourceVersion)
+    return known == new.metadata and old.spec == new.spec and old.status == new.status
+
+
 def _copy_status(status: pods.PodStatus) -> pods.PodStatus:
     return msgspec.structs.replace(status)
 
@@ -455,6 +467,14 @@ def _remove_logs(log_path: str) -> None:
     path = pathlib.Path(log_path)
     for one in [path, *path.parent.glob(f"{path.name}.*")]:
         one.unlink(missing_ok=True)
+
+
+def _attempts(folder: pathlib.Path) -> list[int]:
+    """The attempts of a container that have a log. Asked at every look at a Pod, and most often there is no folder."""
+    try:
+        return [int(path.stem) for path in folder.iterdir() if path.suffix == ".log" and path.stem.isdecimal()]
+    except FileNotFoundError:
+        return []
 
 
 def _waited(status: pods.PodStatus, name: str) -> str:

@@ -53,8 +53,10 @@ def _agent(known: settings.Agent) -> int:
 
     logs.set_up("agent", level=known.log_level)
     locks.take(paths.of(known).agent_lock)
-    # Not uvloop: its pipes to child processes raise when the child is quicker, and the agent runs many.
-    return _until_told(lambda stop: agent.run(known, stop=stop), loop=asyncio.run)
+    import uvloop
+
+    collector.settle()
+    return _until_told(lambda stop: agent.run(known, stop=stop), loop=uvloop.run)
 
 
 def _until_told(

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from boxfleet.api import unit, wellknown
 from boxfleet.planning import conditions, dependencies, domains, facts, instances, manifest
 
@@ -85,6 +87,21 @@ def compute(
         domain=domains.of_unit(subject, suffix=suffix),
         revision=revision,
         conditions=said.items,
+    )
+
+
+def is_passing(before: unit.UnitStatus, after: unit.UnitStatus) -> bool:
+    """Whether only counts and words change on the way to somewhere: nothing turns that others act on."""
+    return _without_counts(before) == _without_counts(after)
+
+
+def _without_counts(status: unit.UnitStatus) -> unit.UnitStatus:
+    return msgspec.structs.replace(
+        status,
+        replicas=0,
+        readyReplicas=0,
+        updatedReplicas=0,
+        conditions=[msgspec.structs.replace(each, message="") for each in status.conditions],
     )
 
 

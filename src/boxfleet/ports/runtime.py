@@ -199,9 +199,8 @@ class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventKind(enum.StrEnum):
-    """What happened to a container or sandbox."""
+    """What happened to a container or sandbox; of a start the one who asked for it hears."""
 
-    STARTED = "started"
     EXITED = "exited"
     OOM = "oom"
     # Something changed that is not named: look at everything.

@@ -210,7 +210,6 @@ class MemoryRuntime:
             annotations=dict(config.annotations),
             ip="" if config.host_network else self._address(config),
         )
-        self._tell(runtime.EventKind.STARTED, sandbox_id)
         return sandbox_id
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
@@ -313,7 +312,6 @@ class MemoryRuntime:
             raise runtime.RuntimeFault(f"cannot start container {container_id}: it is {container.state}")
         container.state = runtime.State.RUNNING
         container.started_at = self._nanoseconds()
-        self._tell(runtime.EventKind.STARTED, container_id)
         exit_code = self._behave(self.container_configs[container_id])
         if exit_code is not None:
             self.end(container_id, exit_code=exit_code)

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.integration.streams import bed as beds
@@ -10,8 +11,9 @@ from boxfleet.drivers.containerd import daemon
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    # As the agent's process has it.
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture(scope="module")

@@ -241,6 +241,20 @@ async def test_nobody_gets_an_address_by_writing_it_into_a_pod(bed: Bed) -> None
     assert bed.network.assigned == {("default", "victim"): "10.88.0.5"}
 
 
+async def test_a_gate_that_opens_late_is_heard_among_our_own_reports(bed: Bed) -> None:
+    await bed.pod("gated", 5, readinessGates=[{"conditionType": "example.com/g"}])
+
+    async def waits_for_the_gate() -> bool:
+        found = await bed.api.admin.get(pods.Pod, "gated", namespace="default")
+        return meta.is_true(found.status.conditions, "ContainersReady")
+
+    await until(waits_for_the_gate)
+    assert not await bed.ready("gated")
+    gate = meta.Condition(type="example.com/g", status="True", lastTransitionTime="2026-01-01T00:00:00Z")
+    await bed.api.admin.put_condition(await bed.api.admin.get(pods.Pod, "gated", namespace="default"), gate)
+    await until(lambda: bed.ready("gated"))
+
+
 async def test_nothing_of_a_pod_is_prepared_before_it_has_its_address(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

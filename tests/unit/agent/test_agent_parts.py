@@ -220,6 +220,29 @@ async def test_a_pull_happens_once_and_failures_back_off() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.anyio
+async def test_one_look_for_an_image_serves_all_that_start_together() -> None:
+    images = memory.MemoryImages(["r/x:1"])
+    looks = []
+    real = images.find
+
+    async def find(reference: str) -> runtime.Image | None:
+        looks.append(reference)
+        return await real(reference)
+
+    images.find = find  # type: ignore[method-assign]
+    given = pulls.Pulls(images, clock=clock.SystemClock(), at_once=1)
+    spec = pods.Container(name="c", image="r/x:1")
+    for start in "abc":
+        assert isinstance(await given.ensure(spec, start=start, done=lambda: None), pulls.Found)
+    assert looks == ["r/x:1"]
+    # What was not there is looked for each time: somebody may have brought it.
+    never = pods.Container(name="c", image="r/y:1", imagePullPolicy="Never")
+    assert isinstance(await given.ensure(never, start="a", done=lambda: None), pod_actions.Hold)
+    images.images["r/y:1"] = images.images["r/x:1"]
+    assert isinstance(await given.ensure(never, start="a", done=lambda: None), pulls.Found)
+
+
 @pytest.mark.parametrize(
     ("reference", "policy"),
     [

@@ -92,6 +92,21 @@ def test_times_move_with_the_status_only() -> None:
     assert condition is not None and condition.lastTransitionTime == NOW
 
 
+def test_what_passes_is_told_from_what_turns() -> None:
+    subject = made(replicas=3)
+    begun = status(subject, [instance(0, problem="starting")])
+    subject.status = begun
+    more = status(subject, [instance(0, ready=True, started=True), instance(1, problem="starting")])
+    assert more != begun
+    assert unit_status.is_passing(begun, more)
+    whole = status(subject, [instance(each, ready=True, started=True) for each in range(3)])
+    assert not unit_status.is_passing(more, whole)
+    blocked = dependencies.Blocked("QuotaExceeded", "no room")
+    assert not unit_status.is_passing(more, status(subject, [instance(0)], blocked=blocked))
+    subject.metadata.generation += 1
+    assert not unit_status.is_passing(more, status(subject, [instance(0)]))
+
+
 def test_dependencies_name_what_is_waited_for() -> None:
     need = unit.Dependency(unit="db")
     subject = made("b-web", dependsOn=[need])

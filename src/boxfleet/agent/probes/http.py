@@ -37,7 +37,10 @@ async def get(
         async with asyncio.timeout(patience):
             reader, writer = await _open(host, port, context)
         try:
-            writer.write(_request(host, port, path, headers))
+            asked = _request(host, port, path, headers)
+            # Whoever has closed already is read from: what went wrong is told there.
+            if not writer.is_closing():
+                writer.write(asked)
             line = await reader.readline()
             status = _status(line)
             rest = b""

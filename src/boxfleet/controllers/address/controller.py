@@ -18,8 +18,8 @@ log = structlog.get_logger()
 # Seconds that changes of a pool's use are gathered before its status is written.
 _POOL_PAUSE = 0.2
 # Seconds that changes of an Address' status are gathered, but for readiness, which the name servers wait for: most
-# starts are over by then and cost two writes less.
-_STATUS_PAUSE = 1.5
+# starts are over by then and cost one write, not three.
+_STATUS_PAUSE = 5.0
 # Seconds that two addresses of one instance are looked at before one is released: its Pod is on its way to the cache.
 _DOUBLE_PAUSE = 2.0
 # Seconds after which those who wait for a full pool look again, should the signal have been lost.

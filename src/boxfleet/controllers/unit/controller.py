@@ -1,5 +1,6 @@
 """The Unit controller's loop."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,8 @@ _QUOTA_RETRY = 30.0
 # Replicas up to which every change of a Pod is acted on at once, and the seconds that each further one adds.
 _AT_ONCE = 30
 _PAUSE_EACH = 0.0002
+# Seconds that a change of a Pod waits which alters nothing but words in the Unit's status.
+_WORDS_PAUSE = 0.2
 _WATCHED_CONDITIONS = ("Started", "Ready", "Completed")
 
 
@@ -43,6 +46,7 @@ class UnitController:
         self._renderer = render.Renderer(addresses=self._addresses, suffix=settings.domain)
         self._views = observe.Views()
         self._replacements = remove.Replacements(clock=clock)
+        self._reports = report.Reports(clock=clock)
         self._quotas = quotas.Quotas(indexed.shared)
         # Units that wait for room in a quota.
         self._over_quota: set[meta.Key] = set()
@@ -57,6 +61,7 @@ class UnitController:
             self._renderer.forget(key)
             self._over_quota.discard(key)
             self._replacements.forget(key)
+            self._reports.forget(key)
             return None
         situation = observe.observe(subject, self._indexed, self._boxes, views=self._views)
         renderings = await self._renderer.render(situation)
@@ -111,6 +116,11 @@ class UnitController:
             now=clock.stamp(self._clock.now()),
             suffix=self._settings.domain,
         )
+        later = self._reports.wait(subject, status)
+        if later > 0:
+            return min(*waits, later) if waits else later
+        if status != subject.status:
+            self._reports.said(key)
         await report.report(self._api, subject, status)
         await report.report_shares(self._api, situation.shares, situation.instances)
         return min(waits) if waits else None
@@ -196,15 +206,23 @@ class UnitController:
             self._add_siblings(subject)
 
     def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
+        before = self._views.of(old) if old is not None else None
+        after = self._views.of(new) if new is not None else None
         if new is None and old is not None:
             self._views.forget(old.key)
         key = caches.owner_key(new or old, unit.Unit)
         if key is None:
             return
+        pause = 0.0
+        if before is not None and after is not None and _owner(old) == _owner(new):
+            if before == after:
+                return
+            if _without_words(before) == _without_words(after):
+                pause = _WORDS_PAUSE
         owner = self._indexed.units.get(key)
         replicas = owner.spec.replicas if owner is not None else 0
         # Every look at a Unit costs time by its size: many changes of a large one are looked at together.
-        self._loop.add_after(key, max(0, replicas - _AT_ONCE) * _PAUSE_EACH)
+        self._loop.add_after(key, max(pause, max(0, replicas - _AT_ONCE) * _PAUSE_EACH))
 
     def _owned_changed(self, old: meta.Object | None, new: meta.Object | None) -> None:
         key = caches.owner_key(new or old, unit.Unit)
@@ -259,6 +277,14 @@ def _outdated(
         same_address = not each.address or addresses.get(each.name, each.address) == each.address
         result[each.ordinal] = each.revision != revision or not same_env or not same_address
     return result
+
+
+def _owner(subject: pod.Pod | None) -> str:
+    return meta.controller_uid(subject) if subject is not None else ""
+
+
+def _without_words(one: instances.Instance) -> instances.Instance:
+    return dataclasses.replace(one, node="", problem="")
 
 
 def _matters(subject: unit.Unit) -> object:

@@ -4,10 +4,38 @@ from collections.abc import Collection
 
 import msgspec
 
-from boxfleet.api import placement, unit
+from boxfleet.api import meta, placement, unit
 from boxfleet.client import client, errors
-from boxfleet.planning import instances
+from boxfleet.kit import clock
+from boxfleet.planning import instances, unit_status
 from boxfleet.planning import placement as planning
+
+# Seconds between two reports in which nothing but counts and words change: with each the Box and its share are written
+# as well, and all who watch them hear of it.
+_PAUSE = 1.0
+
+
+class Reports:
+    """When the status of each Unit was written last."""
+
+    def __init__(self, *, clock: clock.Clock) -> None:
+        self._clock = clock
+        self._moments: dict[meta.Key, float] = {}
+
+    def wait(self, subject: unit.Unit, wanted: unit.UnitStatus) -> float:
+        """Seconds until that status may be written; 0 now, and for everything that somebody may act on."""
+        last = self._moments.get(subject.key)
+        if last is None or wanted == subject.status or not unit_status.is_passing(subject.status, wanted):
+            return 0.0
+        return max(0.0, last + _PAUSE - self._clock.monotonic())
+
+    def said(self, key: meta.Key) -> None:
+        """It was written."""
+        self._moments[key] = self._clock.monotonic()
+
+    def forget(self, key: meta.Key) -> None:
+        """The Unit is gone."""
+        self._moments.pop(key, None)
 
 
 async def report(api: client.Client, subject: unit.Unit, wanted: unit.UnitStatus) -> None:

@@ -20,7 +20,7 @@ _SERVICE = "/containerd.services.events.v1.Events/"
 _NAMESPACE = "k8s.io"
 # Told to ourselves: containerd says nothing when a subscription begins, so the first greeting that arrives does.
 _GREETING = "/boxfleet/listening"
-_TOPICS = ("/tasks/start", "/tasks/exit", "/tasks/oom", _GREETING)
+_TOPICS = ("/tasks/exit", "/tasks/oom", _GREETING)
 
 _RECONNECT = backoff.Backoff(initial=0.05, limit=1.0)
 _SETTLE = backoff.Backoff(initial=0.003, limit=0.1, factor=1.5)
@@ -64,11 +64,7 @@ async def _listen(
                             heard.put_nowait(runtime.RuntimeEvent(kind=runtime.EventKind.RESYNC))
                         continue
                     event = _read(envelope)
-                    if event is None:
-                        continue
-                    if event.kind is runtime.EventKind.STARTED:
-                        heard.put_nowait(event)
-                    else:
+                    if event is not None:
                         group.create_task(_tell_when_settled(event, heard, settled))
                 greeter.cancel()
         except* runtime.RuntimeFault:
@@ -100,11 +96,8 @@ def _read(envelope: events_pb2.Envelope) -> runtime.RuntimeEvent | None:
         if exited.id != exited.container_id:
             return None
         return runtime.RuntimeEvent(kind=runtime.EventKind.EXITED, container_id=exited.container_id)
-    if envelope.topic == "/tasks/oom":
-        killed = task_events_pb2.TaskOOM.FromString(envelope.event.value)
-        return runtime.RuntimeEvent(kind=runtime.EventKind.OOM, container_id=killed.container_id)
-    started = task_events_pb2.TaskStart.FromString(envelope.event.value)
-    return runtime.RuntimeEvent(kind=runtime.EventKind.STARTED, container_id=started.container_id)
+    killed = task_events_pb2.TaskOOM.FromString(envelope.event.value)
+    return runtime.RuntimeEvent(kind=runtime.EventKind.OOM, container_id=killed.container_id)
 
 
 async def _tell_when_settled(

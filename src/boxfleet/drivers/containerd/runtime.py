@@ -26,6 +26,8 @@ class Runtime:
     def __init__(self, connection: connection.Connection, *, systemd_cgroups: bool = False) -> None:
         self._connection = connection
         self._systemd = systemd_cgroups
+        # The sandboxes of containers, which are for life, and which a container's status does not name.
+        self._sandboxes: dict[str, str] = {}
 
     async def version(self) -> str:
         """Name and version of the engine."""
@@ -85,6 +87,7 @@ class Runtime:
         )
         doing = f"create container {config.name} of {sandbox.namespace}/{sandbox.name}"
         answer = await self._call("CreateContainer", request, cri_pb2.CreateContainerResponse, doing, _MAKE)
+        self._sandboxes[answer.container_id] = sandbox_id
         return answer.container_id
 
     async def start_container(self, container_id: str) -> None:
@@ -107,15 +110,21 @@ class Runtime:
 
     async def list_containers(self) -> list[runtime.Container]:
         """All containers."""
-        return [translate.container(one) for one in await self._list()]
+        found = [translate.container(one) for one in await self._list()]
+        # Those that are gone are forgotten, and one that was made meanwhile is asked for once more.
+        self._sandboxes = {one.id: one.sandbox_id for one in found}
+        return found
 
     async def container_status(self, container_id: str) -> runtime.ContainerStatus:
         """One container and what became of it."""
         request = cri_pb2.ContainerStatusRequest(container_id=container_id)
         doing = f"read container {container_id}"
         answer = await self._call("ContainerStatus", request, cri_pb2.ContainerStatusResponse, doing)
-        listed = await self._list(container_id)
-        return translate.container_status(answer.status, sandbox_id=listed[0].pod_sandbox_id if listed else "")
+        sandbox_id = self._sandboxes.get(container_id)
+        if sandbox_id is None:
+            listed = await self._list(container_id)
+            sandbox_id = listed[0].pod_sandbox_id if listed else ""
+        return translate.container_status(answer.status, sandbox_id=sandbox_id)
 
     async def exec_sync(self, container_id: str, command: list[str], *, timeout: float) -> runtime.ExecResult:
         """Run a command to its end."""
