@@ -1,7 +1,7 @@
 """Create, replace and patch."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import msgspec
@@ -245,7 +245,7 @@ class Writing:
         """The account of an update that a request makes."""
         return self._ownership.updates(kind, ownership.author(call, kind, wanted, subresource=subresource))
 
-    async def _update(
+    def _update(
         self,
         call: route.Call,
         kind: kinds.Kind,
@@ -254,9 +254,9 @@ class Writing:
         subresource: str,
         wanted: options.WriteOptions,
         account: ownership.Account | None = None,
-    ) -> bytes:
+    ) -> Coroutine[Any, Any, bytes]:
         """Change the object that a call names, as far as its caller may."""
-        return await self.update(
+        return self.update(
             kind,
             namespace=call.params.get("namespace", ""),
             name=call.params["name"],
