@@ -8,7 +8,6 @@ import fcntl
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,6 +23,7 @@ from boxfleet.app import (
     found,
     further,
     locks,
+    owning,
     paths,
     settings,
     stopping,
@@ -119,8 +119,9 @@ class Started:
 
 
 def start(known: settings.All, *, say: Say) -> Started:
-    """Have everything running. Raises LifecycleError."""
+    """Have everything running. Raises LifecycleError and owning.NotOursError."""
     where = paths.of(known)
+    owning.check_run(where)
     if words := further.unfinished(where):
         raise LifecycleError(words)
     if wrong := fixed.faults(known):
@@ -239,9 +240,10 @@ def _why(subject: node.Node) -> str:
 async def stop(known: settings.All, *, say: Say, patience: int | None = None) -> None:
     """Stop the services, then every instance in order, then the engines. State stays.
 
-    `patience` bounds every instance's grace, in seconds.
+    `patience` bounds every instance's grace, in seconds. Raises owning.NotOursError before anything is changed.
     """
     where = paths.of(known)
+    owning.check(where)
     waves = await stopping.plan(known)
     if patience is not None:
         waves = [{uid: min(grace, patience) for uid, grace in wave.items()} for wave in waves]
@@ -251,14 +253,17 @@ async def stop(known: settings.All, *, say: Say, patience: int | None = None) ->
     supervision.bring_down(where, "server")
     _end(where.server_lock)
     await stopping.stop_instances(known, waves, say=say)
-    if where.state.exists():
+    if owning.is_state(where.state):
         where.stopped.touch()
     supervision.stop(where)
     systemd.forget(where, remove=False)
 
 
 async def purge(known: settings.All, *, say: Say) -> list[str]:
-    """Stop everything and leave the machine as it was found; Debian packages that may go now are returned."""
+    """Stop everything and leave the machine as it was found; Debian packages that may go now are returned.
+
+    Raises owning.NotOursError before anything is changed when a folder is not this Boxfleet's.
+    """
     where = paths.of(known)
     # Their data goes, so nobody waits long for its last writes.
     await stop(known, say=say, patience=_PURGE_GRACE)
@@ -269,19 +274,9 @@ async def purge(known: settings.All, *, say: Say) -> list[str]:
     if seen is not None:
         found.bring_back(seen, link=bootstrap.LINK, ours=bootstrap.script())
     packages = where.packages.read_text().split() if where.packages.exists() else []
-    for folder in (where.run, where.state):
-        _remove(folder)
+    for path in owning.remove(where):
+        say(f"{path} is not of Boxfleet, and stays")
     return packages
-
-
-def _remove(folder: pathlib.Path) -> None:
-    """Remove a folder, its whole content first unmounted."""
-    mounts = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed([each for each in mounts if each.startswith(f"{folder}/")]):
-        subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise LifecycleError(f"cannot remove {folder}: something still uses it; see: fuser -vm {folder}")
 
 
 def _end(lock: pathlib.Path) -> None:

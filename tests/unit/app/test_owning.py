@@ -1,0 +1,162 @@
+"""What `down` touches: a Boxfleet's own folders, and in them what Boxfleet made."""
+
+import dataclasses
+import datetime
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from boxfleet.app import bootstrap, lifecycle, owning, paths, settings
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def home() -> Iterator[pathlib.Path]:
+    # Short, since paths of sockets end at 107 characters.
+    with tempfile.TemporaryDirectory(prefix="bf-own-", dir="/tmp") as made:
+        yield pathlib.Path(made)
+
+
+@pytest.fixture
+def known(home: pathlib.Path) -> settings.All:
+    """A Boxfleet that was prepared as its first start prepares it."""
+    made = settings.All(state=f"{home}/state", run=f"{home}/run", node="one")
+    bootstrap.prepare(made, now=NOW)
+    return made
+
+
+def tree(folder: pathlib.Path) -> dict[str, str]:
+    """Every file below a folder with its content, and every folder."""
+    return {
+        str(path.relative_to(folder)): path.read_text() if path.is_file() else "" for path in sorted(folder.rglob("*"))
+    }
+
+
+def foreign_folder(home: pathlib.Path) -> pathlib.Path:
+    folder = home / "papers"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "thesis.txt").write_text("important\n")
+    return folder
+
+
+@pytest.mark.parametrize("part", ["state", "run"])
+async def test_a_folder_that_is_not_boxfleets_is_refused_and_nothing_changes(
+    home: pathlib.Path, known: settings.All, part: str
+) -> None:
+    folder = foreign_folder(home)
+    wrong = dataclasses.replace(known, **{"run": f"{home}/none", part: str(folder)})
+    before = tree(home)
+    for down in (lifecycle.purge, lifecycle.stop):
+        with pytest.raises(
+            owning.NotOursError, match=f"{folder} is no {part} folder of a Boxfleet.*\n? *-> "
+        ) as caught:
+            await down(wrong, say=lambda _: None)
+        assert f"--{part} DIR" in str(caught.value)
+    assert tree(home) == before
+
+
+@pytest.mark.parametrize("names", [(), ("found.yaml",), ("packages",), ("settings.yaml", "images", "logs")])
+def test_a_file_of_the_same_name_makes_no_state_folder(home: pathlib.Path, names: tuple[str, ...]) -> None:
+    folder = foreign_folder(home)
+    for name in names:
+        (folder / name).write_text("mine\n")
+    assert not owning.is_state(folder)
+
+
+def test_what_any_first_step_leaves_is_a_state_folder(home: pathlib.Path, known: settings.All) -> None:
+    assert owning.is_state(paths.of(known).state)
+    for number, names in enumerate((("apt.log", "packages.before"), ("apt.log", "packages"), ("joining.json",))):
+        folder = home / str(number)
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+        assert owning.is_state(folder)
+    paths.of(known).found.unlink()
+    assert owning.is_state(paths.of(known).state)
+
+
+def test_an_empty_or_missing_folder_is_nothing_to_fail_on(home: pathlib.Path) -> None:
+    where = paths.Paths(home / "state", home / "run")
+    owning.check(where)
+    assert owning.remove(where) == []
+    where.run.mkdir()
+    (where.state / "lost+found").mkdir(parents=True)
+    owning.check(where)
+
+
+def test_what_others_put_beside_stays_and_is_named(known: settings.All) -> None:
+    where = paths.of(known)
+    thesis, notes = where.state / "sub" / "thesis.txt", where.run / "notes"
+    thesis.parent.mkdir()
+    thesis.write_text("important\n")
+    notes.write_text("mine\n")
+    owning.check(where)
+    assert owning.remove(where) == [notes, thesis.parent]
+    assert tree(where.state) == {"sub": "", "sub/thesis.txt": "important\n"}
+    assert tree(where.run) == {"notes": "mine\n"}
+
+
+def test_nothing_is_left_where_only_boxfleet_was(known: settings.All) -> None:
+    where = paths.of(known)
+    # Written in place of a file when the power went.
+    (where.state / ".settings.yaml.0a1b2c3d").write_text("")
+    assert owning.remove(where) == []
+    assert not where.state.exists() and not where.run.exists()
+
+
+def test_a_purge_that_was_cut_off_can_be_done_again(known: settings.All, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = paths.of(known)
+    for name in ("apt.log", "packages"):
+        (where.state / name).touch()
+    removing = owning._remove
+    while where.state.exists():
+        assert owning.is_state(where.state)
+        owning.check(where)
+        done: list[pathlib.Path] = []
+
+        def once(path: pathlib.Path, done: list[pathlib.Path] = done) -> None:
+            if done:
+                raise KeyboardInterrupt
+            done.append(path)
+            removing(path)
+
+        monkeypatch.setattr(owning, "_remove", once)
+        try:
+            owning.remove(where)
+        except KeyboardInterrupt:
+            continue
+
+
+def test_a_link_to_the_state_folder_stays_as_an_empty_place(home: pathlib.Path, known: settings.All) -> None:
+    link = home / "link"
+    link.symlink_to(known.state)
+    where = paths.Paths(link, pathlib.Path(known.run))
+    owning.check(where)
+    assert owning.remove(where) == []
+    assert link.is_symlink() and list(pathlib.Path(known.state).iterdir()) == []
+
+
+async def test_the_run_folder_of_another_boxfleet_is_left_alone(home: pathlib.Path, known: settings.All) -> None:
+    before = tree(home)
+    # One that never was, and one with a state of its own.
+    second = dataclasses.replace(known, state=f"{home}/second", run=f"{home}/second-run")
+    bootstrap.prepare(second, now=NOW)
+    for state in (f"{home}/other", second.state):
+        other = dataclasses.replace(known, state=state)
+        for down in (lifecycle.purge, lifecycle.stop):
+            with pytest.raises(owning.NotOursError, match=f"{known.run} belongs to the Boxfleet.*{known.state}"):
+                await down(other, say=lambda _: None)
+        with pytest.raises(owning.NotOursError, match="--run DIR"):
+            lifecycle.start(other, say=lambda _: None)
+    assert {name: text for name, text in tree(home).items() if not name.startswith("second")} == before
+    owning.check(paths.of(known))
+
+
+def test_a_state_folder_that_was_moved_has_its_run_folder_still(home: pathlib.Path, known: settings.All) -> None:
+    moved = pathlib.Path(known.state).rename(home / "moved")
+    owning.check(paths.Paths(moved, pathlib.Path(known.run)))
