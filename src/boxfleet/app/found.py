@@ -53,6 +53,11 @@ def load(where: paths.Paths) -> Found | None:
         return None
 
 
+def unknown() -> Found:
+    """For a machine that nobody looked at, or whose note is lost: every foreign place may have been there."""
+    return Found(places=list(FOREIGN))
+
+
 def bring_back(seen: Found, *, link: pathlib.Path, ours: pathlib.Path) -> None:
     """Take away what is empty now and was not there before, and our link; harmless when repeated.
 

@@ -149,7 +149,7 @@ def start(known: settings.All, *, say: Say) -> Started:
         if name in prepared.changed and name in running:
             say(f"restarting the {name}: its settings changed")
         supervision.bring_up(where, name, restart=name in prepared.changed and name in running)
-    if known.state == settings.Instance().state:
+    if owning.is_default(known):
         # Others beside the usual one are for those who know where they are.
         bootstrap.link_command()
     fresh = "agent" in prepared.changed or "agent" not in running
@@ -259,24 +259,39 @@ async def stop(known: settings.All, *, say: Say, patience: int | None = None) ->
     systemd.forget(where, remove=False)
 
 
-async def purge(known: settings.All, *, say: Say) -> list[str]:
-    """Stop everything and leave the machine as it was found; Debian packages that may go now are returned.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """What a purge left: Debian packages that may go now, and in words what it could not take away."""
+
+    packages: list[str]
+    left: list[str]
+
+
+async def purge(known: settings.All, *, say: Say) -> Purged:
+    """Stop everything and leave the machine as it was found.
 
     Raises owning.NotOursError before anything is changed when a folder is not this Boxfleet's.
     """
     where = paths.of(known)
+    lost = owning.is_lost(where)
     # Their data goes, so nobody waits long for its last writes.
     await stop(known, say=say, patience=_PURGE_GRACE)
+    if lost:
+        say(f"there is nothing in {where.state}: what Boxfleet made on this machine is known by its names only")
     say("taking away what Boxfleet made on this machine")
-    await stopping.remove_traces(known, say=say)
+    left = await stopping.remove_traces(known, lost=lost, say=say)
     systemd.forget(where, remove=True)
     seen = found.load(where)
+    if seen is None and owning.is_default(known):
+        seen = found.unknown()
     if seen is not None:
         found.bring_back(seen, link=bootstrap.LINK, ours=bootstrap.script())
+    if lost and owning.is_default(known) and bootstrap.LINK.is_symlink():
+        left.append(f"the link {bootstrap.LINK}, which leads to another installation: {bootstrap.LINK.readlink()}")
     packages = where.packages.read_text().split() if where.packages.exists() else []
     for path in owning.remove(where):
         say(f"{path} is not of Boxfleet, and stays")
-    return packages
+    return Purged(packages=packages, left=left)
 
 
 def _end(lock: pathlib.Path) -> None:

@@ -85,6 +85,16 @@ def is_lost(where: paths.Paths) -> bool:
     return not _entries(where.state)
 
 
+def is_default(known: settings.Instance) -> bool:
+    """Whether it is the Boxfleet of the usual folder: the one that has the command's link and the usual names."""
+    return known.state == settings.Instance().state
+
+
+def is_named_for(known: settings.All, setting: str) -> bool:
+    """Whether what bears a setting's name is this Boxfleet's, and not the usual one's."""
+    return is_default(known) or getattr(known, setting) != getattr(settings.All(), setting)
+
+
 def owner(run: pathlib.Path) -> pathlib.Path | None:
     """The state folder of the Boxfleet that was started in a run folder and has not been stopped; None for none."""
     # Each service there is executed by way of a link to a script in the state folder.

@@ -287,6 +287,20 @@ def supervisors(machine: Command, name: str) -> list[int]:
     return found
 
 
+def test_a_purge_without_the_state_folder_takes_what_bears_its_names(machine: Command, tmp_path: pathlib.Path) -> None:
+    machine.boxfleet("up")
+    import_tools(machine, tmp_path)
+    file = tmp_path / "box.yaml"
+    file.write_text(BOX)
+    machine.boxfleet("up", str(file))
+    gone = machine.state.rename(machine.state.with_name("gone"))
+    # The fixture looks for what is left of bridge, rules, mounts and processes.
+    said = machine.boxfleet("down", "--purge")
+    shutil.rmtree(gone)
+    assert f"there is nothing in {machine.state}" in said.stdout
+    assert "bfapp1" not in fleets.Footprint.take(marks=machine.marks).links
+
+
 @pytest.mark.parametrize("seconds", [0.4, 0.9, 1.6])
 def test_up_and_down_killed_in_the_middle_converge(machine: Command, tmp_path: pathlib.Path, seconds: float) -> None:
     machine.kill_during("up", after=seconds)

@@ -160,3 +160,17 @@ async def test_the_run_folder_of_another_boxfleet_is_left_alone(home: pathlib.Pa
 def test_a_state_folder_that_was_moved_has_its_run_folder_still(home: pathlib.Path, known: settings.All) -> None:
     moved = pathlib.Path(known.state).rename(home / "moved")
     owning.check(paths.Paths(moved, pathlib.Path(known.run)))
+
+
+def test_usual_names_are_those_of_the_usual_folder(home: pathlib.Path) -> None:
+    usual = settings.All(state=settings.Instance().state)
+    other = settings.All(state=f"{home}/state", bridge="other0")
+    assert owning.is_named_for(usual, "bridge") and owning.is_named_for(usual, "cgroup_parent")
+    assert owning.is_named_for(other, "bridge") and not owning.is_named_for(other, "cgroup_parent")
+
+
+def test_a_state_is_lost_when_there_is_nothing_of_it(home: pathlib.Path, known: settings.All) -> None:
+    assert not owning.is_lost(paths.of(known))
+    (home / "empty").mkdir()
+    assert owning.is_lost(paths.Paths(home / "empty", home / "run"))
+    assert owning.is_lost(paths.Paths(home / "nowhere", home / "run"))
