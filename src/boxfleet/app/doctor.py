@@ -16,7 +16,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 
-from boxfleet.app import fixed, locks, paths, settings
+from boxfleet.app import fixed, locks, paths, settings, wishes
 
 # Overlay on overlay, nftables' NAT for every family and pressure information are all there by then.
 OLDEST_KERNEL = (5, 4)
@@ -42,6 +42,11 @@ CNI_PLUGINS = ("bridge", "loopback", "portmap")
 CONTROLLERS = ("cpu", "memory", "pids")
 # Capabilities by their bit (linux/capability.h), and what does not work without.
 CAPABILITIES = {12: "CAP_NET_ADMIN", 16: "CAP_SYS_MODULE", 21: "CAP_SYS_ADMIN", 24: "CAP_SYS_RESOURCE"}
+
+# Settings that are flags of `up`, of those that are looked at here.
+_FLAGS = ("node", "domain", "cidr", "bridge", "names")
+# Addresses that stand for all of the machine's.
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
 
 
 class Grade(enum.StrEnum):
@@ -106,7 +111,7 @@ class Machine:
         return shutil.disk_usage(folder).free
 
     def can_listen(self, address: str, port: int) -> str:
-        """Empty when the port is free, else why not."""
+        """Empty when the port is free, else why not. Port 0 asks for the address alone."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -114,16 +119,31 @@ class Machine:
                 probe.bind((address, port))
             except OSError as error:
                 return error.strerror or str(error)
+            except (ValueError, TypeError):
+                # No text for a name at all.
+                return "this is no address"
         return ""
 
     def serves(self) -> bool:
-        """Whether our own server runs and has the API's port."""
+        """Whether our own server runs and has the API's port, on an address that is the wished one or part of it."""
         before = fixed.saved(self.known)
         return (
             before is not None
             and before.port == self.known.port
+            and (before.listen == self.known.listen or bool({before.listen, self.known.listen} & _EVERYWHERE))
             and locks.holder(paths.of(self.known).server_lock) != 0
         )
+
+    def is_new(self) -> bool:
+        """Whether there was no start yet."""
+        return fixed.saved(self.known) is None
+
+    def interface(self, name: str) -> str:
+        """What a network interface is: "bridge", "other", or empty when there is none."""
+        place = pathlib.Path("/sys/class/net", name)
+        if not place.exists():
+            return ""
+        return "bridge" if (place / "bridge").is_dir() else "other"
 
     def routes(self) -> list[tuple[str, str]]:
         """Networks this machine reaches, each with its interface; the default route left out."""
@@ -248,9 +268,32 @@ def check_kubectl(machine: Machine) -> list[Finding]:
     return [Finding("kubectl", Grade.POOR, "not there", "apt-get install kubernetes-client")]
 
 
+def check_settings(machine: Machine) -> list[Finding]:
+    """What is set must have a meaning: it is saved, and some of it is fixed by the first start."""
+    findings = [
+        Finding(name, Grade.BAD, why, f"give another: {_where_said(name)}")
+        for name, why in wishes.faults(machine.known)
+    ]
+    return findings or [Finding("settings", Grade.GOOD, "complete")]
+
+
+def _where_said(name: str) -> str:
+    if name not in _FLAGS:
+        return f"the setting {name}, see docs/settings.md"
+    return f"boxfleet up --{name.replace('_', '-')} {name.upper()}"
+
+
 def check_ports(machine: Machine) -> list[Finding]:
-    """The API's port must be free or ours."""
+    """The API's address must be this machine's, and its port free or ours."""
     known = machine.known
+    # The empty word is every address to the kernel, which is to be said, not to be left out.
+    said = machine.can_listen(known.listen, 0) if known.listen else "there is no address"
+    if said:
+        remedy = (
+            "give an address of this machine (ip -brief address), 127.0.0.1, or 0.0.0.0 for all of them: "
+            "boxfleet up --listen ADDRESS"
+        )
+        return [Finding("listen", Grade.BAD, f"{known.listen!r}: {said}", remedy)]
     said = machine.can_listen(known.listen, known.port)
     if said and not machine.serves():
         remedy = f"see who has it: ss -ltnp 'sport = :{known.port}'; or choose another: boxfleet up --port N"
@@ -265,8 +308,15 @@ def check_network(machine: Machine) -> list[Finding]:
         pool = ipaddress.ip_network(known.cidr)
     except ValueError as error:
         return [Finding("network", Grade.BAD, str(error), "choose another: boxfleet up --cidr 10.88.0.0/16")]
+    if machine.interface(known.bridge) == "other":
+        words = f"{known.bridge} is there, and is no bridge"
+        return [Finding("network", Grade.BAD, words, "choose another name: boxfleet up --bridge boxfleet0")]
     for network, device in machine.routes():
         other = ipaddress.ip_network(network, strict=False)
+        # Later on it has what the AddressPools say.
+        if device == known.bridge and other != pool and machine.is_new():
+            words = f"the bridge {device} has addresses of {network}, so it is somebody else's"
+            return [Finding("network", Grade.BAD, words, "choose another name: boxfleet up --bridge boxfleet0")]
         if device != known.bridge and pool.version == other.version and pool.overlaps(other):
             words = f"{known.cidr} overlaps {network} on {device}"
             return [Finding("network", Grade.BAD, words, "choose another: boxfleet up --cidr 10.123.0.0/16")]
@@ -297,6 +347,7 @@ CHECKS: tuple[Check, ...] = (
     check_programs,
     check_features,
     check_kubectl,
+    check_settings,
     check_ports,
     check_network,
     check_room,

@@ -161,8 +161,8 @@ def _refuse(known: settings.All) -> None:
     machine = doctor.Machine(known)
     findings = doctor.check_root(machine)
     findings += doctor.check_kernel(machine) + doctor.check_cgroups(machine) + doctor.check_programs(machine)
-    # Also while it runs: the port may be a new one.
-    findings += doctor.check_ports(machine)
+    # Also while it runs: what is wished may be new.
+    findings += doctor.check_settings(machine) + doctor.check_ports(machine)
     if not supervision.is_running(paths.of(known)):
         findings += doctor.check_network(machine)
     bad = [f"{each.name}: {each.detail}\n    -> {each.remedy}" for each in findings if each.grade is doctor.Grade.BAD]

@@ -310,6 +310,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
+    if name in ("run", "image_cache") and isinstance(value, str) and value:
+        # Services run elsewhere.
+        value = str(pathlib.Path(value).absolute())
     if name in ("names", "servers") and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
