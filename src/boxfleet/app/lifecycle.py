@@ -280,6 +280,9 @@ async def purge(known: settings.All, *, say: Say) -> Purged:
         say(f"there is nothing in {where.state}: what Boxfleet made on this machine is known by its names only")
     say("taking away what Boxfleet made on this machine")
     left = await stopping.remove_traces(known, lost=lost, say=say)
+    if lost:
+        for moved in owning.unmount_moved(where):
+            say(f"its state was moved to {moved}, and stays there")
     systemd.forget(where, remove=True)
     seen = found.load(where)
     if seen is None and owning.is_default(known):

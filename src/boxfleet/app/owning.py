@@ -7,6 +7,7 @@ takes what Boxfleet makes, by name: files that somebody else put beside it stay.
 import contextlib
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 from typing import Any
@@ -149,6 +150,20 @@ def remove(where: paths.Paths) -> list[pathlib.Path]:
     return stays
 
 
+def unmount_moved(where: paths.Paths) -> list[pathlib.Path]:
+    """Unmount instances' volumes in a state folder that was moved away while they ran; where it is now."""
+    found: dict[pathlib.Path, list[str]] = {}
+    for point in _mount_points():
+        state, inside, _ = point.partition("/agent/pods/")
+        # Its services' scripts say where it was.
+        if inside and f" --state {shlex.quote(str(where.state))} " in _text(pathlib.Path(state) / "services" / "agent"):
+            found.setdefault(pathlib.Path(state), []).append(point)
+    for points in found.values():
+        for point in reversed(points):
+            subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+    return [state for state in found if state != where.state]
+
+
 def foreign(folder: pathlib.Path, names: frozenset[str]) -> list[str]:
     """What is in the folder and has none of the names."""
     return sorted(name for name in _entries(folder) if not _is_named(name, names))
@@ -170,10 +185,17 @@ def _entries(folder: pathlib.Path) -> list[str]:
 
 def _mapping(path: pathlib.Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        loaded = yaml.safe_load(_text(path))
+    except yaml.YAMLError:
         return {}
     return loaded if isinstance(loaded, dict) else {}
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _remove(path: pathlib.Path) -> None:
@@ -193,7 +215,10 @@ def _remove(path: pathlib.Path) -> None:
 def _mounts(path: pathlib.Path) -> list[str]:
     """What is mounted at the path or below it, outermost first."""
     real = str(path.parent.resolve() / path.name)
+    return [point for point in _mount_points() if point == real or point.startswith(f"{real}/")]
+
+
+def _mount_points() -> list[str]:
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     # Blanks and the like are written in octal (proc(5)).
-    points = [re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), line.split()[4]) for line in lines]
-    return [point for point in points if point == real or point.startswith(f"{real}/")]
+    return [re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), line.split()[4]) for line in lines]

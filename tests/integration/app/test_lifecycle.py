@@ -296,8 +296,9 @@ def test_a_purge_without_the_state_folder_takes_what_bears_its_names(machine: Co
     gone = machine.state.rename(machine.state.with_name("gone"))
     # The fixture looks for what is left of bridge, rules, mounts and processes.
     said = machine.boxfleet("down", "--purge")
+    # Nothing is mounted in it any more.
     shutil.rmtree(gone)
-    assert f"there is nothing in {machine.state}" in said.stdout
+    assert f"there is nothing in {machine.state}" in said.stdout and f"was moved to {gone}" in said.stdout
     assert "bfapp1" not in fleets.Footprint.take(marks=machine.marks).links
 
 

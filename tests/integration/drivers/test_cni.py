@@ -304,7 +304,7 @@ async def test_a_bridge_whose_files_are_lost_goes_unless_it_is_used_or_not_ours(
         assert "foreign0" in await other.remove_lost("foreign0")
         assert await other.remove_lost("nowhere0") == ""
         bridge = test_host.POOL.bridge
-        bare.inside("ip", "link", "add", "used0", "type", "dummy")
+        bare.inside("ip", "link", "add", "used0", "type", "veth", "peer", "name", "used1")
         bare.inside("ip", "link", "set", "used0", "master", bridge)
         assert f"the bridge {bridge}" in await other.remove_lost(bridge)
         bare.inside("ip", "link", "delete", "used0")

@@ -3,6 +3,8 @@
 import dataclasses
 import datetime
 import pathlib
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 
@@ -174,3 +176,20 @@ def test_a_state_is_lost_when_there_is_nothing_of_it(home: pathlib.Path, known: 
     (home / "empty").mkdir()
     assert owning.is_lost(paths.Paths(home / "empty", home / "run"))
     assert owning.is_lost(paths.Paths(home / "nowhere", home / "run"))
+
+
+def test_what_is_mounted_in_a_moved_state_folder_is_unmounted(home: pathlib.Path, known: settings.All) -> None:
+    volume = pathlib.Path(known.state) / "agent" / "pods" / "u" / "volumes" / "a b"
+    volume.mkdir(parents=True)
+    tried = subprocess.run(["mount", "-t", "tmpfs", "none", str(volume)], capture_output=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip("only root mounts")
+    moved = pathlib.Path(known.state).rename(home / "moved")
+    try:
+        assert owning.unmount_moved(paths.Paths(home / "another", home / "run")) == []
+        assert owning.unmount_moved(paths.of(known)) == [moved]
+        shutil.rmtree(moved)
+    finally:
+        subprocess.run(
+            ["umount", str(home / "moved" / volume.relative_to(known.state))], capture_output=True, check=False
+        )
