@@ -22,6 +22,10 @@ from boxfleet.app import fixed, locks, paths, settings, wishes
 OLDEST_KERNEL = (5, 4)
 # Room for the images of the examples, and some to work in.
 DISK_BYTES = 3 * 2**30
+# Below it nothing works: containerd keeps 16 MiB free, and the store, its log and the first image come on top. Where
+# there was a start, they are there.
+FIRST_START_BYTES = 64 * 2**20
+START_BYTES = 20 * 2**20
 MEMORY_BYTES = 700 * 2**20
 # Programs and files that Boxfleet drives, with Debian's package.
 PROGRAMS = {
@@ -109,6 +113,11 @@ class Machine:
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+    def is_file(self, path: str) -> bool:
+        """Whether the path, or the start of it, is there and no folder."""
+        place = pathlib.Path(path)
+        return any(each.exists() and not each.is_dir() for each in (place, *place.parents))
 
     def can_listen(self, address: str, port: int) -> str:
         """Empty when the port is free, else why not. Port 0 asks for the address alone."""
@@ -323,21 +332,30 @@ def check_network(machine: Machine) -> list[Finding]:
     return [Finding("network", Grade.GOOD, known.cidr)]
 
 
-def check_room(machine: Machine) -> list[Finding]:
-    """Disk and memory."""
-    findings = []
-    free = machine.free_bytes(machine.known.state)
-    words = f"{free / 2**30:.1f} GiB free for {machine.known.state}"
-    if free < DISK_BYTES:
-        findings.append(Finding("disk", Grade.POOR, words, "free some, or put the state elsewhere: --state DIR"))
-    else:
-        findings.append(Finding("disk", Grade.GOOD, words))
+def check_disk(machine: Machine) -> list[Finding]:
+    """Room for what is kept, and a folder to keep it in."""
+    state = machine.known.state
+    if machine.is_file(state):
+        return [Finding("disk", Grade.BAD, f"{state} is no folder", "name another: boxfleet up --state DIR")]
+    free = machine.free_bytes(state)
+    needed = FIRST_START_BYTES if machine.is_new() else START_BYTES
+    remedy = "free some, or put the state elsewhere: --state DIR"
+    if free < needed:
+        words = f"{free / 2**20:.0f} MiB free for {state}, and a start needs {needed >> 20} MiB"
+        return [Finding("disk", Grade.BAD, f"{words} (with images, {DISK_BYTES >> 30} GiB)", remedy)]
+    words = f"{free / 2**30:.1f} GiB free for {state}"
+    return [
+        Finding("disk", Grade.POOR if free < DISK_BYTES else Grade.GOOD, words, remedy if free < DISK_BYTES else "")
+    ]
+
+
+def check_memory(machine: Machine) -> list[Finding]:
+    """Memory for some instances."""
     match = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo"), re.MULTILINE)
     memory = int(match[1]) * 1024 if match else 0
     words = f"{memory / 2**20:.0f} MiB available"
     grade = Grade.POOR if memory < MEMORY_BYTES else Grade.GOOD
-    findings.append(Finding("memory", grade, words, "use a bigger machine" if grade is Grade.POOR else ""))
-    return findings
+    return [Finding("memory", grade, words, "use a bigger machine" if grade is Grade.POOR else "")]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -350,5 +368,6 @@ CHECKS: tuple[Check, ...] = (
     check_settings,
     check_ports,
     check_network,
-    check_room,
+    check_disk,
+    check_memory,
 )

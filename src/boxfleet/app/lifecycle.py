@@ -164,7 +164,7 @@ def _refuse(known: settings.All) -> None:
     # Also while it runs: what is wished may be new.
     findings += doctor.check_settings(machine) + doctor.check_ports(machine)
     if not supervision.is_running(paths.of(known)):
-        findings += doctor.check_network(machine)
+        findings += doctor.check_network(machine) + doctor.check_disk(machine)
     bad = [f"{each.name}: {each.detail}\n    -> {each.remedy}" for each in findings if each.grade is doctor.Grade.BAD]
     if bad:
         raise LifecycleError("this machine cannot run Boxfleet:\n  " + "\n  ".join(bad))

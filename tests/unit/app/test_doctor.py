@@ -1,5 +1,6 @@
 """The doctor's checks on machines that are given."""
 
+import pathlib
 from typing import Any
 
 import pytest
@@ -47,6 +48,9 @@ class Given(doctor.Machine):
 
     def free_bytes(self, path: str) -> int:
         return int(self.said.get("free", 50 * 2**30))
+
+    def is_file(self, path: str) -> bool:
+        return bool(self.said.get("file", False))
 
     def can_listen(self, address: str, port: int) -> str:
         return str(self.said.get("port" if port else "address", ""))
@@ -100,6 +104,9 @@ def test_a_good_machine_has_nothing_to_mend() -> None:
         ({"interfaces": {"boxfleet0": "other"}}, "network", "--bridge"),
         ({"routes": [("172.17.0.0/16", "boxfleet0")]}, "network", "--bridge"),
         ({"routes": [("10.88.4.0/24", "wg0")]}, "network", "--cidr"),
+        ({"free": 60 * 2**20}, "disk", "--state DIR"),
+        ({"free": 19 * 2**20, "new": False}, "disk", "--state DIR"),
+        ({"file": True}, "disk", "--state DIR"),
     ],
 )
 def test_what_keeps_it_from_running_is_bad_and_has_a_remedy(said: dict[str, Any], name: str, remedy: str) -> None:
@@ -113,6 +120,7 @@ def test_what_keeps_it_from_running_is_bad_and_has_a_remedy(said: dict[str, Any]
     [
         ({"lacks": ("kubectl",)}, "kubectl"),
         ({"free": 2**30}, "disk"),
+        ({"free": 60 * 2**20, "new": False}, "disk"),
         ({"files": {"/proc/meminfo": "MemAvailable: 1000 kB\n"}}, "memory"),
         ({"files": {"/proc/self/status": "CapEff:\t000001fffeffffff\n"}}, "capabilities"),
     ],
@@ -141,6 +149,17 @@ def test_names_and_addresses_that_can_be_in_a_certificate_are_taken() -> None:
 @pytest.mark.parametrize("address", ["203.0.113.77", "1.2.3", "2001:db8::77", "a" * 70 + ".example", "a\0b"])
 def test_an_address_that_is_not_this_machines_is_told_by_a_real_try(address: str) -> None:
     assert doctor.Machine(settings.All(listen=address)).can_listen(address, 0)
+
+
+def test_too_little_room_is_told_with_what_is_needed() -> None:
+    assert "3 MiB free for /var/lib/boxfleet, and a start needs 64 MiB" in bad(Given(free=3 * 2**20))["disk"].detail
+
+
+def test_a_file_in_the_way_of_the_state_folder_is_seen(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    machine = doctor.Machine(settings.All(state=str(tmp_path / "file" / "state")))
+    assert machine.is_file(str(tmp_path / "file")) and machine.is_file(str(tmp_path / "file" / "state"))
+    assert not machine.is_file(str(tmp_path)) and not machine.is_file(str(tmp_path / "none" / "state"))
 
 
 def test_without_root_only_what_root_is_not_needed_for_is_tried() -> None:
