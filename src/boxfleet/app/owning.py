@@ -60,7 +60,17 @@ _RUN = frozenset(
     ]
 )
 # By these a state folder is known, so they go last: a purge that was cut off can be done again.
-_SIGNS = ("fixed.yaml", "joining.json", "packages", "packages.before", "apt.log", "found.yaml")
+_SIGNS = (
+    "pki",
+    "store",
+    "fixed.yaml",
+    "joined.json",
+    "joining.json",
+    "packages",
+    "packages.before",
+    "apt.log",
+    "found.yaml",
+)
 # What writes in place of a file leaves when it is killed: kit/durable.py.
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}")
 
@@ -73,9 +83,11 @@ def is_state(folder: pathlib.Path) -> bool:
     """Whether a Boxfleet keeps its state there, also one whose first start was cut off."""
     if "places" in _mapping(folder / "found.yaml") or {"node", "cidr"} <= _mapping(folder / "fixed.yaml").keys():
         return True
-    # `./run` installs packages before anything else; a server that joins has its keys before its first start.
+    # `./run` installs packages before anything else; a server that joins, or is to have what was backed up, has keys or
+    # objects before its first start.
     installed = (folder / "packages").is_file() or (folder / "packages.before").is_file()
-    if (installed and (folder / "apt.log").is_file()) or (folder / "joining.json").is_file():
+    early = ("joining.json", "joined.json", "store/boxfleet.db", "pki/secrets.keys")
+    if (installed and (folder / "apt.log").is_file()) or any((folder / name).is_file() for name in early):
         return True
     # What a purge that was killed in its very last steps leaves.
     return _entries(folder) == ["apt.log"]

@@ -70,12 +70,22 @@ def test_a_file_of_the_same_name_makes_no_state_folder(home: pathlib.Path, names
     assert not owning.is_state(folder)
 
 
+SIGNS = [
+    ("apt.log", "packages.before"),
+    ("apt.log", "packages"),
+    ("joining.json",),
+    ("joined.json",),
+    ("store/boxfleet.db",),
+    ("pki/secrets.keys",),
+]
+
+
 def test_what_any_first_step_leaves_is_a_state_folder(home: pathlib.Path, known: settings.All) -> None:
     assert owning.is_state(paths.of(known).state)
-    for number, names in enumerate((("apt.log", "packages.before"), ("apt.log", "packages"), ("joining.json",))):
+    for number, names in enumerate(SIGNS):
         folder = home / str(number)
-        folder.mkdir()
         for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
         assert owning.is_state(folder)
     paths.of(known).found.unlink()
