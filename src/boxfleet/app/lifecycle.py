@@ -122,6 +122,7 @@ def start(known: settings.All, *, say: Say) -> Started:
     """Have everything running. Raises LifecycleError and owning.NotOursError."""
     where = paths.of(known)
     owning.check_run(where)
+    owning.check_new(where)
     if words := further.unfinished(where):
         raise LifecycleError(words)
     if wrong := fixed.faults(known):

@@ -44,6 +44,8 @@ _STATE = frozenset(
         "store",
     ]
 ) | {settings.FILE}
+# Of these, what may be laid there before the first start.
+_LAID = frozenset({settings.FILE, "authentication.yaml", "credentials", "pki", "registries"})
 _RUN = frozenset(
     [
         "agent.lock",
@@ -89,6 +91,9 @@ def is_state(folder: pathlib.Path) -> bool:
     early = ("joining.json", "joined.json", "store/boxfleet.db", "pki/secrets.keys")
     if (installed and (folder / "apt.log").is_file()) or any((folder / name).is_file() for name in early):
         return True
+    # By `boxfleet image build`, which needs no start: archives by the fingerprint of what they were made from.
+    if any((folder / "images").glob(f"*-{'[0-9a-f]' * 16}.tar")):
+        return True
     # What a purge that was killed in its very last steps leaves.
     return _entries(folder) == ["apt.log"]
 
@@ -128,6 +133,18 @@ def check_run(where: paths.Paths) -> None:
         f"nothing was changed\n    -> to mean that one: --state {other}; "
         f"for one of its own in {where.state}, name its own run folder: --run DIR"
     )
+
+
+def check_new(where: paths.Paths) -> None:
+    """Raises NotOursError when a first start would mix its files with those of others, which a purge could not tell."""
+    if is_state(where.state):
+        return
+    taken = [where.state / name for name in sorted(_entries(where.state)) if name in _STATE - _LAID]
+    if taken := [path for path in taken if path.is_file() or any(path.iterdir())]:
+        raise NotOursError(
+            f"{where.state} is no state folder of a Boxfleet, and holds {taken[0]}, where one would keep files of its "
+            "own; nothing was changed\n    -> name a folder that is empty, or not there yet: --state DIR"
+        )
 
 
 def check(where: paths.Paths) -> None:

@@ -77,6 +77,7 @@ SIGNS = [
     ("joined.json",),
     ("store/boxfleet.db",),
     ("pki/secrets.keys",),
+    ("images/busybox-2b5d761164382e84.tar",),
 ]
 
 
@@ -90,6 +91,21 @@ def test_what_any_first_step_leaves_is_a_state_folder(home: pathlib.Path, known:
         assert owning.is_state(folder)
     paths.of(known).found.unlink()
     assert owning.is_state(paths.of(known).state)
+
+
+def test_a_first_start_does_not_mix_its_files_with_those_of_others(home: pathlib.Path) -> None:
+    folder = foreign_folder(home)
+    wished = settings.All(state=str(folder), run=f"{home}/run", node="one")
+    for name in ("registries", "agent", "lost+found"):
+        (folder / name).mkdir()
+    (folder / settings.FILE).write_text("port: 7999\n")
+    owning.check_new(paths.of(wished))
+    (folder / "images").mkdir()
+    (folder / "images" / "holiday.jpg").write_text("mine\n")
+    before = tree(home)
+    with pytest.raises(owning.NotOursError, match=f"holds {folder}/images, .*\n.*--state DIR"):
+        lifecycle.start(wished, say=lambda _: None)
+    assert tree(home) == before
 
 
 def test_an_empty_or_missing_folder_is_nothing_to_fail_on(home: pathlib.Path) -> None:
