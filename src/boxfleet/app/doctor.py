@@ -16,12 +16,16 @@ import socket
 import subprocess
 from collections.abc import Callable
 
-from boxfleet.app import fixed, locks, paths, settings
+from boxfleet.app import fixed, locks, paths, settings, wishes
 
 # Overlay on overlay, nftables' NAT for every family and pressure information are all there by then.
 OLDEST_KERNEL = (5, 4)
 # Room for the images of the examples, and some to work in.
 DISK_BYTES = 3 * 2**30
+# Below it nothing works: containerd keeps 16 MiB free, and the store, its log and the first image come on top. Where
+# there was a start, they are there.
+FIRST_START_BYTES = 64 * 2**20
+START_BYTES = 20 * 2**20
 MEMORY_BYTES = 700 * 2**20
 # Programs and files that Boxfleet drives, with Debian's package.
 PROGRAMS = {
@@ -42,6 +46,11 @@ CNI_PLUGINS = ("bridge", "loopback", "portmap")
 CONTROLLERS = ("cpu", "memory", "pids")
 # Capabilities by their bit (linux/capability.h), and what does not work without.
 CAPABILITIES = {12: "CAP_NET_ADMIN", 16: "CAP_SYS_MODULE", 21: "CAP_SYS_ADMIN", 24: "CAP_SYS_RESOURCE"}
+
+# Settings that are flags of `up`, of those that are looked at here.
+_FLAGS = ("node", "domain", "cidr", "bridge", "names")
+# Addresses that stand for all of the machine's.
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
 
 
 class Grade(enum.StrEnum):
@@ -105,8 +114,13 @@ class Machine:
             folder = folder.parent
         return shutil.disk_usage(folder).free
 
+    def is_file(self, path: str) -> bool:
+        """Whether the path, or the start of it, is there and no folder."""
+        place = pathlib.Path(path)
+        return any(each.exists() and not each.is_dir() for each in (place, *place.parents))
+
     def can_listen(self, address: str, port: int) -> str:
-        """Empty when the port is free, else why not."""
+        """Empty when the port is free, else why not. Port 0 asks for the address alone."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -114,16 +128,31 @@ class Machine:
                 probe.bind((address, port))
             except OSError as error:
                 return error.strerror or str(error)
+            except (ValueError, TypeError):
+                # No text for a name at all.
+                return "this is no address"
         return ""
 
     def serves(self) -> bool:
-        """Whether our own server runs and has the API's port."""
+        """Whether our own server runs and has the API's port, on an address that is the wished one or part of it."""
         before = fixed.saved(self.known)
         return (
             before is not None
             and before.port == self.known.port
+            and (before.listen == self.known.listen or bool({before.listen, self.known.listen} & _EVERYWHERE))
             and locks.holder(paths.of(self.known).server_lock) != 0
         )
+
+    def is_new(self) -> bool:
+        """Whether there was no start yet."""
+        return fixed.saved(self.known) is None
+
+    def interface(self, name: str) -> str:
+        """What a network interface is: "bridge", "other", or empty when there is none."""
+        place = pathlib.Path("/sys/class/net", name)
+        if not place.exists():
+            return ""
+        return "bridge" if (place / "bridge").is_dir() else "other"
 
     def routes(self) -> list[tuple[str, str]]:
         """Networks this machine reaches, each with its interface; the default route left out."""
@@ -248,9 +277,32 @@ def check_kubectl(machine: Machine) -> list[Finding]:
     return [Finding("kubectl", Grade.POOR, "not there", "apt-get install kubernetes-client")]
 
 
+def check_settings(machine: Machine) -> list[Finding]:
+    """What is set must have a meaning: it is saved, and some of it is fixed by the first start."""
+    findings = [
+        Finding(name, Grade.BAD, why, f"give another: {_where_said(name)}")
+        for name, why in wishes.faults(machine.known)
+    ]
+    return findings or [Finding("settings", Grade.GOOD, "complete")]
+
+
+def _where_said(name: str) -> str:
+    if name not in _FLAGS:
+        return f"the setting {name}, see docs/settings.md"
+    return f"boxfleet up --{name.replace('_', '-')} {name.upper()}"
+
+
 def check_ports(machine: Machine) -> list[Finding]:
-    """The API's port must be free or ours."""
+    """The API's address must be this machine's, and its port free or ours."""
     known = machine.known
+    # The empty word is every address to the kernel, which is to be said, not to be left out.
+    said = machine.can_listen(known.listen, 0) if known.listen else "there is no address"
+    if said:
+        remedy = (
+            "give an address of this machine (ip -brief address), 127.0.0.1, or 0.0.0.0 for all of them: "
+            "boxfleet up --listen ADDRESS"
+        )
+        return [Finding("listen", Grade.BAD, f"{known.listen!r}: {said}", remedy)]
     said = machine.can_listen(known.listen, known.port)
     if said and not machine.serves():
         remedy = f"see who has it: ss -ltnp 'sport = :{known.port}'; or choose another: boxfleet up --port N"
@@ -263,31 +315,48 @@ def check_network(machine: Machine) -> list[Finding]:
     known = machine.known
     try:
         pool = ipaddress.ip_network(known.cidr)
-    except ValueError as error:
-        return [Finding("network", Grade.BAD, str(error), "choose another: boxfleet up --cidr 10.88.0.0/16")]
+    except ValueError:
+        # It is among the settings that have no use.
+        return []
+    if machine.interface(known.bridge) == "other":
+        words = f"{known.bridge} is there, and is no bridge"
+        return [Finding("network", Grade.BAD, words, "choose another name: boxfleet up --bridge boxfleet0")]
     for network, device in machine.routes():
         other = ipaddress.ip_network(network, strict=False)
+        # Later on it has what the AddressPools say.
+        if device == known.bridge and other != pool and machine.is_new():
+            words = f"the bridge {device} has addresses of {network}, so it is somebody else's"
+            return [Finding("network", Grade.BAD, words, "choose another name: boxfleet up --bridge boxfleet0")]
         if device != known.bridge and pool.version == other.version and pool.overlaps(other):
             words = f"{known.cidr} overlaps {network} on {device}"
             return [Finding("network", Grade.BAD, words, "choose another: boxfleet up --cidr 10.123.0.0/16")]
     return [Finding("network", Grade.GOOD, known.cidr)]
 
 
-def check_room(machine: Machine) -> list[Finding]:
-    """Disk and memory."""
-    findings = []
-    free = machine.free_bytes(machine.known.state)
-    words = f"{free / 2**30:.1f} GiB free for {machine.known.state}"
-    if free < DISK_BYTES:
-        findings.append(Finding("disk", Grade.POOR, words, "free some, or put the state elsewhere: --state DIR"))
-    else:
-        findings.append(Finding("disk", Grade.GOOD, words))
+def check_disk(machine: Machine) -> list[Finding]:
+    """Room for what is kept, and a folder to keep it in."""
+    state = machine.known.state
+    if machine.is_file(state):
+        return [Finding("disk", Grade.BAD, f"{state} is no folder", "name another: boxfleet up --state DIR")]
+    free = machine.free_bytes(state)
+    needed = FIRST_START_BYTES if machine.is_new() else START_BYTES
+    remedy = "free some, or put the state elsewhere: --state DIR"
+    if free < needed:
+        words = f"{free / 2**20:.0f} MiB free for {state}, and a start needs {needed >> 20} MiB"
+        return [Finding("disk", Grade.BAD, f"{words} (with images, {DISK_BYTES >> 30} GiB)", remedy)]
+    words = f"{free / 2**30:.1f} GiB free for {state}"
+    return [
+        Finding("disk", Grade.POOR if free < DISK_BYTES else Grade.GOOD, words, remedy if free < DISK_BYTES else "")
+    ]
+
+
+def check_memory(machine: Machine) -> list[Finding]:
+    """Memory for some instances."""
     match = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo"), re.MULTILINE)
     memory = int(match[1]) * 1024 if match else 0
     words = f"{memory / 2**20:.0f} MiB available"
     grade = Grade.POOR if memory < MEMORY_BYTES else Grade.GOOD
-    findings.append(Finding("memory", grade, words, "use a bigger machine" if grade is Grade.POOR else ""))
-    return findings
+    return [Finding("memory", grade, words, "use a bigger machine" if grade is Grade.POOR else "")]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -297,7 +366,9 @@ CHECKS: tuple[Check, ...] = (
     check_programs,
     check_features,
     check_kubectl,
+    check_settings,
     check_ports,
     check_network,
-    check_room,
+    check_disk,
+    check_memory,
 )

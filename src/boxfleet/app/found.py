@@ -46,11 +46,16 @@ def note(where: paths.Paths, *, link: pathlib.Path) -> None:
 
 
 def load(where: paths.Paths) -> Found | None:
-    """What `note` wrote; none when there was no start."""
+    """What `note` wrote; none when there was no start, or somebody broke it."""
     try:
         return msgspec.convert(yaml.safe_load(where.found.read_text()), Found)
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError):
         return None
+
+
+def unknown() -> Found:
+    """For a machine that nobody looked at, or whose note is lost: every foreign place may have been there."""
+    return Found(places=list(FOREIGN))
 
 
 def bring_back(seen: Found, *, link: pathlib.Path, ours: pathlib.Path) -> None:

@@ -8,7 +8,6 @@ import fcntl
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,6 +23,7 @@ from boxfleet.app import (
     found,
     further,
     locks,
+    owning,
     paths,
     settings,
     stopping,
@@ -119,8 +119,10 @@ class Started:
 
 
 def start(known: settings.All, *, say: Say) -> Started:
-    """Have everything running. Raises LifecycleError."""
+    """Have everything running. Raises LifecycleError and owning.NotOursError."""
     where = paths.of(known)
+    owning.check_run(where)
+    owning.check_new(where)
     if words := further.unfinished(where):
         raise LifecycleError(words)
     if wrong := fixed.faults(known):
@@ -148,7 +150,7 @@ def start(known: settings.All, *, say: Say) -> Started:
         if name in prepared.changed and name in running:
             say(f"restarting the {name}: its settings changed")
         supervision.bring_up(where, name, restart=name in prepared.changed and name in running)
-    if known.state == settings.Instance().state:
+    if owning.is_default(known):
         # Others beside the usual one are for those who know where they are.
         bootstrap.link_command()
     fresh = "agent" in prepared.changed or "agent" not in running
@@ -160,10 +162,10 @@ def _refuse(known: settings.All) -> None:
     machine = doctor.Machine(known)
     findings = doctor.check_root(machine)
     findings += doctor.check_kernel(machine) + doctor.check_cgroups(machine) + doctor.check_programs(machine)
-    # Also while it runs: the port may be a new one.
-    findings += doctor.check_ports(machine)
+    # Also while it runs: what is wished may be new.
+    findings += doctor.check_settings(machine) + doctor.check_ports(machine)
     if not supervision.is_running(paths.of(known)):
-        findings += doctor.check_network(machine)
+        findings += doctor.check_network(machine) + doctor.check_disk(machine)
     bad = [f"{each.name}: {each.detail}\n    -> {each.remedy}" for each in findings if each.grade is doctor.Grade.BAD]
     if bad:
         raise LifecycleError("this machine cannot run Boxfleet:\n  " + "\n  ".join(bad))
@@ -239,9 +241,10 @@ def _why(subject: node.Node) -> str:
 async def stop(known: settings.All, *, say: Say, patience: int | None = None) -> None:
     """Stop the services, then every instance in order, then the engines. State stays.
 
-    `patience` bounds every instance's grace, in seconds.
+    `patience` bounds every instance's grace, in seconds. Raises owning.NotOursError before anything is changed.
     """
     where = paths.of(known)
+    owning.check(where)
     waves = await stopping.plan(known)
     if patience is not None:
         waves = [{uid: min(grace, patience) for uid, grace in wave.items()} for wave in waves]
@@ -251,37 +254,48 @@ async def stop(known: settings.All, *, say: Say, patience: int | None = None) ->
     supervision.bring_down(where, "server")
     _end(where.server_lock)
     await stopping.stop_instances(known, waves, say=say)
-    if where.state.exists():
+    if owning.is_state(where.state):
         where.stopped.touch()
     supervision.stop(where)
     systemd.forget(where, remove=False)
 
 
-async def purge(known: settings.All, *, say: Say) -> list[str]:
-    """Stop everything and leave the machine as it was found; Debian packages that may go now are returned."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """What a purge left: Debian packages that may go now, and in words what it could not take away."""
+
+    packages: list[str]
+    left: list[str]
+
+
+async def purge(known: settings.All, *, say: Say) -> Purged:
+    """Stop everything and leave the machine as it was found.
+
+    Raises owning.NotOursError before anything is changed when a folder is not this Boxfleet's.
+    """
     where = paths.of(known)
+    lost = owning.is_lost(where)
     # Their data goes, so nobody waits long for its last writes.
     await stop(known, say=say, patience=_PURGE_GRACE)
+    if lost:
+        say(f"there is nothing in {where.state}: what Boxfleet made on this machine is known by its names only")
     say("taking away what Boxfleet made on this machine")
-    await stopping.remove_traces(known, say=say)
+    left = await stopping.remove_traces(known, lost=lost, say=say)
+    if lost:
+        for moved in owning.unmount_moved(where):
+            say(f"its state was moved to {moved}, and stays there")
     systemd.forget(where, remove=True)
     seen = found.load(where)
+    if seen is None and owning.is_default(known):
+        seen = found.unknown()
     if seen is not None:
         found.bring_back(seen, link=bootstrap.LINK, ours=bootstrap.script())
+    if lost and owning.is_default(known) and bootstrap.LINK.is_symlink():
+        left.append(f"the link {bootstrap.LINK}, which leads to another installation: {bootstrap.LINK.readlink()}")
     packages = where.packages.read_text().split() if where.packages.exists() else []
-    for folder in (where.run, where.state):
-        _remove(folder)
-    return packages
-
-
-def _remove(folder: pathlib.Path) -> None:
-    """Remove a folder, its whole content first unmounted."""
-    mounts = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed([each for each in mounts if each.startswith(f"{folder}/")]):
-        subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise LifecycleError(f"cannot remove {folder}: something still uses it; see: fuser -vm {folder}")
+    for path in owning.remove(where):
+        say(f"{path} is not of Boxfleet, and stays")
+    return Purged(packages=packages, left=left)
 
 
 def _end(lock: pathlib.Path) -> None:

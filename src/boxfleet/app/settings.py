@@ -258,8 +258,17 @@ S = TypeVar("S", bound=Instance)
 TYPES: dict[str, Any] = typing.get_type_hints(All, include_extras=True)
 
 
-def load(kind: type[S], *, flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S:
-    """The settings of one process. A flag that is None was not given. Raises SettingsError."""
+def load(
+    kind: type[S],
+    *,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    file: Mapping[str, Any] | None = None,
+) -> S:
+    """The settings of one process. A flag that is None was not given. Raises SettingsError.
+
+    `file` stands for the content of STATE/settings.yaml, which is not read then.
+    """
     values: dict[str, Any] = {}
     given = {name: value for name, value in flags.items() if value is not None}
     named = {
@@ -269,13 +278,9 @@ def load(kind: type[S], *, flags: Mapping[str, Any], environ: Mapping[str, str] 
     }
     state = given.get("state") or named.get("state") or Instance().state
     path = pathlib.Path(state) / FILE
-    for source, found in ((str(path), _read(path)), ("the environment", named), ("flags", given)):
-        for name, value in found.items():
-            if name not in TYPES:
-                if source == "the environment":
-                    continue
-                raise SettingsError(f"{source}: there is no setting {name!r}; docs/settings.md names them all")
-            values[name] = _checked(name, value, source)
+    values |= checked(read(path) if file is None else file, str(path))
+    values |= checked({name: value for name, value in named.items() if name in TYPES}, "the environment")
+    values |= checked(given, "flags")
     values["state"] = str(pathlib.Path(state).absolute())
     wanted = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in wanted})
@@ -295,14 +300,23 @@ def save(settings: All) -> None:
     durable.write(pathlib.Path(settings.state) / FILE, (head + yaml.safe_dump(changed)).encode())
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def checked(found: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The settings of one source, with their types. Raises SettingsError."""
+    for name in found:
+        if name not in TYPES:
+            raise SettingsError(f"{source}: there is no setting {name!r}; docs/settings.md names them all")
+    return {name: _checked(name, value, source) for name, value in found.items()}
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """What a settings file says, as it is there; nothing when there is none. Raises SettingsError."""
     try:
         loaded = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         return {}
     except PermissionError:
         raise SettingsError(f"cannot read {path}: permission denied; run it again with sudo") from None
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from None
     if not isinstance(loaded, dict | None):
         raise SettingsError(f"{path}: not a list of `name: value` lines")
@@ -310,6 +324,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
+    if name in ("run", "image_cache") and isinstance(value, str) and value:
+        # Services run elsewhere.
+        value = str(pathlib.Path(value).absolute())
     if name in ("names", "servers") and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:

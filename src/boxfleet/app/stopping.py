@@ -9,7 +9,7 @@ from collections.abc import Callable
 from boxfleet.agent import ends
 from boxfleet.agent.node import cgroups
 from boxfleet.api import pod, unit
-from boxfleet.app import access, host, paths, settings
+from boxfleet.app import access, host, owning, paths, settings
 from boxfleet.client import errors
 from boxfleet.kit import cgroup, daemon
 from boxfleet.planning import stopping
@@ -101,15 +101,24 @@ async def _remove(engine: runtime.Runtime, sandbox_id: str, gate: asyncio.Semaph
             say(str(error))
 
 
-async def remove_traces(known: settings.All, *, say: Say) -> None:
-    """Take away what the engines made on the machine: containers, mounts, cgroups, bridges, rules, settings."""
+async def remove_traces(known: settings.All, *, lost: bool, say: Say) -> list[str]:
+    """Take away what the engines made on the machine: containers, mounts, cgroups, bridges, rules, settings.
+
+    What is left of it, in words. `lost`: there is no state to find it by, so the names in the settings have to do,
+    as far as they can mean no other Boxfleet's.
+    """
     where = paths.of(known)
     if where.containerd.exists() or where.containerd_run.exists() or daemon.find(where.run / "containerd.pid"):
         await host.wire(known, told=say).engine.purge()
-    await asyncio.to_thread(cgroups.remove, cgroup.ROOT, known.cgroup_parent)
+    if not lost or owning.is_named_for(known, "cgroup_parent"):
+        await asyncio.to_thread(cgroups.remove, cgroup.ROOT, known.cgroup_parent)
     engines = host.wire(known, told=say)
+    left = ""
     try:
         await engines.network.remove()
+        if lost and owning.is_named_for(known, "bridge"):
+            left = await engines.network.remove_lost(known.bridge)
     except network.NetworkFault as error:
-        say(f"the network is not wholly removed: {error}")
+        left = f"the network of the bridge {known.bridge}, which is not wholly removed: {error}"
     shutil.rmtree(engines.names.settings.folder, ignore_errors=True)
+    return [left] if left else []

@@ -46,9 +46,12 @@ Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Only this nam
 
 @app.command()
 def up(
-    file: Annotated[
-        str | None,
-        typer.Argument(help="What to deliver: a file of objects, a compose.yaml, or a folder. Without it, just start."),
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE|DIR]...",
+            help="What to deliver: files of objects, a compose.yaml, or folders. Without any, just start.",
+        ),
     ] = None,
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Where what names no namespace goes.")
@@ -81,11 +84,14 @@ def up(
             "--token-file", help="File whose first line is the token, - for what is piped; asked for otherwise."
         ),
     ] = "",
+    otherwise: Annotated[
+        str, typer.Option("--otherwise", hidden=True, help="What to deliver when nothing is named and nobody joined.")
+    ] = "",
     state: options.State = None,
     run: options.Run = None,
     output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Start Boxfleet on this machine and deliver a file; harmless when repeated."""
+    """Start Boxfleet on this machine and deliver files; harmless when repeated."""
     from boxfleet.cli import up as implementation
 
     if bool(join) != bool(authority_hash) or (token_file and not join):
@@ -106,7 +112,10 @@ def up(
         log_level=log_level,
     )
     joined = implementation.Join(url=join, authority=authority_hash, token_file=token_file) if join else None
-    wish = implementation.Wish(join=joined, file=file, namespace=namespace, timeout=timeout, wait=wait)
+    if not files:
+        # What a further server shares has been delivered.
+        files = [otherwise] if otherwise and not join else []
+    wish = implementation.Wish(join=joined, files=tuple(files), namespace=namespace, timeout=timeout, wait=wait)
     raise typer.Exit(implementation.run(known, wish, output))
 
 
@@ -119,7 +128,7 @@ def down(
     """Stop Boxfleet and all instances; state stays unless it is purged."""
     from boxfleet.cli import down as implementation
 
-    raise typer.Exit(implementation.run(options.known(state, run), purge=purge))
+    raise typer.Exit(implementation.run(state, run, purge=purge))
 
 
 @app.command()

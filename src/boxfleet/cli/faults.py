@@ -7,7 +7,7 @@ class CommandFailed(Exception):
 
 def words(error: Exception) -> str:
     """What to tell people of an error; empty for a fault of ours, which shows where it happened."""
-    from boxfleet.app import access, issuers, pki, secret_keys, settings, supervision
+    from boxfleet.app import access, issuers, owning, pki, secret_keys, settings, supervision
     from boxfleet.client import errors
     from boxfleet.store import errors as store_errors
 
@@ -19,6 +19,7 @@ def words(error: Exception) -> str:
         CommandFailed,
         settings.SettingsError,
         access.NoAccess,
+        owning.NotOursError,
         store_errors.StoreError,
         supervision.SupervisionError,
         pki.PkiError,

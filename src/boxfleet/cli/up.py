@@ -32,7 +32,7 @@ class Wish:
     """Whom to join first, if anybody; what to deliver, and how long to wait for it (seconds)."""
 
     join: Join | None
-    file: str | None
+    files: tuple[str, ...]
     namespace: str
     timeout: int
     wait: bool
@@ -43,8 +43,8 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     say = output.say if form is options.Format.TEXT else _quiet
     bundle = None
     try:
-        if wish.file is not None:
-            bundle = manifests.read(pathlib.Path(wish.file), namespace=wish.namespace)
+        if wish.files:
+            bundle = read(wish.files, namespace=wish.namespace)
             for words in bundle.warnings:
                 say(f"warning: {words}")
         if os.geteuid() != 0:
@@ -76,6 +76,17 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
         say(f"site: {site}")
     say(f"kubeconfig: {kubeconfig}")
     return 0 if result.ready else 1
+
+
+def read(files: Iterable[str], *, namespace: str) -> manifests.Bundle:
+    """What these files and folders bring together, in their order. Raises manifests.ManifestError."""
+    bundles = [manifests.read(pathlib.Path(file), namespace=namespace) for file in files]
+    return manifests.Bundle(
+        manifests=[each for bundle in bundles for each in bundle.manifests],
+        # Files of one folder find the same ones.
+        recipes=list(dict.fromkeys(path.absolute() for bundle in bundles for path in bundle.recipes)),
+        warnings=[each for bundle in bundles for each in bundle.warnings],
+    )
 
 
 def _other(join: Join) -> further.Other:

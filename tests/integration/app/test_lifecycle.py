@@ -287,6 +287,21 @@ def supervisors(machine: Command, name: str) -> list[int]:
     return found
 
 
+def test_a_purge_without_the_state_folder_takes_what_bears_its_names(machine: Command, tmp_path: pathlib.Path) -> None:
+    machine.boxfleet("up")
+    import_tools(machine, tmp_path)
+    file = tmp_path / "box.yaml"
+    file.write_text(BOX)
+    machine.boxfleet("up", str(file))
+    gone = machine.state.rename(machine.state.with_name("gone"))
+    # The fixture looks for what is left of bridge, rules, mounts and processes.
+    said = machine.boxfleet("down", "--purge")
+    # Nothing is mounted in it any more.
+    shutil.rmtree(gone)
+    assert f"there is nothing in {machine.state}" in said.stdout and f"was moved to {gone}" in said.stdout
+    assert "bfapp1" not in fleets.Footprint.take(marks=machine.marks).links
+
+
 @pytest.mark.parametrize("seconds", [0.4, 0.9, 1.6])
 def test_up_and_down_killed_in_the_middle_converge(machine: Command, tmp_path: pathlib.Path, seconds: float) -> None:
     machine.kill_during("up", after=seconds)
@@ -324,7 +339,14 @@ def test_what_was_fixed_is_refused_and_a_new_port_is_served(machine: Command) ->
         taken.listen()
         busy = machine.boxfleet("up", "--port", str(taken.getsockname()[1]), "--listen", "127.0.0.2", check=False)
     assert busy.returncode == 1 and "Address already in use" in busy.stderr
+    away = machine.boxfleet("up", "--listen", "203.0.113.77", check=False)
+    assert away.returncode == 1 and "boxfleet up --listen ADDRESS" in away.stderr
     assert "Ready" in machine.kubectl("get", "nodes").stdout
+    # Who stops it does not need its settings; the fixture's purge does without them as well.
+    (machine.state / "settings.yaml").write_text("port: [")
+    assert "settings.yaml" in machine.boxfleet("up", check=False).stderr
+    assert "ignored: cannot read" in machine.boxfleet("down").stdout
+    assert fleets.processes(marks=machine.marks) == []
 
 
 def test_up_that_waits_ends_when_boxfleet_is_stopped(machine: Command, tmp_path: pathlib.Path) -> None:

@@ -291,6 +291,34 @@ async def test_the_last_of_several_leaves_the_host_as_it_was(
         bare.destroy()
 
 
+@pytest.mark.anyio
+async def test_a_bridge_whose_files_are_lost_goes_unless_it_is_used_or_not_ours(short_dir: pathlib.Path) -> None:
+    bare = test_host.Host()
+    bare.connect()
+    try:
+        bare.inside("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        before = bare.inside("nft", "--stateless", "list", "ruleset")
+        await cni.Network(cni.Settings(folder=short_dir / "lost", space=bare.space)).prepare([test_host.POOL])
+        other = cni.Network(cni.Settings(folder=short_dir / "other", space=bare.space))
+        bare.inside("ip", "link", "add", "foreign0", "type", "bridge")
+        assert "foreign0" in await other.remove_lost("foreign0")
+        assert await other.remove_lost("nowhere0") == ""
+        bridge = test_host.POOL.bridge
+        bare.inside("ip", "link", "add", "used0", "type", "veth", "peer", "name", "used1")
+        bare.inside("ip", "link", "set", "used0", "master", bridge)
+        assert f"the bridge {bridge}" in await other.remove_lost(bridge)
+        bare.inside("ip", "link", "delete", "used0")
+        for _ in range(2):
+            assert await other.remove_lost(bridge) == ""
+        assert bridge not in bare.inside("ip", "link")
+        assert "foreign0" in bare.inside("ip", "link")
+        assert bare.inside("nft", "--stateless", "list", "ruleset") == before
+        assert bare.inside("sysctl", "-n", "net.ipv4.ip_forward").strip() == "0"
+        assert not pathlib.Path(f"/run/boxfleet-host-{bare.space.stat().st_ino}.json").exists()
+    finally:
+        bare.destroy()
+
+
 def test_the_plug_in_refuses_tricks(tmp_path: pathlib.Path) -> None:
     """A name that leads elsewhere is refused before a file is touched."""
     source = pathlib.Path(sys.modules[cni.__name__].__file__ or "").with_name("boxfleet-ipam.sh")

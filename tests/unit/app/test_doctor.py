@@ -1,5 +1,6 @@
 """The doctor's checks on machines that are given."""
 
+import pathlib
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ class Given(doctor.Machine):
     """A machine as a test says it is; a good one by default."""
 
     def __init__(self, **said: Any) -> None:
-        super().__init__(settings.All(node="one"))
+        super().__init__(settings.All(**{"node": "one"} | said.get("settings", {})))
         self.said = said
         self.files = {
             "/proc/self/mounts": V2,
@@ -48,8 +49,17 @@ class Given(doctor.Machine):
     def free_bytes(self, path: str) -> int:
         return int(self.said.get("free", 50 * 2**30))
 
+    def is_file(self, path: str) -> bool:
+        return bool(self.said.get("file", False))
+
     def can_listen(self, address: str, port: int) -> str:
-        return str(self.said.get("port", ""))
+        return str(self.said.get("port" if port else "address", ""))
+
+    def interface(self, name: str) -> str:
+        return str(self.said.get("interfaces", {}).get(name, ""))
+
+    def is_new(self) -> bool:
+        return bool(self.said.get("new", True))
 
     def serves(self) -> bool:
         return bool(self.said.get("serves", False))
@@ -81,7 +91,22 @@ def test_a_good_machine_has_nothing_to_mend() -> None:
         ({"fails": "nft list"}, "nftables", "modprobe nf_tables"),
         ({"lacks": ("containerd", "/usr/lib/cni/bridge")}, "programs", "containerd containernetworking-plugins"),
         ({"port": "Address already in use"}, "port", "--port"),
+        ({"address": "Name or service not known"}, "listen", "--listen ADDRESS"),
+        ({"address": "Cannot assign requested address", "serves": True}, "listen", "--listen ADDRESS"),
+        ({"settings": {"listen": ""}}, "listen", "--listen ADDRESS"),
+        ({"settings": {"domain": "my fleet"}}, "domain", "--domain"),
+        ({"settings": {"node": "a..b"}}, "node", "--node"),
+        ({"settings": {"cidr": "10.88.0.0/31"}}, "cidr", "--cidr"),
+        ({"settings": {"cidr": "fd00::/64"}}, "cidr", "--cidr"),
+        ({"settings": {"cidr": "10.88.0.1/16"}}, "cidr", "--cidr"),
+        ({"settings": {"names": ("one.example", "two example")}}, "names", "--names"),
+        ({"settings": {"advertise": "https://one"}}, "advertise", "docs/settings.md"),
+        ({"interfaces": {"boxfleet0": "other"}}, "network", "--bridge"),
+        ({"routes": [("172.17.0.0/16", "boxfleet0")]}, "network", "--bridge"),
         ({"routes": [("10.88.4.0/24", "wg0")]}, "network", "--cidr"),
+        ({"free": 60 * 2**20}, "disk", "--state DIR"),
+        ({"free": 19 * 2**20, "new": False}, "disk", "--state DIR"),
+        ({"file": True}, "disk", "--state DIR"),
     ],
 )
 def test_what_keeps_it_from_running_is_bad_and_has_a_remedy(said: dict[str, Any], name: str, remedy: str) -> None:
@@ -95,6 +120,7 @@ def test_what_keeps_it_from_running_is_bad_and_has_a_remedy(said: dict[str, Any]
     [
         ({"lacks": ("kubectl",)}, "kubectl"),
         ({"free": 2**30}, "disk"),
+        ({"free": 60 * 2**20, "new": False}, "disk"),
         ({"files": {"/proc/meminfo": "MemAvailable: 1000 kB\n"}}, "memory"),
         ({"files": {"/proc/self/status": "CapEff:\t000001fffeffffff\n"}}, "capabilities"),
     ],
@@ -109,6 +135,31 @@ def test_the_first_cgroup_version_will_do() -> None:
 
 def test_our_own_server_and_bridge_are_not_in_the_way() -> None:
     assert bad(Given(port="Address already in use", serves=True, routes=[("10.88.0.0/16", "boxfleet0")])) == {}
+
+
+def test_a_bridge_of_ours_may_have_the_network_of_another_pool() -> None:
+    assert bad(Given(interfaces={"boxfleet0": "bridge"}, routes=[("10.99.0.0/16", "boxfleet0")], new=False)) == {}
+
+
+def test_names_and_addresses_that_can_be_in_a_certificate_are_taken() -> None:
+    good = ("one.example", "*.example", "10.0.0.1", "fd00::1", "my_host")
+    assert bad(Given(settings={"names": good, "advertise": "Fleet.example", "domain": "Fleet.internal"})) == {}
+
+
+@pytest.mark.parametrize("address", ["203.0.113.77", "1.2.3", "2001:db8::77", "a" * 70 + ".example", "a\0b"])
+def test_an_address_that_is_not_this_machines_is_told_by_a_real_try(address: str) -> None:
+    assert doctor.Machine(settings.All(listen=address)).can_listen(address, 0)
+
+
+def test_too_little_room_is_told_with_what_is_needed() -> None:
+    assert "3 MiB free for /var/lib/boxfleet, and a start needs 64 MiB" in bad(Given(free=3 * 2**20))["disk"].detail
+
+
+def test_a_file_in_the_way_of_the_state_folder_is_seen(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    machine = doctor.Machine(settings.All(state=str(tmp_path / "file" / "state")))
+    assert machine.is_file(str(tmp_path / "file")) and machine.is_file(str(tmp_path / "file" / "state"))
+    assert not machine.is_file(str(tmp_path)) and not machine.is_file(str(tmp_path / "none" / "state"))
 
 
 def test_without_root_only_what_root_is_not_needed_for_is_tried() -> None:

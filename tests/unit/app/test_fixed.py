@@ -80,13 +80,23 @@ def test_listen_port_and_names_change_with_certificate_and_kubeconfig(known: set
 def test_a_new_port_must_be_free_also_while_the_server_runs(known: settings.All) -> None:
     class Taken(doctor.Machine):
         def can_listen(self, address: str, port: int) -> str:
-            return "Address already in use"
+            return "Address already in use" if port else ""
 
     handle = locks.take(paths.of(known).server_lock)
     try:
         (ours,) = doctor.check_ports(Taken(known))
-        (theirs,) = doctor.check_ports(Taken(dataclasses.replace(known, port=7999)))
+        (wider,) = doctor.check_ports(Taken(dataclasses.replace(known, listen="0.0.0.0")))
+        others = [{"port": 7999}, {"listen": "127.0.0.2"}]
+        theirs = [doctor.check_ports(Taken(dataclasses.replace(known, **other)))[0] for other in others]
     finally:
         os.close(handle)
-    assert ours.grade is doctor.Grade.GOOD
-    assert theirs.grade is doctor.Grade.BAD
+    assert ours.grade is wider.grade is doctor.Grade.GOOD
+    assert [each.grade for each in theirs] == [doctor.Grade.BAD, doctor.Grade.BAD]
+
+
+@pytest.mark.parametrize("wrong", [{"listen": "203.0.113.77"}, {"names": ("two words",)}])
+def test_what_can_never_work_is_refused_before_it_is_saved(known: settings.All, wrong: dict[str, Any]) -> None:
+    before = (paths.of(known).state / settings.FILE).read_text()
+    with pytest.raises(lifecycle.LifecycleError, match=next(iter(wrong))):
+        lifecycle.start(dataclasses.replace(known, **wrong), say=lambda _: None)
+    assert (paths.of(known).state / settings.FILE).read_text() == before

@@ -52,6 +52,14 @@ def test_a_wrong_setting_is_named(tmp_path: pathlib.Path, text: str, words: str)
         load(tmp_path)
 
 
+def test_folders_are_named_in_full_since_services_run_elsewhere(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/tmp")
+    known = load(tmp_path, BOXFLEET_RUN="run", BOXFLEET_IMAGE_CACHE="cache")
+    assert (known.run, known.image_cache) == ("/tmp/run", "/tmp/cache")
+
+
 def test_strange_variables_of_the_environment_are_left_alone(tmp_path: pathlib.Path) -> None:
     assert load(tmp_path, BOXFLEET_COLOUR="red").port == 7443
 

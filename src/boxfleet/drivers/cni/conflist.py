@@ -33,7 +33,12 @@ def conflist(pool: network.PoolNetwork) -> str:
 
 def network_name(pool: network.PoolNetwork) -> str:
     """The network's name for CNI; unlike the pool's it is one on this machine, since bridges are."""
-    return f"boxfleet-{pool.bridge}"
+    return network_of(pool.bridge)
+
+
+def network_of(bridge: str) -> str:
+    """The name of a bridge's network."""
+    return f"boxfleet-{bridge}"
 
 
 def answer(pool: network.PoolNetwork, *, address: str) -> str:

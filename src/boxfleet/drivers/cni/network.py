@@ -118,6 +118,22 @@ class Network:
                     folder.rmdir()
             self._pools = {}
 
+    async def remove_lost(self, bridge: str) -> str:
+        """Take away a bridge and its rules whose files here are lost; words for what stays, since it may be others'.
+
+        Raises NetworkFault when that fails. Harmless when there is none.
+        """
+        async with self._changing:
+            there = await self._run.succeeds("ip", "link", "show", "dev", bridge)
+            noted = bridge in self._shared.bridges()
+            if there and not noted:
+                return f"the interface {bridge}, which no Boxfleet has noted as its own: ip link delete dev {bridge}"
+            if there and json.loads(await self._run.run("ip", "-json", "link", "show", "master", bridge)):
+                return f"the bridge {bridge} and its rules: something uses it, see: ip link show master {bridge}"
+            if noted:
+                await self._remove_bridge(bridge, cni_network=conflist.network_of(bridge))
+            return ""
+
     def _check(self, pool: network.PoolNetwork) -> None:
         if not _BRIDGE.fullmatch(pool.bridge):
             raise network.NetworkFault(f"cannot prepare pool {pool.name}: {pool.bridge!r} is no name for a bridge")

@@ -70,6 +70,14 @@ class SharedHost:
             await self._run.sysctl(_FORWARDING, record.ip_forward)
             self._path().unlink()
 
+    def bridges(self) -> list[str]:
+        """The bridges that Boxfleets noted before they made them, and have not taken away."""
+        try:
+            text = self._path().read_text()
+        except FileNotFoundError:
+            return []
+        return Record(**json.loads(text)).bridges if text else []
+
     async def _alive(self, bridges: list[str]) -> list[str]:
         """Those whose bridge is there: one that was removed by hand cannot leave any more."""
         return [bridge for bridge in bridges if await self._run.succeeds("ip", "link", "show", "dev", bridge)]
