@@ -5,14 +5,11 @@ import os
 import pathlib
 from typing import Any
 
-import yaml
-
 from boxfleet.api import catalog, meta, recipe, wellknown
+from boxfleet.app import yaml_files
 from boxfleet.planning import compose
 
 _SUFFIXES = (".yaml", ".yml", ".json")
-# Parts of a YAML document; the server takes 3 MiB of JSON for an object.
-_PARTS_LIMIT = 1_000_000
 _COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -54,6 +51,13 @@ class Bundle:
 
 def read(place: pathlib.Path, *, namespace: str) -> Bundle:
     """Read a file or a folder; `namespace` is for objects that name none. Raises ManifestError."""
+    try:
+        return _read(place, namespace=namespace)
+    except yaml_files.FileError as error:
+        raise ManifestError(str(error)) from None
+
+
+def _read(place: pathlib.Path, *, namespace: str) -> Bundle:
     if place.is_dir():
         files = sorted(path for path in place.iterdir() if path.suffix in _SUFFIXES and path.is_file())
         # Where a folder has both, the Box is the newer form of the same thing.
@@ -74,72 +78,27 @@ def read(place: pathlib.Path, *, namespace: str) -> Bundle:
         warnings += said
     if not manifests:
         raise ManifestError(f"there is no object in {place}")
-    images = folder / "images"
-    recipes = sorted(images.glob("*.y*ml")) if images.is_dir() else []
     used = {image for each in manifests for image in _images(each.body)}
-    return Bundle(manifests=manifests, recipes=[path for path in recipes if _makes(path) in used], warnings=warnings)
+    recipes, said = _recipes(folder / "images", used)
+    return Bundle(manifests=manifests, recipes=recipes, warnings=warnings + said)
 
 
 def _read_file(path: pathlib.Path, *, namespace: str) -> tuple[list[Manifest], list[str]]:
-    try:
-        documents = [each for each in yaml.load_all(path.read_bytes(), Loader=_Loader) if each is not None]
-    except yaml.YAMLError as error:
-        raise ManifestError(f"{path} is not YAML: {error}") from None
-    except RecursionError:
-        raise ManifestError(f"{path} is nested too deeply") from None
-    except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}") from None
+    documents = yaml_files.documents(yaml_files.content(path), str(path))
     warnings: list[str] = []
     if len(documents) == 1 and compose.is_compose(documents[0]):
         imported = _compose(path, documents[0])
         documents, warnings = list(imported.manifests), [f"{path}: {words}" for words in imported.warnings]
     items: list[Any] = []
-    for document in documents:
-        is_list = isinstance(document, dict) and document.get("kind") == "List"
-        items += document.get("items") or [] if is_list else [document]
+    for number, document in enumerate(documents, start=1):
+        if not isinstance(document, dict) or document.get("kind") != "List":
+            items.append(document)
+        elif isinstance(document.get("items") or [], list):
+            items += document.get("items") or []
+        else:
+            raise ManifestError(f"{path}, document {number}: items of a List must be a list")
     found = [_manifest(each, f"{path}, document {number}", namespace) for number, each in enumerate(items, start=1)]
     return [each for each in found if each is not None], warnings
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice: YAML forbids it, and one of the two would be lost without a word.
-
-    Also a document that is small only because its aliases repeat it (a "billion laughs").
-    """
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        """As inherited, when its size with all aliases written out is bearable."""
-        if _written_out(node, {}) > _PARTS_LIMIT:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"with its aliases written out it has more than {_PARTS_LIMIT} parts", node.start_mark
-            )
-        return super().construct_document(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        """As inherited, with the check."""
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag != "tag:yaml.org,2002:merge":
-                key = key_node.value if isinstance(key_node.value, str) else str(key_node.value)
-                if key in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key!r} is there twice", key_node.start_mark
-                    )
-                seen.add(key)
-        return dict(super().construct_mapping(node, deep=deep))
-
-
-def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many parts a node has when each alias is written out; one that holds itself has no end."""
-    if id(node) not in known:
-        known[id(node)] = _PARTS_LIMIT + 1
-        inner: list[yaml.Node] = []
-        if isinstance(node, yaml.SequenceNode):
-            inner = node.value
-        elif isinstance(node, yaml.MappingNode):
-            inner = [part for pair in node.value for part in pair]
-        known[id(node)] = 1 + sum(_written_out(part, known) for part in inner)
-    return known[id(node)]
 
 
 def _compose(path: pathlib.Path, document: dict[str, Any]) -> compose.Imported:
@@ -148,9 +107,9 @@ def _compose(path: pathlib.Path, document: dict[str, Any]) -> compose.Imported:
     files = {}
     for name in compose.wanted_files(document, environment=environment):
         try:
-            files[name] = (folder / name).read_text()
-        except OSError as error:
-            raise ManifestError(f"{path} names the file {name}, which cannot be read: {error.strerror}") from None
+            files[name] = yaml_files.text(yaml_files.content(folder / name), str(folder / name))
+        except yaml_files.FileError as error:
+            raise ManifestError(f"{path} names the file {name}: {error}") from None
     try:
         return compose.convert(
             document, project=folder.name, directory=str(folder), environment=environment, files=files
@@ -162,10 +121,9 @@ def _compose(path: pathlib.Path, document: dict[str, Any]) -> compose.Imported:
 
 def _dotenv(path: pathlib.Path) -> dict[str, str]:
     """Variables of a .env file beside a Compose file."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
+    if not path.is_file():
         return {}
+    lines = yaml_files.text(yaml_files.content(path), str(path)).splitlines()
     pairs = [line.partition("=") for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return {name.strip(): value.strip().strip("'\"") for name, sign, value in pairs if sign}
 
@@ -198,12 +156,23 @@ def _images(value: Any) -> set[str]:
     return set()
 
 
-def _makes(path: pathlib.Path) -> str:
-    """The name of the image that a recipe makes; empty when the file is none."""
-    try:
-        body = yaml.safe_load(path.read_text())
-        if body.get("kind") == recipe.KIND:
-            return f"{wellknown.REPOSITORY}/{body['name']}:{body.get('tag', 'latest')}"
-    except (OSError, yaml.YAMLError, AttributeError, KeyError):
-        pass
-    return ""
+def _recipes(images: pathlib.Path, used: set[str]) -> tuple[list[pathlib.Path], list[str]]:
+    """The recipes in a folder that make what is used, and what is to be said of files that cannot be read."""
+    found: list[pathlib.Path] = []
+    warnings: list[str] = []
+    for path in sorted(images.glob("*.y*ml")) if images.is_dir() else ():
+        try:
+            made = [_makes(each) for each in yaml_files.documents(yaml_files.content(path), str(path))]
+        except yaml_files.FileError as error:
+            warnings.append(f"no image is made of a file: {error}")
+            continue
+        if used.intersection(made):
+            found.append(path)
+    return found, warnings
+
+
+def _makes(body: Any) -> str:
+    """The name of the image that a recipe makes; empty when it is none."""
+    if not isinstance(body, dict) or body.get("kind") != recipe.KIND or "name" not in body:
+        return ""
+    return f"{wellknown.REPOSITORY}/{body['name']}:{body.get('tag', 'latest')}"

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from boxfleet.app import manifests
+from boxfleet.app import manifests, yaml_files
 
 BOX = """
 apiVersion: boxfleet.dev/v1
@@ -13,6 +13,9 @@ metadata: {name: a}
 spec: {units: {x: {template: {spec: {containers: [{name: m, image: boxfleet.local/mine:2}]}}}}}
 """
 RECIPE = 'apiVersion: boxfleet.dev/v1\nkind: ImageRecipe\nname: {name}\ntag: "2"\n'
+
+
+MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}"
 
 
 def write(folder: pathlib.Path, **files: str) -> pathlib.Path:
@@ -66,6 +69,13 @@ def test_where_both_are_the_box_counts(tmp_path: pathlib.Path) -> None:
         ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}", "does not serve apps/v1 Deployment"),
         ("apiVersion: v1\nkind: ConfigMap", "ConfigMap needs metadata.name"),
         ("", "no object in"),
+        (f"{MAP}\ndata: {{a: [1, .nan]}}", r"bad.yaml, document 1, data.a\[1\]: .nan is no number"),
+        (f"{MAP}\ndata: {{a: -.inf}}", "data.a: -.inf is no number"),
+        (f"{MAP}\ndata: {{a: !!binary aGk=}}", "data.a: the tag !!binary has no meaning"),
+        (f"{MAP}\ndata: {{a: !!int x}}", "data.a: 'x' is no int"),
+        (f"{MAP}\ndata: !!set {{a}}", "data: the tag !!set has no meaning"),
+        (f"{MAP}\ndata: {{[a]: b}}", "data: a key must be a text"),
+        ("apiVersion: v1\nkind: List\nitems: 5", "document 1: items of a List must be a list"),
         ("services: {web: {}}", "cannot be delivered"),
     ],
 )
@@ -73,6 +83,50 @@ def test_what_cannot_be_delivered_says_where_and_why(tmp_path: pathlib.Path, tex
     write(tmp_path, bad=text)
     with pytest.raises(manifests.ManifestError, match=words):
         read(tmp_path / "bad.yaml")
+
+
+def test_faults_are_in_the_file_that_is_named(tmp_path: pathlib.Path) -> None:
+    for text in (b"a: [", b"a: \xff", b"a: *b", b"a: 1\na: 2"):
+        (tmp_path / "bad.yaml").write_bytes(text)
+        with pytest.raises(manifests.ManifestError, match=f'in "{tmp_path}/bad.yaml"'):
+            read(tmp_path / "bad.yaml")
+
+
+def test_yaml_is_read_as_kubernetes_reads_it(tmp_path: pathlib.Path) -> None:
+    write(
+        tmp_path, map=f"{MAP}\ndata: {{when: 2026-01-01, at: 2026-01-01 10:00:00, ports: 22:22, 1: x, on: yes, n: 010}}"
+    )
+    (found,) = read(tmp_path / "map.yaml").manifests
+    expected = {"when": "2026-01-01", "at": "2026-01-01 10:00:00", "ports": "22:22", "1": "x", "on": True, "n": 8}
+    assert found.body["data"] == expected
+
+
+@pytest.mark.parametrize("name", [".env", "web.env"])
+def test_compose_files_are_beside_texts(tmp_path: pathlib.Path, name: str) -> None:
+    write(tmp_path, compose="services: {web: {image: x, env_file: web.env}}\n")
+    (tmp_path / "web.env").write_text("A=b\n")
+    (tmp_path / name).write_bytes(b"A=b\nB=\xff\n")
+    with pytest.raises(manifests.ManifestError, match=f"{name} is not UTF-8: see line 2"):
+        read(tmp_path)
+
+
+def test_recipes_that_cannot_be_read_are_warned_of(tmp_path: pathlib.Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "latin.yaml").write_bytes(b"name: \xff\n")
+    write(images, list="- a\n", broken="a: [")
+    bundle = read(write(tmp_path, box=BOX))
+    assert bundle.recipes == []
+    assert [("latin.yaml" in words, "broken.yaml" in words) for words in bundle.warnings] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_files_that_are_too_large_are_refused_unread(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "large.yaml").write_bytes(b"#" * (yaml_files.SIZE_LIMIT + 1))
+    with pytest.raises(manifests.ManifestError, match=r"large.yaml is too large: a file may have 16 MiB"):
+        read(tmp_path / "large.yaml")
 
 
 def test_missing_places_are_named(tmp_path: pathlib.Path) -> None:
@@ -97,8 +151,9 @@ def test_small_files_that_grow_without_end_are_refused(tmp_path: pathlib.Path, b
 
 
 def test_files_nested_without_end_are_refused(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(manifests.ManifestError, match="nested too deeply"):
-        read(write(tmp_path, deep="a: " + "[" * 20_000 + "]" * 20_000) / "deep.yaml")
+    for text in ("a: " + "[" * 20_000 + "]" * 20_000, "- " * 200_000):
+        with pytest.raises(manifests.ManifestError, match="nested too deeply"):
+            read(write(tmp_path, deep=text) / "deep.yaml")
 
 
 def test_ordinary_aliases_are_taken(tmp_path: pathlib.Path) -> None:
