@@ -10,6 +10,8 @@ from boxfleet.app import yaml_files
 from boxfleet.planning import compose
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+# Where a file's name stands otherwise.
+PIPED = "-"
 _COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -49,46 +51,63 @@ class Bundle:
     warnings: list[str]
 
 
-def read(place: pathlib.Path, *, namespace: str) -> Bundle:
-    """Read a file or a folder; `namespace` is for objects that name none. Raises ManifestError."""
+def read(place: str | pathlib.Path, *, namespace: str) -> Bundle:
+    """Read a file, a folder, or standard input for `-`; `namespace` is for objects that name none.
+
+    What is piped is read as if it were a file in the current folder. Raises ManifestError.
+    """
+    if not str(place):
+        raise ManifestError("the name of what to deliver is empty; the current folder is .")
     try:
-        return _read(place, namespace=namespace)
+        return _read(pathlib.Path(place), namespace=namespace)
     except yaml_files.FileError as error:
         raise ManifestError(str(error)) from None
+    except OSError as error:
+        raise ManifestError(f"cannot read {place}: {error.strerror}") from None
 
 
 def _read(place: pathlib.Path, *, namespace: str) -> Bundle:
-    if place.is_dir():
-        files = sorted(path for path in place.iterdir() if path.suffix in _SUFFIXES and path.is_file())
-        # Where a folder has both, the Box is the newer form of the same thing.
-        boxes = [path for path in files if path.name not in _COMPOSE_NAMES]
-        files = boxes or files[:1]
-        folder = place
-        if not files:
-            raise ManifestError(f"there is nothing to deliver in {place}: no file ends in {', '.join(_SUFFIXES)}")
-    elif place.is_file():
-        files, folder = [place], place.absolute().parent
+    if str(place) == PIPED:
+        name, folder = "standard input", pathlib.Path.cwd()
+        sources = {name: yaml_files.standard_input(name)}
+    elif place.is_dir():
+        name, folder = str(place), place
+        sources = {str(path): yaml_files.content(path) for path in _files(folder)}
+    elif place.exists():
+        # A pipe (/dev/stdin, <(...)) lies nowhere.
+        name, folder = str(place), place.absolute().parent if place.is_file() else pathlib.Path.cwd()
+        sources = {name: yaml_files.content(place)}
     else:
         raise ManifestError(f"there is no {place}")
     manifests: list[Manifest] = []
     warnings: list[str] = []
-    for path in files:
-        found, said = _read_file(path, namespace=namespace)
+    for origin, data in sources.items():
+        found, said = _of_file(data, origin, folder, namespace=namespace)
         manifests += found
         warnings += said
     if not manifests:
-        raise ManifestError(f"there is no object in {place}")
+        raise ManifestError(f"there is no object in {name}")
     used = {image for each in manifests for image in _images(each.body)}
     recipes, said = _recipes(folder / "images", used)
     return Bundle(manifests=manifests, recipes=recipes, warnings=warnings + said)
 
 
-def _read_file(path: pathlib.Path, *, namespace: str) -> tuple[list[Manifest], list[str]]:
-    documents = yaml_files.documents(yaml_files.content(path), str(path))
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.is_file())
+    if not files:
+        raise ManifestError(f"there is nothing to deliver in {folder}: no file ends in {', '.join(_SUFFIXES)}")
+    # Where a folder has both, the Box is the newer form of the same thing.
+    boxes = [path for path in files if path.name not in _COMPOSE_NAMES]
+    return boxes or files[:1]
+
+
+def _of_file(data: bytes, origin: str, folder: pathlib.Path, *, namespace: str) -> tuple[list[Manifest], list[str]]:
+    """The objects in one file, which lies in `folder`, and what is to be said of them."""
+    documents = yaml_files.documents(data, origin)
     warnings: list[str] = []
     if len(documents) == 1 and compose.is_compose(documents[0]):
-        imported = _compose(path, documents[0])
-        documents, warnings = list(imported.manifests), [f"{path}: {words}" for words in imported.warnings]
+        imported = _compose(origin, folder, documents[0])
+        documents, warnings = list(imported.manifests), [f"{origin}: {words}" for words in imported.warnings]
     items: list[Any] = []
     for number, document in enumerate(documents, start=1):
         if not isinstance(document, dict) or document.get("kind") != "List":
@@ -96,27 +115,27 @@ def _read_file(path: pathlib.Path, *, namespace: str) -> tuple[list[Manifest], l
         elif isinstance(document.get("items") or [], list):
             items += document.get("items") or []
         else:
-            raise ManifestError(f"{path}, document {number}: items of a List must be a list")
-    found = [_manifest(each, f"{path}, document {number}", namespace) for number, each in enumerate(items, start=1)]
+            raise ManifestError(f"{origin}, document {number}: items of a List must be a list")
+    found = [_manifest(each, f"{origin}, document {number}", namespace) for number, each in enumerate(items, start=1)]
     return [each for each in found if each is not None], warnings
 
 
-def _compose(path: pathlib.Path, document: dict[str, Any]) -> compose.Imported:
-    folder = path.absolute().parent
+def _compose(origin: str, folder: pathlib.Path, document: dict[str, Any]) -> compose.Imported:
+    folder = folder.absolute()
     environment = {**_dotenv(folder / ".env"), **os.environ}
     files = {}
     for name in compose.wanted_files(document, environment=environment):
         try:
             files[name] = yaml_files.text(yaml_files.content(folder / name), str(folder / name))
         except yaml_files.FileError as error:
-            raise ManifestError(f"{path} names the file {name}: {error}") from None
+            raise ManifestError(f"{origin} names the file {name}: {error}") from None
     try:
         return compose.convert(
             document, project=folder.name, directory=str(folder), environment=environment, files=files
         )
     except compose.InvalidComposeError as error:
         lines = "".join(f"\n  {each.field}: {each.message}" for each in error.errors)
-        raise ManifestError(f"{path} cannot be delivered:{lines}") from None
+        raise ManifestError(f"{origin} cannot be delivered:{lines}") from None
 
 
 def _dotenv(path: pathlib.Path) -> dict[str, str]:

@@ -14,9 +14,6 @@ from boxfleet.cli import faults, options, output, progress
 from boxfleet.client import client as clients
 from boxfleet.planning import health, sites
 
-# Where a file's name stands otherwise.
-_PIPED = "-"
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
@@ -44,7 +41,7 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     bundle = None
     try:
         if wish.file is not None:
-            bundle = manifests.read(pathlib.Path(wish.file), namespace=wish.namespace)
+            bundle = manifests.read(wish.file, namespace=wish.namespace)
             for words in bundle.warnings:
                 say(f"warning: {words}")
         if os.geteuid() != 0:
@@ -82,7 +79,7 @@ def _other(join: Join) -> further.Other:
     """With the token, which is no argument: those are seen by everybody on the machine."""
     if not join.token_file:
         token = getpass.getpass("Token: ")
-    elif join.token_file == _PIPED:
+    elif join.token_file == manifests.PIPED:
         token = sys.stdin.readline()
     else:
         try:

@@ -1,6 +1,10 @@
 """Reading what is delivered."""
 
+import concurrent.futures
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -127,6 +131,39 @@ def test_files_that_are_too_large_are_refused_unread(tmp_path: pathlib.Path) -> 
     (tmp_path / "large.yaml").write_bytes(b"#" * (yaml_files.SIZE_LIMIT + 1))
     with pytest.raises(manifests.ManifestError, match=r"large.yaml is too large: a file may have 16 MiB"):
         read(tmp_path / "large.yaml")
+
+
+READ = "import sys; from boxfleet.app import manifests as m; b = m.read(sys.argv[1], namespace='n')"
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_what_is_piped_is_read_as_a_file_of_the_current_folder(tmp_path: pathlib.Path, name: str) -> None:
+    (tmp_path / "web.env").write_text("A=b\n")
+    (tmp_path / "images").mkdir()
+    write(tmp_path / "images", mine=RECIPE.format(name="mine"))
+    compose = "services: {web: {image: boxfleet.local/mine:2, env_file: web.env}}"
+    program = [sys.executable, "-c", f"{READ}; print(b.manifests[0], b.recipes[0].name)", name]
+    done = subprocess.run(program, input=compose, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == f"box n/{tmp_path.name.replace('_', '-')} mine.yaml\n"
+    done = subprocess.run(program, input="a: [", capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert f"{'standard input' if name == '-' else name} is not YAML" in done.stderr
+
+
+def test_a_named_pipe_is_read(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        written = threads.submit((tmp_path / "pipe").write_text, BOX)
+        assert [str(each) for each in read(tmp_path / "pipe").manifests] == ["box default/a"]
+    assert written.result()
+
+
+def test_no_name_is_not_the_current_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(tmp_path, box=BOX))
+    with pytest.raises(manifests.ManifestError, match="is empty"):
+        manifests.read("", namespace="default")
+    with pytest.raises(manifests.ManifestError, match="cannot read"):
+        manifests.read("x" * 300, namespace="default")
+    assert manifests.read(".", namespace="default").manifests
 
 
 def test_missing_places_are_named(tmp_path: pathlib.Path) -> None:
