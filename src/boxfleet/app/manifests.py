@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from boxfleet.api import catalog, meta, recipe, wellknown
-from boxfleet.app import yaml_files
+from boxfleet.app import served, yaml_files
 from boxfleet.planning import compose
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -21,11 +21,27 @@ class ManifestError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """One object to deliver, where it was written, and its kind."""
+    """One object to deliver and where it was written.
+
+    `kind` is its type when it is of one of Boxfleet's kinds, in whatever version. `resource` is where the server
+    keeps it; None until the server was asked. `space` is its Namespace when it names none.
+    """
 
     origin: str
-    kind: type[meta.Object]
     body: dict[str, Any]
+    kind: type[meta.Object] | None
+    resource: served.Resource | None
+    space: str
+
+    @property
+    def api_version(self) -> str:
+        """Group and version."""
+        return str(self.body["apiVersion"])
+
+    @property
+    def kind_name(self) -> str:
+        """The kind as it is written."""
+        return str(self.body["kind"])
 
     @property
     def name(self) -> str:
@@ -34,12 +50,20 @@ class Manifest:
 
     @property
     def namespace(self) -> str:
-        """Its namespace; empty for kinds without."""
-        return str(self.body["metadata"].get("namespace", "")) if self.kind.KIND.namespaced else ""
+        """Its namespace; empty for kinds without, and where nobody knows yet."""
+        namespaced = self.resource is not None and self.resource.namespaced
+        return str(self.body["metadata"].get("namespace", "")) if namespaced else ""
 
     def __str__(self) -> str:
         place = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.kind.KIND.kind.lower()} {place}{self.name}"
+        return f"{self.kind_name.lower()} {place}{self.name}"
+
+    def at(self, resource: served.Resource) -> "Manifest":
+        """The same, now that it is known where it goes."""
+        body = self.body
+        if resource.namespaced:
+            body = body | {"metadata": {"namespace": self.space} | body["metadata"]}
+        return dataclasses.replace(self, resource=resource, body=body)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,16 +177,14 @@ def _manifest(document: Any, origin: str, namespace: str) -> Manifest | None:
     version, name = str(document["apiVersion"]), str(document["kind"])
     if (version, name) == (recipe.API_VERSION, recipe.KIND):
         return None
-    kind = next((each for each in catalog.TYPES if (each.KIND.api_version, each.KIND.kind) == (version, name)), None)
-    if kind is None:
-        served = ", ".join(sorted(each.KIND.kind for each in catalog.TYPES))
-        raise ManifestError(f"{origin}: Boxfleet does not serve {version} {name}; it serves {served}")
     metadata = document.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("name"):
         raise ManifestError(f"{origin}: {name} needs metadata.name")
-    if kind.KIND.namespaced:
-        metadata.setdefault("namespace", namespace)
-    return Manifest(origin=origin, kind=kind, body=document)
+    group = served.group_of(version)
+    kind = next((each for each in catalog.TYPES if (each.KIND.group, each.KIND.kind) == (group, name)), None)
+    found = Manifest(origin=origin, kind=kind, body=document, resource=None, space=namespace)
+    # What we know ourselves need not be asked of the server.
+    return found if kind is None or kind.KIND.api_version != version else found.at(served.known(kind))
 
 
 def _images(value: Any) -> set[str]:

@@ -9,6 +9,7 @@ import pathlib
 import sys
 from collections.abc import Iterable
 
+from boxfleet.api import box
 from boxfleet.app import access, delivery, further, images, lifecycle, manifests, paths, settings
 from boxfleet.cli import faults, options, output, progress
 from boxfleet.client import client as clients
@@ -104,6 +105,7 @@ async def _deliver(
             say(f"boxfleet runs on {access.url_of(known)}")
             return _Result(ready=True, sites=[])
         # What is refused is refused before minutes are spent on images.
+        bundle = await delivery.resolved(api, bundle)
         await delivery.check(api, bundle)
         if bundle.recipes:
             await images.build(known, bundle.recipes, refresh=False, load=True, say=say)
@@ -130,7 +132,7 @@ async def _watch(
 
 
 def _sites(bundle: manifests.Bundle, world: health.World) -> Iterable[str]:
-    names = {(each.namespace, each.name) for each in bundle.manifests if each.kind.KIND.kind == "Box"}
+    names = {(each.namespace, each.name) for each in bundle.manifests if each.kind is box.Box}
     for one in world.boxes:
         if (one.metadata.namespace, one.metadata.name) in names:
             yield from sites.of_box(one, world.units, world.pods)
