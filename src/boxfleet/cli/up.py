@@ -43,8 +43,7 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     try:
         if wish.file is not None:
             bundle = manifests.read(wish.file, namespace=wish.namespace)
-            for words in bundle.warnings:
-                say(f"warning: {words}")
+            _warn(bundle.warnings, form)
         if os.geteuid() != 0:
             raise faults.CommandFailed("up needs root: it makes containers, bridges and mounts. Run it again with sudo")
         other = None if wish.join is None else _other(wish.join)
@@ -67,13 +66,27 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
         raise faults.CommandFailed(str(error)) from None
     kubeconfig = paths.of(known).admin_kubeconfig
     if form is not options.Format.TEXT:
-        data = {"ready": result.ready, "sites": result.sites, "kubeconfig": str(kubeconfig)}
+        data = {"ready": result.ready, "parts": result.parts, "sites": result.sites, "kubeconfig": str(kubeconfig)}
         output.data(data | ({"token": token} if token else {}), form)
-        return 0 if result.ready else 1
+        return _code(result, wish)
     for site in result.sites:
         say(f"site: {site}")
     say(f"kubeconfig: {kubeconfig}")
-    return 0 if result.ready else 1
+    return _code(result, wish)
+
+
+def _code(result: "_Result", wish: Wish) -> int:
+    """Who does not wait wants to know whether all was delivered, not whether all is Ready."""
+    return 0 if result.ready or not wish.wait else 1
+
+
+def _warn(warnings: Iterable[str], form: options.Format) -> None:
+    """Warnings are never kept back; where the answer is data, they are beside it."""
+    for words in warnings:
+        if form is options.Format.TEXT:
+            output.say(f"warning: {words}")
+        else:
+            sys.stderr.write(f"warning: {words}\n")
 
 
 def _other(join: Join) -> further.Other:
@@ -92,8 +105,11 @@ def _other(join: Join) -> further.Other:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    ready: bool
-    sites: list[str]
+    """How the delivery is; `parts` is each thing in it."""
+
+    ready: bool = True
+    parts: list[health.Part] = dataclasses.field(default_factory=list)
+    sites: list[str] = dataclasses.field(default_factory=list)
 
 
 async def _deliver(
@@ -103,16 +119,30 @@ async def _deliver(
         await lifecycle.wait_ready(known, api, since=started.since, say=say)
         if bundle is None:
             say(f"boxfleet runs on {access.url_of(known)}")
-            return _Result(ready=True, sites=[])
+            return _Result()
         # What is refused is refused before minutes are spent on images.
         bundle = await delivery.resolved(api, bundle)
         await delivery.check(api, bundle)
         if bundle.recipes:
             await images.build(known, bundle.recipes, refresh=False, load=True, say=say)
         await delivery.apply(api, bundle, say=say)
+        since = lifecycle.running_since(known)
         if not wish.wait:
-            return _Result(ready=True, sites=[])
-        return await _watch(api, bundle, wish.timeout, lifecycle.running_since(known), say)
+            return await _look(api, bundle, since)
+        return await _watch(api, bundle, wish.timeout, since, say)
+
+
+async def _look(api: clients.Client, bundle: manifests.Bundle, since: datetime.datetime) -> _Result:
+    """How it is right now."""
+    last = delivery.Look()
+    async for look in delivery.progress(api, bundle, timeout=0, since=since):
+        last = look
+    return _result(bundle, last)
+
+
+def _result(bundle: manifests.Bundle, look: delivery.Look) -> _Result:
+    places = list(_sites(bundle, look.world)) if look.done else []
+    return _Result(ready=look.done, parts=look.parts, sites=places)
 
 
 async def _watch(
@@ -127,8 +157,7 @@ async def _watch(
         say(f"not everything is Ready after {timeout} s:")
         for line in progress.final(last.parts):
             say(line)
-        return _Result(ready=False, sites=[])
-    return _Result(ready=True, sites=list(_sites(bundle, last.world)))
+    return _result(bundle, last)
 
 
 def _sites(bundle: manifests.Bundle, world: health.World) -> Iterable[str]:
