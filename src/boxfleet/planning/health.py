@@ -230,7 +230,9 @@ def of_pod(subject: pod.Pod, events: Iterable[event.Event], *, now: datetime.dat
         times = f" ({warning.count} times)" if warning.count > 1 else ""
         message = f"{warning.message}{times}"
     ready = meta.find_condition(subject.status.conditions, "Ready")
-    level = _level(reason, since=_since(subject, ready), now=now)
+    # What has failed starts no more.
+    failed = subject.status.phase == "Failed"
+    level = Level.BAD if failed else _level(reason, since=_since(subject, ready), now=now)
     container = problem.container if problem is not None else ""
     trouble = _trouble(
         f"pod {name}",

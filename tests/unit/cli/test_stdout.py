@@ -15,7 +15,7 @@ def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
 
 
-@pytest.mark.parametrize("words", ["version", "--help"])
+@pytest.mark.parametrize("words", ["--version", "--help"])
 def test_a_full_or_closed_output_is_one_line_and_a_failure(words: str) -> None:
     full = run(f'"$@" {words} >/dev/full')
     assert (full.returncode, full.stderr) == (1, "boxfleet: cannot write the answer: No space left on device\n")
