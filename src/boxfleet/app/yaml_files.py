@@ -16,7 +16,7 @@ from boxfleet.kit import yaml_nodes
 # Bytes of a file. The server takes 3 MiB of JSON for an object; a file may hold many.
 SIZE_LIMIT = 16 * 2**20
 # Parts of a YAML document with all aliases written out.
-_PARTS_LIMIT = 1_000_000
+PARTS_LIMIT = 1_000_000
 _MEBI = 2**20
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -66,7 +66,7 @@ def text(data: bytes, name: str) -> str:
 def documents(data: bytes, name: str) -> list[Any]:
     """The documents of a file that are not empty; `name` is what errors call it. Raises FileError."""
     try:
-        loader = yaml_nodes.Loader(_Named(data, name))
+        loader = _Loader(_Named(data, name))
         found: list[Any] = []
         while loader.check_node():
             node = loader.get_node()
@@ -87,6 +87,26 @@ class _Named(io.BytesIO):
         self.name = name
 
 
+class _Loader(yaml_nodes.Loader):
+    """Stops at a document of too many parts before they fill the memory."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream)
+        self._parts = 0
+
+    def compose_document(self) -> yaml.Node | None:
+        self._parts = 0
+        return super().compose_document()
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._parts += 1
+        if self._parts > PARTS_LIMIT:
+            event = self.peek_event()
+            mark: Any = None if event is None else event.start_mark
+            raise yaml.constructor.ConstructorError(None, None, f"it has more than {PARTS_LIMIT} parts", mark)
+        return super().compose_node(parent, index)
+
+
 class _Values:
     """Makes plain values of one document's nodes."""
 
@@ -96,8 +116,8 @@ class _Values:
         self._made: dict[int, Any] = {}
 
     def of(self, document: yaml.Node) -> Any:
-        if _written_out(document, {}) > _PARTS_LIMIT:
-            words = f"with its aliases written out it has more than {_PARTS_LIMIT} parts"
+        if _written_out(document, {}) > PARTS_LIMIT:
+            words = f"with its aliases written out it has more than {PARTS_LIMIT} parts"
             raise yaml.constructor.ConstructorError(None, None, words, document.start_mark)
         return self._value(document, "")
 
@@ -163,7 +183,7 @@ def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
     Refuses a key that is there twice: YAML forbids it, and one of the two would be lost without a word.
     """
     if id(node) not in known:
-        known[id(node)] = _PARTS_LIMIT + 1
+        known[id(node)] = PARTS_LIMIT + 1
         inner: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             inner = node.value

@@ -179,6 +179,15 @@ def bomb(form: str) -> str:
     return "\n".join(["a: &a {x: y}", *lines, ""])
 
 
+def test_files_of_very_many_parts_are_refused_before_they_are_kept(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml_files, "PARTS_LIMIT", 100)
+    # The alias at the end shows that it is not read so far.
+    with pytest.raises(manifests.ManifestError, match=r"more than 100 parts\s.*line 100,"):
+        read(write(tmp_path, many="- a\n" * 101 + "- *nowhere\n") / "many.yaml")
+
+
 @pytest.mark.parametrize("bomb", [bomb("[%s]"), bomb("{<<: [%s]}"), "a: &a [*a]\n"], ids=["lists", "merges", "itself"])
 def test_small_files_that_grow_without_end_are_refused(tmp_path: pathlib.Path, bomb: str) -> None:
     text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\n{bomb}"
