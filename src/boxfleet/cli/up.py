@@ -40,6 +40,8 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     """Start and deliver; 1 when not everything is Ready in time."""
     say = output.say if form is options.Format.TEXT else _quiet
     bundle = None
+    if wish.join is not None and wish.file == wish.join.token_file == manifests.PIPED:
+        raise faults.CommandFailed("standard input cannot be both the token and what to deliver: use a file for one")
     try:
         if wish.file is not None:
             bundle = manifests.read(wish.file, namespace=wish.namespace)

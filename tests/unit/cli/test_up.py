@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from boxfleet.app import delivery, manifests
-from boxfleet.cli import options, up
+from boxfleet.app import delivery, manifests, settings
+from boxfleet.cli import faults, options, up
 from boxfleet.testing import server
 
 BOX = """
@@ -34,6 +34,13 @@ async def test_who_does_not_wait_is_told_how_it_is(tmp_path: pathlib.Path) -> No
     wish = up.Wish(join=None, file="box.yaml", namespace="default", timeout=1, wait=False)
     assert up._code(result, wish) == 0
     assert up._code(result, up.Wish(join=None, file="", namespace="default", timeout=1, wait=True)) == 1
+
+
+def test_standard_input_is_read_for_one_thing() -> None:
+    join = up.Join(url="https://127.0.0.1:1", authority="sha256:0", token_file="-")
+    wish = up.Wish(join=join, file="-", namespace="default", timeout=1, wait=True)
+    with pytest.raises(faults.CommandFailed, match="cannot be both"):
+        up.run(settings.All(), wish, options.Format.TEXT)
 
 
 def test_warnings_are_beside_data_and_among_words(capsys: pytest.CaptureFixture[str]) -> None:
