@@ -34,8 +34,9 @@ def _status(claim: kind.JsonObject, now: datetime.datetime) -> str:
 
 
 def _bound(claim: kind.JsonObject) -> kind.JsonObject:
-    """The status, once there is storage behind the claim."""
-    return (claim.get("status") or {}) if (claim.get("spec") or {}).get("volumeName") else {}
+    """The status, once there is storage behind the claim: on hosts a folder, which has no PersistentVolume."""
+    status: kind.JsonObject = claim.get("status") or {}
+    return status if status.get("phase") == "Bound" or (claim.get("spec") or {}).get("volumeName") else {}
 
 
 def _capacity(claim: kind.JsonObject, now: datetime.datetime) -> str:

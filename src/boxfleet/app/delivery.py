@@ -4,11 +4,11 @@ import asyncio
 import dataclasses
 import datetime
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from boxfleet.api import box, config, meta, namespace, pod, unit
-from boxfleet.app import manifests
+from boxfleet.app import manifests, served
 from boxfleet.app import world as world_reader
 from boxfleet.client import client as clients
 from boxfleet.client import errors
@@ -36,13 +36,38 @@ class Refused(Exception):
     """The API refuses something; nothing was changed unless the text says so."""
 
 
+async def resolved(api: clients.Client, bundle: manifests.Bundle) -> manifests.Bundle:
+    """The bundle with the place of every object that the server serves, definitions of kinds first. Raises Refused.
+
+    Objects of kinds that the bundle itself defines have no place yet.
+    """
+    made_here = {kind for each in bundle.manifests if served.is_definition(each.body) for kind in _defines(each)}
+    found, faults = [], []
+    for each in bundle.manifests:
+        if each.resource is None and (each.api_version, each.kind_name) not in made_here:
+            try:
+                found.append(each.at(await served.find(api, each.api_version, each.kind_name)))
+            except served.NotServedError as error:
+                faults.append(f"{each.origin}: {error}")
+        else:
+            found.append(each)
+    if faults:
+        raise Refused("\n".join(faults))
+    found.sort(key=lambda each: not served.is_definition(each.body))
+    return dataclasses.replace(bundle, manifests=found)
+
+
+def _defines(definition: manifests.Manifest) -> set[tuple[str, str]]:
+    return served.defined_by(definition.body)
+
+
 async def check(api: clients.Client, bundle: manifests.Bundle) -> None:
-    """Let the API judge everything without keeping it. Raises Refused with every fault of every object."""
+    """Let the API judge a bundle that is `resolved`, without keeping it. Raises Refused with every fault of each."""
     made_here = {each.name for each in bundle.manifests if each.kind is namespace.Namespace}
     faults = []
     for each in bundle.manifests:
-        if each.namespace in made_here:
-            # Its namespace is not there yet; the real thing is judged when it is.
+        if each.resource is None or each.namespace in made_here:
+            # Its namespace or its kind is not there yet; the real thing is judged when it is.
             continue
         try:
             await _apply(api, each, dry=True)
@@ -55,20 +80,28 @@ async def check(api: clients.Client, bundle: manifests.Bundle) -> None:
 
 
 async def apply(api: clients.Client, bundle: manifests.Bundle, *, say: Say) -> None:
-    """Create what is missing and change what differs. Raises Refused."""
-    for each in bundle.manifests:
+    """Create what is missing and change what differs, for a bundle that is `resolved`. Raises Refused."""
+    defined = {
+        kind: each.name for each in bundle.manifests if served.is_definition(each.body) for kind in _defines(each)
+    }
+    for found in bundle.manifests:
+        each = found
         try:
+            if each.resource is None:
+                definition = defined[each.api_version, each.kind_name]
+                each = each.at(await served.wait(api, definition, each.api_version, each.kind_name))
             say(f"{each} {await _apply(api, each, dry=False)}")
         except errors.Unavailable:
             raise
-        except (errors.ApiError, ValueError) as error:
+        except (errors.ApiError, ValueError, served.NotServedError) as error:
             raise Refused(f"{each.origin}, {each}:\n{_words(error)}\nwhat came before it was applied") from None
 
 
 async def _apply(api: clients.Client, wanted: manifests.Manifest, *, dry: bool) -> str:
     """Create or change one object; `created`, `configured` or `unchanged`."""
     query = {"fieldValidation": "Strict", "fieldManager": "boxfleet"} | ({"dryRun": "All"} if dry else {})
-    one = clients.path_of(wanted.kind, namespace=wanted.namespace, name=wanted.name)
+    assert wanted.resource is not None
+    one = wanted.resource.path(namespace=wanted.namespace, name=wanted.name)
     for _ in range(5):
         try:
             present: dict[str, Any] | None = await api.call("GET", one)
@@ -81,7 +114,7 @@ async def _apply(api: clients.Client, wanted: manifests.Manifest, *, dry: bool) 
             body = delivery.with_generated(body, existing=existing, random_text=ids.new_token)
         try:
             if present is None:
-                await api.call("POST", clients.path_of(wanted.kind, namespace=wanted.namespace), query=query, body=body)
+                await api.call("POST", wanted.resource.path(namespace=wanted.namespace), query=query, body=body)
                 return "created"
             change = applying.patch(body, present)
             if not change:
@@ -108,7 +141,7 @@ def _words(error: Exception) -> str:
 
 async def progress(
     api: clients.Client, bundle: manifests.Bundle, *, timeout: float, since: datetime.datetime
-) -> AsyncIterator[Look]:
+) -> AsyncGenerator[Look, None]:
     """How the delivered objects are, again and again until all are well or the time is over.
 
     What is said of instances that started before `since` is taken for a memory of the time before.
@@ -147,5 +180,6 @@ def _part(wanted: manifests.Manifest, world: health.World, now: datetime.datetim
         if wanted.kind is pod.Pod and alone.key == key:
             return health.of_pod(alone, world.events, now=now)
     missing = health.Trouble(subject=str(wanted), reason="Gone", message="it is not there any more")
-    kind = wanted.kind.KIND.kind.lower()
-    return health.Part(kind=kind, name=str(key), level=health.Level.BAD, summary="is not there", troubles=[missing])
+    return health.Part(
+        kind=wanted.kind_name.lower(), name=str(key), level=health.Level.BAD, summary="is not there", troubles=[missing]
+    )

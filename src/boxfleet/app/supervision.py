@@ -24,6 +24,10 @@ LOG_SCRIPT = ("-b", "n10", "s1000000")
 STOP_MILLISECONDS = 20_000
 # Seconds for s6 to be there: systemd starts it by way of our own command, which a small machine loads slowly.
 _START = 60.0
+# As many ends, unless somebody asked for them, within so many seconds are a crash loop.
+_DEATHS = 3
+_SETTLED = 60
+_ASKED_FOR = (["exitcode", "0"], ["signal", "SIGTERM"], ["signal", "15"])
 
 
 class SupervisionError(Exception):
@@ -32,13 +36,18 @@ class SupervisionError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """One service as s6 sees it; `seconds` since it came up or went down. Not `wanted`: s6 is told to keep it down."""
+    """One service as s6 sees it; `seconds` since it came up or went down. Not `wanted`: s6 is told to keep it down.
+
+    `crashing`: it ends by itself again and again. Not `supervised`: s6 does not look after it.
+    """
 
     name: str
     up: bool
     wanted: bool = True
     pid: int = 0
     seconds: int = 0
+    crashing: bool = False
+    supervised: bool = True
 
 
 def write(where: paths.Paths, services: Mapping[str, Sequence[str]], *, environment: Mapping[str, str]) -> set[str]:
@@ -158,10 +167,24 @@ def states(where: paths.Paths) -> list[ServiceState]:
         if answer.returncode == 0 and len(words) == 4:
             up, wanted = (word == "true" for word in words[:2])
             pid, seconds = (max(int(word), 0) for word in words[2:])
-            found.append(ServiceState(name=folder.name, up=up, wanted=wanted, pid=pid, seconds=seconds))
+            crashing = wanted and seconds < _SETTLED and _is_crashing(folder)
+            found.append(
+                ServiceState(name=folder.name, up=up, wanted=wanted, pid=pid, seconds=seconds, crashing=crashing)
+            )
         else:
-            found.append(ServiceState(name=folder.name, up=False))
+            found.append(ServiceState(name=folder.name, up=False, supervised=False))
     return found
+
+
+def _is_crashing(folder: pathlib.Path) -> bool:
+    """Whether its last ends came quickly one after the other, and nobody asked for them."""
+    answer = subprocess.run(["s6-svdt", "-n", str(_DEATHS), str(folder)], capture_output=True, text=True, check=False)
+    ends = [line.split() for line in answer.stdout.splitlines()]
+    if len(ends) < _DEATHS or any(len(each) != 3 or each[1:] in _ASKED_FOR for each in ends):
+        return False
+    # TAI64N: the first 16 digits are seconds.
+    times = [int(stamp[1:17], 16) for stamp, *_ in ends]
+    return max(times) - min(times) < _SETTLED
 
 
 def stop(where: paths.Paths) -> None:

@@ -16,9 +16,18 @@ def main() -> None:
         from boxfleet.app import services
 
         sys.exit(services.main(sys.argv[1:]))
+    from boxfleet.cli import stdout
+
+    sys.exit(stdout.guarded(_command))
+
+
+def _command() -> int:
+    if sys.argv[1:] == ["--version"]:
+        # As most programs take it.
+        sys.argv[1:] = ["version"]
     from boxfleet.cli import commands
 
-    sys.exit(commands.run())
+    return commands.run()
 
 
 def _is_service(words: list[str]) -> bool:

@@ -9,13 +9,11 @@ import pathlib
 import sys
 from collections.abc import Iterable
 
+from boxfleet.api import box
 from boxfleet.app import access, delivery, further, images, lifecycle, manifests, paths, settings
 from boxfleet.cli import faults, options, output, progress
 from boxfleet.client import client as clients
 from boxfleet.planning import health, sites
-
-# Where a file's name stands otherwise.
-_PIPED = "-"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +40,13 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     """Start and deliver; 1 when not everything is Ready in time."""
     say = output.say if form is options.Format.TEXT else _quiet
     bundle = None
+    piped = [*wish.files, *([wish.join.token_file] if wish.join is not None else [])].count(manifests.PIPED)
+    if piped > 1:
+        raise faults.CommandFailed("standard input can be read for one thing only: use a file for the others")
     try:
         if wish.files:
             bundle = read(wish.files, namespace=wish.namespace)
-            for words in bundle.warnings:
-                say(f"warning: {words}")
+            _warn(bundle.warnings, form)
         if os.geteuid() != 0:
             raise faults.CommandFailed("up needs root: it makes containers, bridges and mounts. Run it again with sudo")
         other = None if wish.join is None else _other(wish.join)
@@ -69,18 +69,32 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
         raise faults.CommandFailed(str(error)) from None
     kubeconfig = paths.of(known).admin_kubeconfig
     if form is not options.Format.TEXT:
-        data = {"ready": result.ready, "sites": result.sites, "kubeconfig": str(kubeconfig)}
+        data = {"ready": result.ready, "parts": result.parts, "sites": result.sites, "kubeconfig": str(kubeconfig)}
         output.data(data | ({"token": token} if token else {}), form)
-        return 0 if result.ready else 1
+        return _code(result, wish)
     for site in result.sites:
         say(f"site: {site}")
     say(f"kubeconfig: {kubeconfig}")
-    return 0 if result.ready else 1
+    return _code(result, wish)
+
+
+def _code(result: "_Result", wish: Wish) -> int:
+    """Who does not wait wants to know whether all was delivered, not whether all is Ready."""
+    return 0 if result.ready or not wish.wait else 1
+
+
+def _warn(warnings: Iterable[str], form: options.Format) -> None:
+    """Warnings are never kept back; where the answer is data, they are beside it."""
+    for words in warnings:
+        if form is options.Format.TEXT:
+            output.say(f"warning: {words}")
+        else:
+            sys.stderr.write(f"warning: {words}\n")
 
 
 def read(files: Iterable[str], *, namespace: str) -> manifests.Bundle:
     """What these files and folders bring together, in their order. Raises manifests.ManifestError."""
-    bundles = [manifests.read(pathlib.Path(file), namespace=namespace) for file in files]
+    bundles = [manifests.read(file, namespace=namespace) for file in files]
     return manifests.Bundle(
         manifests=[each for bundle in bundles for each in bundle.manifests],
         # Files of one folder find the same ones.
@@ -93,7 +107,7 @@ def _other(join: Join) -> further.Other:
     """With the token, which is no argument: those are seen by everybody on the machine."""
     if not join.token_file:
         token = getpass.getpass("Token: ")
-    elif join.token_file == _PIPED:
+    elif join.token_file == manifests.PIPED:
         token = sys.stdin.readline()
     else:
         try:
@@ -105,8 +119,11 @@ def _other(join: Join) -> further.Other:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    ready: bool
-    sites: list[str]
+    """How the delivery is; `parts` is each thing in it."""
+
+    ready: bool = True
+    parts: list[health.Part] = dataclasses.field(default_factory=list)
+    sites: list[str] = dataclasses.field(default_factory=list)
 
 
 async def _deliver(
@@ -116,15 +133,30 @@ async def _deliver(
         await lifecycle.wait_ready(known, api, since=started.since, say=say)
         if bundle is None:
             say(f"boxfleet runs on {access.url_of(known)}")
-            return _Result(ready=True, sites=[])
+            return _Result()
         # What is refused is refused before minutes are spent on images.
+        bundle = await delivery.resolved(api, bundle)
         await delivery.check(api, bundle)
         if bundle.recipes:
             await images.build(known, bundle.recipes, refresh=False, load=True, say=say)
         await delivery.apply(api, bundle, say=say)
+        since = lifecycle.running_since(known)
         if not wish.wait:
-            return _Result(ready=True, sites=[])
-        return await _watch(api, bundle, wish.timeout, lifecycle.running_since(known), say)
+            return await _look(api, bundle, since)
+        return await _watch(api, bundle, wish.timeout, since, say)
+
+
+async def _look(api: clients.Client, bundle: manifests.Bundle, since: datetime.datetime) -> _Result:
+    """How it is right now."""
+    last = delivery.Look()
+    async for look in delivery.progress(api, bundle, timeout=0, since=since):
+        last = look
+    return _result(bundle, last)
+
+
+def _result(bundle: manifests.Bundle, look: delivery.Look) -> _Result:
+    places = list(_sites(bundle, look.world)) if look.done else []
+    return _Result(ready=look.done, parts=look.parts, sites=places)
 
 
 async def _watch(
@@ -139,12 +171,11 @@ async def _watch(
         say(f"not everything is Ready after {timeout} s:")
         for line in progress.final(last.parts):
             say(line)
-        return _Result(ready=False, sites=[])
-    return _Result(ready=True, sites=list(_sites(bundle, last.world)))
+    return _result(bundle, last)
 
 
 def _sites(bundle: manifests.Bundle, world: health.World) -> Iterable[str]:
-    names = {(each.namespace, each.name) for each in bundle.manifests if each.kind.KIND.kind == "Box"}
+    names = {(each.namespace, each.name) for each in bundle.manifests if each.kind is box.Box}
     for one in world.boxes:
         if (one.metadata.namespace, one.metadata.name) in names:
             yield from sites.of_box(one, world.units, world.pods)

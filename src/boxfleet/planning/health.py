@@ -166,7 +166,9 @@ def of_box(subject: box.Box, units: Sequence[unit.Unit], world: World, *, now: d
     summary = f"{status.ready or f'0/{total}'} Units ready"
     if subject.metadata.deletionTimestamp:
         return Part(kind="box", name=name, level=Level.WAITING, summary="is being deleted")
-    if meta.is_true(status.conditions, "Ready") and status.observedGeneration >= subject.metadata.generation:
+    if meta.is_true(status.conditions, "Ready"):
+        if status.observedGeneration < subject.metadata.generation:
+            return _changes("box", name, summary)
         return Part(kind="box", name=name, level=Level.WELL, summary=summary)
     troubles = [
         trouble
@@ -191,6 +193,8 @@ def of_unit(subject: unit.Unit, world: World, *, now: datetime.datetime) -> Part
     summary = f"{status.readyReplicas} of {subject.spec.replicas} instances ready"
     ready = meta.find_condition(status.conditions, "Ready")
     if ready is not None and ready.status == "True":
+        if status.observedGeneration < subject.metadata.generation:
+            return _changes("unit", name, summary)
         return Part(kind="unit", name=name, level=Level.WELL, summary=summary)
     mine = [each for each in world.pods if instances.unit_key(each) == subject.key]
     troubles = [trouble for each in _by_name(mine) for trouble in of_pod(each, world.events, now=now).troubles]
@@ -199,6 +203,14 @@ def of_unit(subject: unit.Unit, world: World, *, now: datetime.datetime) -> Part
         troubles.append(_trouble(f"unit {name}", ready.reason, ready.message, subject, level=level))
     level = Level.BAD if any(each.level is Level.BAD for each in troubles) else Level.WAITING
     return Part(kind="unit", name=name, level=level, summary=summary, troubles=troubles)
+
+
+def _changes(kind: str, name: str, summary: str) -> Part:
+    """One whose status is of the time before a change: that it was Ready then is no news."""
+    trouble = Trouble(
+        subject=f"{kind} {name}", reason="Changing", message="its change is being made", level=Level.WAITING
+    )
+    return Part(kind=kind, name=name, level=Level.WAITING, summary=summary, troubles=[trouble])
 
 
 def of_pod(subject: pod.Pod, events: Iterable[event.Event], *, now: datetime.datetime) -> Part:
@@ -218,7 +230,9 @@ def of_pod(subject: pod.Pod, events: Iterable[event.Event], *, now: datetime.dat
         times = f" ({warning.count} times)" if warning.count > 1 else ""
         message = f"{warning.message}{times}"
     ready = meta.find_condition(subject.status.conditions, "Ready")
-    level = _level(reason, since=_since(subject, ready), now=now)
+    # What has failed starts no more.
+    failed = subject.status.phase == "Failed"
+    level = Level.BAD if failed else _level(reason, since=_since(subject, ready), now=now)
     container = problem.container if problem is not None else ""
     trouble = _trouble(
         f"pod {name}",

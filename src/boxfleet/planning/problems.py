@@ -8,6 +8,9 @@ from boxfleet.api import meta, pod
 # A container that waits for one of these is merely on its way.
 ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
 
+# Why a program ended that just said that it failed.
+_PLAIN = "Error"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
@@ -29,7 +32,9 @@ def of(subject: pod.Pod) -> Problem | None:
     if status.reason or status.phase == "Failed":
         brief = status.reason or (exited.brief if exited is not None else "Failed")
         message = status.message or (exited.message if exited is not None else "")
-        return Problem(status.reason or "Failed", message, brief)
+        # What ended it (OOMKilled) says more than that it ended; that a program failed does not.
+        told = exited.reason if exited is not None and exited.reason != _PLAIN else "Failed"
+        return Problem(status.reason or told, message, brief)
     for each in status.every_container:
         waiting = each.state.waiting
         if waiting is not None and waiting.reason not in ON_ITS_WAY:
@@ -55,7 +60,7 @@ def _exited(statuses: Iterable[pod.ContainerStatus]) -> Problem | None:
     for each in statuses:
         ended = each.state.terminated
         if ended is not None and ended.exitCode != 0:
-            reason = ended.reason or "Error"
+            reason = ended.reason or _PLAIN
             message = f"container {each.name} ended with exit code {ended.exitCode} {ended.message}".strip()
             return Problem(reason, message, f"{reason} (exit code {ended.exitCode})")
     return None

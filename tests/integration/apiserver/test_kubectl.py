@@ -223,3 +223,11 @@ async def test_a_stopping_server_ends_watches(api: server.Api, tmp_path: pathlib
         assert await asyncio.wait_for(process.stdout.readline(), 20) == b"configmap/a\n"
     await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
+
+
+async def test_what_kubectl_cannot_do_with_a_unit_it_does_by_label(kubectl: Kubectl) -> None:
+    await kubectl("create", "-f", "-", stdin=UNIT % 1)
+    for words in (["logs", "unit/u"], ["exec", "unit/u", "--", "id"], ["port-forward", "unit/u", "8080"]):
+        assert 'no kind "Unit" is registered' in await kubectl.fails(*words)
+    assert 'no kind "Unit" is registered' in await kubectl.fails("set", "image", "unit/u", "c=y:1")
+    assert "No resources found" in (await kubectl.raw("logs", "-l", "boxfleet.dev/unit=u"))[2]

@@ -401,6 +401,12 @@ def test_yaml_is_read_as_kubernetes_does(text: str, value: Any) -> None:
     assert yaml_bodies.decode(text.encode()) == (value, [])
 
 
+def test_deep_yaml_is_refused() -> None:
+    for text in ("- " * 200_000, "a: " + "[" * 200_000, "? " * 200_000):
+        with pytest.raises(Exception, match=r"nested|deep"):
+            yaml_bodies.decode(text.encode())
+
+
 def test_long_yaml_is_refused_and_long_json_is_not() -> None:
     long = b"a: " + b"x" * yaml_bodies.SIZE_LIMIT
     with pytest.raises(Exception, match="too large"):

@@ -201,6 +201,10 @@ def test_claims() -> None:
     printed = row(volume_claim.PersistentVolumeClaim, found)
     assert (printed["Status"], printed["Capacity"], printed["Access Modes"]) == ("Bound", "1Gi", "RWO")
     assert (printed["VolumeAttributesClass"], printed["VolumeMode"]) == ("<unset>", "Filesystem")
+    of_a_host = row(volume_claim.PersistentVolumeClaim, {"spec": {}, "status": found["status"]})
+    assert (of_a_host["Capacity"], of_a_host["Access Modes"]) == ("1Gi", "RWO")
+    waits = row(volume_claim.PersistentVolumeClaim, {"spec": {}, "status": {"phase": "Pending"}})
+    assert (waits["Capacity"], waits["Access Modes"]) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import pathlib
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -38,6 +40,34 @@ def test_only_changed_services_are_named(where: paths.Paths) -> None:
     supervision.write(where, services, environment={})
     assert supervision.write(where, services, environment={}) == set()
     assert supervision.write(where, services | {"agent": ["false"]}, environment={}) == {"agent"}
+
+
+@pytest.mark.skipif(shutil.which("s6-supervise") is None, reason="no s6")
+def test_what_ends_again_and_again_is_told_from_what_was_stopped(where: paths.Paths) -> None:
+    supervision.write(where, {"bad": ["false"], "good": ["sleep", "60"]}, environment={})
+    assert [each.supervised for each in supervision.states(where)] == [False, False]
+    folders = [where.services / name for name in ("bad", "good")]
+    watchers = [subprocess.Popen(["s6-supervise", str(folder)]) for folder in folders]
+    try:
+        _until(lambda: all(supervision.is_supervised(where, folder.name) for folder in folders))
+        for _ in range(4):
+            _until(lambda: supervision.states(where)[1].up)
+            supervision.bring_up(where, "good", restart=True)
+        _until(lambda: supervision.states(where)[0].crashing)
+        assert not supervision.states(where)[1].crashing
+        assert not supervision.is_running(where)
+    finally:
+        for folder in folders:
+            subprocess.run(["s6-svc", "-xd", str(folder)], check=False)
+        for watcher in watchers:
+            watcher.wait()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_each_boxfleet_has_a_unit_of_its_own(where: paths.Paths) -> None:

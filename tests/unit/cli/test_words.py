@@ -38,3 +38,8 @@ def test_of_a_rotation_other_servers_are_told(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == ""
     keys._tell_of_others(settings.All(store="postgresql://one@db.example/boxfleet"))
     assert "boxfleet server token here" in capsys.readouterr().out
+
+
+def test_the_version_is_asked_for_in_two_ways() -> None:
+    said = [subprocess.check_output([sys.executable, "-m", "boxfleet", word]) for word in ("version", "--version")]
+    assert said[0] == said[1] and said[0].startswith(b"boxfleet ")

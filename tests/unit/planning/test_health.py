@@ -44,6 +44,34 @@ def test_what_time_does_not_mend_is_bad_at_once_and_has_advice(reason: str, advi
     assert "words" in part.troubles[0].message and advice in part.troubles[0].advice
 
 
+@pytest.mark.parametrize(
+    ("reason", "code", "said", "advice"),
+    [("OOMKilled", 137, "OOMKilled", "more memory"), ("Error", 3, "Failed", "read its last words")],
+)
+def test_a_failed_pod_is_not_on_its_way_and_says_what_ended_it(reason: str, code: int, said: str, advice: str) -> None:
+    ended = {"name": "main", "state": {"terminated": {"exitCode": code, "reason": reason}}}
+    alone = views.a_pod(
+        "alone", of="", phase="Failed", containerStatuses=[ended], conditions=[views.condition("False", ago=1)]
+    )
+    (part,) = health.examine(health.World(pods=[alone]), now=views.NOW)
+    (trouble,) = part.troubles
+    assert (part.level, part.summary, trouble.reason) == (health.Level.BAD, said, said)
+    assert f"exit code {code}" in trouble.message and advice in trouble.advice
+
+
+def test_readiness_before_a_change_does_not_count() -> None:
+    one, box = (
+        views.a_unit("db", views.condition("True", "Ready", ago=500), of=""),
+        views.a_box(views.condition("True", "UnitsReady", ago=500)),
+    )
+    one.metadata.generation = box.metadata.generation = 2
+    parts = health.examine(health.World(boxes=[box], units=[one]), now=views.NOW)
+    assert [(part.level, part.troubles[0].reason) for part in parts] == [(health.Level.WAITING, "Changing")] * 2
+    one.status.observedGeneration = box.status.observedGeneration = 2
+    parts = health.examine(health.World(boxes=[box], units=[one]), now=views.NOW)
+    assert [part.level for part in parts] == [health.Level.WELL] * 2
+
+
 def test_a_crash_loop_says_how_it_ended() -> None:
     status = views.waiting("CrashLoopBackOff", "back-off 40s")
     status["lastState"] = {"terminated": {"exitCode": 3, "reason": "Error"}}
