@@ -236,6 +236,9 @@ def test_what_does_not_become_ready_is_told_with_reason_and_advice(machine: Comm
     assert "ErrImageNeverPull" in failed.stdout and "boxfleet image build" in failed.stdout
     said = machine.boxfleet("status", check=False)
     assert said.returncode == 1 and "boxfleet image build" in said.stdout
+    delivered = machine.boxfleet("up", "--no-wait", "-o", "json", str(file))
+    answer = json.loads(delivered.stdout)
+    assert (answer["ready"], [part["level"] for part in answer["parts"]]) == (False, ["not well"])
     machine.kubectl("delete", "box/small")
 
 
@@ -249,6 +252,7 @@ def test_killed_services_come_back_and_a_killed_supervisor_is_replaced(machine: 
     for pid, line in fleets.processes(marks=(str(machine.run_directory / "services"),)):
         if "s6-svscan" in line:
             os.kill(pid, signal.SIGKILL)
+    fleets.eventually(lambda: status(machine).get("s6-svscan") == "not well", within=10, what="nobody watches")
     for name in ("server", "agent"):
         for supervisor in supervisors(machine, name):
             os.kill(supervisor, signal.SIGKILL)
