@@ -149,11 +149,12 @@ class UnitController:
             for each in situation.instances
             if each.uid not in leaving and each.ordinal < situation.unit.spec.replicas
         ]
-        work += [
-            make.complete(self._api, situation, each.ordinal)
-            for each in staying
-            if each.pending and make.lacks_claims(situation, each.ordinal)
-        ]
+        if situation.unit.spec.volumeClaimTemplates:
+            work += [
+                make.complete(self._api, situation, each.ordinal)
+                for each in staying
+                if each.pending and make.lacks_claims(situation, each.ordinal)
+            ]
         if situation.unit.spec.files:
             work += [refresh.refresh(self._api, situation, each, renderings=renderings) for each in staying]
         await tasks.gather(work, limit=self._settings.concurrency)
