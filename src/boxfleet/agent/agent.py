@@ -99,6 +99,7 @@ class Agent:
                 domain=settings.domain,
                 memory=state / "pools.json",
                 api_host=settings.api_host,
+                check=settings.node_check,
             ),
             reporter=status.Reporter(self._api),
             recorder=events.Recorder(self._api, component="agent", clock=self._clock, host=settings.node),

@@ -35,8 +35,9 @@ class Upkeep:
         domain: str,
         memory: pathlib.Path,
         api_host: str = "",
+        check: float = 10.0,
     ) -> None:
-        """`api_host` is where instances reach the API, if they shall."""
+        """`api_host` is where instances reach the API, if they shall; `check` seconds lie between looks at the host."""
         self._api = api
         self._host = host
         self._server = server
@@ -44,6 +45,8 @@ class Upkeep:
         self._domain = domain
         self._memory = memory
         self._api_host = api_host
+        self._check = check
+        self._checked = 0.0
         self._wake = asyncio.Event()
         self._pools: list[network.PoolNetwork] = []
         self._prepared: list[network.PoolNetwork] = []
@@ -106,7 +109,7 @@ class Upkeep:
             try:
                 if await self._step():
                     await self._clock.sleep(_GATHER)
-                pause = 30.0
+                pause = max(0.0, self._checked + self._check - self._clock.monotonic()) or self._check
             except Exception as error:
                 # A host whose network fails says so on its Node, and goes on trying.
                 self.fault = f"cannot prepare the network of this host: {error}"
@@ -124,9 +127,13 @@ class Upkeep:
             if pools != self._pools:
                 self._pools = pools
                 durable.write(self._memory, msgspec.json.encode(pools))
-        if self._pools and (self._pools != self._prepared or self.fault):
+        damage = await self._damage()
+        if damage:
+            log.warning("the network of this host is not as it was made: making it again", missing=damage)
+        if self._pools and (self._pools != self._prepared or self.fault or damage):
             await self._host.prepare(self._pools)
-            if self._serving != self._pools[0].gateway:
+            # One that serves already is asked whether it still does.
+            if self._serving != self._pools[0].gateway or self.fault or damage:
                 await self._server.start(address=self._pools[0].gateway, domain=self._domain)
                 self._serving = self._pools[0].gateway
             self._prepared = self._pools
@@ -141,6 +148,14 @@ class Upkeep:
                 self._published = wanted
                 return True
         return False
+
+    async def _damage(self) -> str:
+        """What somebody took from the network behind its back; looked for as often as is said, not at each change."""
+        now = self._clock.monotonic()
+        if not self._prepared or now - self._checked < self._check:
+            return ""
+        self._checked = now
+        return await self._host.missing()
 
 
 def _is_for(held: address.Address, namespace: str, instance: str) -> bool:

@@ -39,7 +39,7 @@ class Settings:
     # Seconds between renewals of the node's Lease, and for how long it is valid: Kubernetes' own values.
     lease_renew: float = 10.0
     lease_duration: int = 40
-    # Seconds between looks at the host's conditions, and between status writes when nothing changed.
+    # Seconds between looks at the host's conditions and its network, and between status writes when nothing changed.
     node_check: float = 10.0
     node_heartbeat: float = 300.0
     # Seconds between rounds of cleaning up logs and images: both grow slowly.

@@ -10,6 +10,8 @@ class Toleration(meta.Model):
     operator: str = ""
     value: str = ""
     effect: str = ""
+    # Of effect NoExecute: for how long.
+    tolerationSeconds: int | None = None
 
 
 class NodeSelectorRequirement(meta.Model):

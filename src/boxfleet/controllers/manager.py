@@ -13,7 +13,7 @@ from boxfleet.controllers.disruption import controller as disruption
 from boxfleet.controllers.event_ttl import events, pods
 from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
-from boxfleet.controllers.node import cluster, health
+from boxfleet.controllers.node import cluster, eviction, health
 from boxfleet.controllers.quota import controller as quota
 from boxfleet.controllers.root_ca import controller as root_ca
 from boxfleet.controllers.tenant import controller as tenant
@@ -67,6 +67,7 @@ class Manager:
             "root authority": root_ca.RootAuthority(api, emptying, settings=settings).run,
             "token secrets": token_secrets.TokenSecrets(signing.api, signing, settings=settings, sign=sign).run,
             "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
+            "taint eviction": eviction.TaintEviction(api, indexed, events=self._events, clock=clock).run,
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,
             "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,

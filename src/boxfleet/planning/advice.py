@@ -28,6 +28,7 @@ _BY_REASON = {
     "WaitingForDependency": "nothing to do here: mend the Unit that it waits for",
     "FilesNotRendered": "correct the templates in `env` and `files` of the Unit",
     "TemplateError": "correct the templates in `env` and `files` of the Unit",
+    "WaitingForClaim": "delete the Pods that still use the claim; the Unit makes it again when it is gone",
     "NameConflict": "rename the Box or the Unit, or delete the one that has the name",
     "HostPortConflict": "port",
     "NodeNotReady": "look after the node: boxfleet status on it; its agent's log is in STATE/logs/agent",

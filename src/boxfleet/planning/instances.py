@@ -23,6 +23,8 @@ class Instance:
     succeeded: bool = False
     failed: bool = False
     terminating: bool = False
+    # Nothing of it has run yet.
+    pending: bool = False
     # Why it is not ready, short enough for a list; empty when there is nothing to say.
     problem: str = ""
 
@@ -55,6 +57,7 @@ def view(subject: pod.Pod, *, ordinal: int) -> Instance:
         succeeded=status.phase == "Succeeded",
         failed=status.phase == "Failed",
         terminating=bool(metadata.deletionTimestamp),
+        pending=status.phase in ("", "Pending") and not metadata.deletionTimestamp,
         problem=problem_of(subject),
     )
 

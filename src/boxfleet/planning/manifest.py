@@ -110,6 +110,12 @@ def files(subject: unit.Unit, *, ordinal: int, rendered: facts.Rendered) -> conf
     )
 
 
+def claim_names(subject: unit.Unit, *, ordinal: int) -> list[str]:
+    """The names of the claims of one instance."""
+    name = instance_name(subject, ordinal)
+    return [claim_name(template["metadata"]["name"], name) for template in subject.spec.volumeClaimTemplates]
+
+
 def claims(subject: unit.Unit, *, ordinal: int) -> list[dict[str, Any]]:
     """The claims of one instance as JSON data."""
     name = instance_name(subject, ordinal)

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from boxfleet.api import labels, node, pod, pod_affinity
-from boxfleet.planning import resources
+from boxfleet.planning import resources, taints
 
 # Weights of the scores, each between 0 and 1.
 _WEIGHT_FREE = 1.0
@@ -170,12 +170,7 @@ def _taken(port: Port, used: collections.Counter[Port]) -> bool:
 def _tolerated(ask: Ask, taint: node.Taint) -> bool:
     if taint.effect == "PreferNoSchedule":
         return True
-    return any(
-        (not each.effect or each.effect == taint.effect)
-        and (each.key == taint.key or (not each.key and each.operator == "Exists"))
-        and (each.operator == "Exists" or each.value == taint.value)
-        for each in ask.tolerations
-    )
+    return any(taints.tolerates(each, taint) for each in ask.tolerations)
 
 
 def _matches(ask: Ask, place: Place) -> bool:

@@ -40,6 +40,9 @@ class HostNetwork(Protocol):
     async def prepare(self, pools: list[PoolNetwork]) -> None:
         """Make the host able to give sandboxes addresses of these pools; repeated calls are harmless."""
 
+    async def missing(self) -> str:
+        """What is gone of what `prepare` made, in words; empty when all is there. Cheap; `prepare` mends it."""
+
     async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
         """Say which address the sandbox of that instance gets when it is made."""
 

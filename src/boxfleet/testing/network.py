@@ -9,12 +9,16 @@ _DOMAIN_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class MemoryNetwork:
-    """Remembers pools and assignments: (namespace, name) to address. `failure` makes the next call raise."""
+    """Remembers pools and assignments: (namespace, name) to address. `failure` makes the next call raise.
+
+    `damage` is what was done to it behind its back; `prepare` mends it.
+    """
 
     def __init__(self) -> None:
         self.pools: dict[str, network.PoolNetwork] = {}
         self.assigned: dict[tuple[str, str], str] = {}
         self.failure: network.NetworkFault | None = None
+        self.damage = ""
 
     async def prepare(self, pools: list[network.PoolNetwork]) -> None:
         """Remember the pools; refuses several, as a host does."""
@@ -22,6 +26,11 @@ class MemoryNetwork:
         if len(pools) > 1:
             raise network.NetworkFault(f"cannot prepare {len(pools)} pools: a host serves one")
         self.pools = {pool.name: pool for pool in pools}
+        self.damage = ""
+
+    async def missing(self) -> str:
+        """What somebody did to it."""
+        return self.damage
 
     async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
         """Remember the address, which must be one of the pool's."""

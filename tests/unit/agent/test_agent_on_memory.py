@@ -38,6 +38,9 @@ class Network:
         if self.fault:
             raise network.NetworkFault(self.fault)
 
+    async def missing(self) -> str:
+        return ""
+
     async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
         self.assigned[namespace, name] = address
 

@@ -79,7 +79,7 @@ class UnitController:
             renderings=renderings,
             addresses=addresses,
             address_problem=functools.partial(self._address_problem, key.namespace),
-            taken=self._taken(subject, steps.missing),
+            obstacles=self._obstacles(situation, steps.missing),
         )
         making = judge(steps.missing)
         # What would have to wait once it is gone is not replaced.
@@ -90,6 +90,8 @@ class UnitController:
             await self._carry_out(situation, steps, making, turning, renderings, revision=revision)
         except make.NameTaken as taken:
             blocked = dependencies.Blocked(gate.NAME_CONFLICT, str(taken))
+        except make.ClaimGoing as going:
+            blocked = dependencies.Blocked(gate.WAITING_FOR_CLAIM, str(going))
         except errors.Forbidden as refused:
             if not refused.over_quota:
                 raise
@@ -142,12 +144,19 @@ class UnitController:
         leaving = {each.uid for each in going} | {each.uid for each in steps.failed}
         work = [remove.remove(self._api, each, namespace=namespace) for each in going]
         work += [make.make(self._api, situation, each, revision=revision) for each in making.ready]
-        if situation.unit.spec.files:
+        staying = [
+            each
+            for each in situation.instances
+            if each.uid not in leaving and each.ordinal < situation.unit.spec.replicas
+        ]
+        if situation.unit.spec.volumeClaimTemplates:
             work += [
-                refresh.refresh(self._api, situation, each, renderings=renderings)
-                for each in situation.instances
-                if each.uid not in leaving and each.ordinal < situation.unit.spec.replicas
+                make.complete(self._api, situation, each.ordinal)
+                for each in staying
+                if each.pending and make.lacks_claims(situation, each.ordinal)
             ]
+        if situation.unit.spec.files:
+            work += [refresh.refresh(self._api, situation, each, renderings=renderings) for each in staying]
         await tasks.gather(work, limit=self._settings.concurrency)
 
     async def _replace_failed(self, key: meta.Key, failed: Sequence[instances.Instance]) -> float | None:
@@ -160,17 +169,20 @@ class UnitController:
                 await remove.remove(self._api, each, namespace=key.namespace)
         return min(waits) if waits else None
 
-    def _taken(self, subject: unit.Unit, ordinals: Sequence[int]) -> dict[int, str]:
-        """Pods of others that have the names of missing instances."""
+    def _obstacles(self, situation: observe.Situation, ordinals: Sequence[int]) -> dict[int, dependencies.Blocked]:
+        """Pods of others that have the names of missing instances, and claims of theirs that are being deleted."""
+        subject = situation.unit
         found = {}
         for ordinal in ordinals:
+            if (going := _claim_going(situation, ordinal)) is not None:
+                found[ordinal] = dependencies.Blocked(gate.WAITING_FOR_CLAIM, str(going))
             other = self._indexed.pods.find(
                 manifest.instance_name(subject, ordinal), namespace=subject.metadata.namespace
             )
             if other is None or adoption.is_orphan_of(manifest.instance_labels(subject, ordinal), other):
                 continue
             if meta.controller_uid(other) != subject.metadata.uid:
-                found[ordinal] = str(make.NameTaken(other))
+                found[ordinal] = dependencies.Blocked(gate.NAME_CONFLICT, str(make.NameTaken(other)))
         return found
 
     def _addresses(self, subject: unit.Unit) -> dict[str, str]:
@@ -279,12 +291,21 @@ def _outdated(
     return result
 
 
+def _claim_going(situation: observe.Situation, ordinal: int) -> make.ClaimGoing | None:
+    """A Pod with a claim that goes would have none soon, and what is in the claim goes with it."""
+    for name in manifest.claim_names(situation.unit, ordinal=ordinal):
+        claim = situation.claims.get(name)
+        if claim is not None and claim.metadata.deletionTimestamp:
+            return make.ClaimGoing(claim, instance=manifest.instance_name(situation.unit, ordinal))
+    return None
+
+
 def _owner(subject: pod.Pod | None) -> str:
     return meta.controller_uid(subject) if subject is not None else ""
 
 
 def _without_words(one: instances.Instance) -> instances.Instance:
-    return dataclasses.replace(one, node="", problem="")
+    return dataclasses.replace(one, node="", problem="", pending=False)
 
 
 def _matters(subject: unit.Unit) -> object:

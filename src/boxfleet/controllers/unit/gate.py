@@ -8,6 +8,7 @@ from boxfleet.planning import dependencies, facts, manifest
 
 NAME_CONFLICT = "NameConflict"
 QUOTA_EXCEEDED = "QuotaExceeded"
+WAITING_FOR_CLAIM = "WaitingForClaim"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ def judge(
     renderings: render.Renderings,
     addresses: Mapping[str, str],
     address_problem: Callable[[], dependencies.Blocked | None],
-    taken: Mapping[int, str],
+    obstacles: Mapping[int, dependencies.Blocked],
 ) -> Verdict:
     """Sort the instances that are asked for.
 
-    `address_problem` says why there are no addresses, if anything is wrong; `taken` names, by ordinal, what someone
-    else's Pod of the instance's name is.
+    `address_problem` says why there are no addresses, if anything is wrong; `obstacles` are, by ordinal, things of
+    the instance's names that are in its way.
     """
     if not ordinals:
         return Verdict((), None)
@@ -52,8 +53,8 @@ def judge(
     reasons: list[dependencies.Blocked] = []
     for ordinal in ordinals:
         one: Ready | dependencies.Blocked
-        if ordinal in taken:
-            one = dependencies.Blocked(NAME_CONFLICT, taken[ordinal])
+        if ordinal in obstacles:
+            one = obstacles[ordinal]
         else:
             one = _one(situation, ordinal, renderings, addresses, address_problem)
         if isinstance(one, Ready):

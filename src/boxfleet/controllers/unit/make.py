@@ -1,7 +1,8 @@
 """Step 4: claims, files and the Pod of an instance."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from boxfleet.api import config, labels, meta, pod, unit, volume_claim
@@ -27,6 +28,17 @@ class NameTaken(Exception):
         )
 
 
+class ClaimGoing(Exception):
+    """A claim of the Unit is being deleted: what needs it waits for the one that comes after it."""
+
+    def __init__(self, existing: volume_claim.PersistentVolumeClaim, *, instance: str) -> None:
+        name, namespace = existing.metadata.name, existing.metadata.namespace
+        super().__init__(
+            f"instance {instance} waits for PersistentVolumeClaim {name}, which is being deleted, to go; "
+            f"`kubectl describe pvc {name} -n {namespace}` shows what still uses it"
+        )
+
+
 async def make(api: client.Client, situation: observe.Situation, each: gate.Ready, *, revision: str) -> None:
     """Make one instance; what is there already is left as it is. Raises NameTaken."""
     subject = situation.unit
@@ -38,19 +50,26 @@ async def make(api: client.Client, situation: observe.Situation, each: gate.Read
         rendered=each.rendered,
         revision=revision,
     )
-    first = [
-        _create(api, volume_claim.PersistentVolumeClaim, claim, owner=subject)
-        for claim in manifest.claims(subject, ordinal=each.ordinal)
-        if claim["metadata"]["name"] not in situation.claims
-    ]
+    first = _missing_claims(api, situation, each.ordinal)
     files = manifest.files(subject, ordinal=each.ordinal, rendered=each.rendered)
     if files is not None and not _is_current(situation, files):
         first.append(put_files(api, files, owner=subject))
     # The Pod comes last, so that nobody starts it before its files and claims are there.
-    for result in await asyncio.gather(*first, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+    await _all(first)
     await _create(api, pod.Pod, body, owner=subject)
+
+
+def lacks_claims(situation: observe.Situation, ordinal: int) -> bool:
+    """Whether the Unit has to make claims of an instance; one that is being deleted is there until it is gone."""
+    names = manifest.claim_names(situation.unit, ordinal=ordinal)
+    return any(name not in situation.claims for name in names)
+
+
+async def complete(api: client.Client, situation: observe.Situation, ordinal: int) -> None:
+    """Make the claims again that an instance which does not run yet has lost."""
+    # One of the name that is somebody else's will do: the Pod is there already, and uses it.
+    with contextlib.suppress(NameTaken, ClaimGoing):
+        await _all(_missing_claims(api, situation, ordinal))
 
 
 async def put_files(api: client.Client, wanted: config.ConfigMap, *, owner: unit.Unit) -> None:
@@ -70,6 +89,22 @@ async def put_files(api: client.Client, wanted: config.ConfigMap, *, owner: unit
         await api.patch(config.ConfigMap, key.name, patch, namespace=key.namespace, type="json")
 
 
+def _missing_claims(api: client.Client, situation: observe.Situation, ordinal: int) -> list[Coroutine[Any, Any, None]]:
+    if not lacks_claims(situation, ordinal):
+        return []
+    return [
+        _create(api, volume_claim.PersistentVolumeClaim, claim, owner=situation.unit)
+        for claim in manifest.claims(situation.unit, ordinal=ordinal)
+        if claim["metadata"]["name"] not in situation.claims
+    ]
+
+
+async def _all(work: list[Coroutine[Any, Any, None]]) -> None:
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
 def _is_current(situation: observe.Situation, wanted: config.ConfigMap) -> bool:
     existing = situation.files.get(wanted.metadata.name)
     return existing is not None and not existing.metadata.deletionTimestamp and existing.data == wanted.data
@@ -84,6 +119,9 @@ async def _create(api: client.Client, kind: type[meta.Object], body: dict[str, A
         if existing is not None:
             own = {name: value for name, value in body["metadata"]["labels"].items() if name in _KEPT_LABELS}
             await _settle(api, existing, own=own, owner=owner)
+        if isinstance(existing, volume_claim.PersistentVolumeClaim) and existing.metadata.deletionTimestamp:
+            # The cache was behind.
+            raise ClaimGoing(existing, instance=manifest.instance_name(owner, int(own[labels.ORDINAL]))) from None
 
 
 async def _settle(api: client.Client, existing: meta.Object, *, own: Mapping[str, str], owner: unit.Unit) -> None:

@@ -8,14 +8,13 @@ import json
 import pathlib
 import re
 import shutil
+from typing import Any
 
-from boxfleet.drivers.cni import commands, conflist, firewall, shared
+from boxfleet.drivers.cni import commands, conflist, ends, firewall, shared
 from boxfleet.kit import durable
 from boxfleet.ports import network
 
 _PLUGIN_PLACES = (pathlib.Path("/usr/lib/cni"), pathlib.Path("/opt/cni/bin"), pathlib.Path("/usr/libexec/cni"))
-# libcni's own, and containerd has no setting for it.
-_CACHE = pathlib.Path("/var/lib/cni/results")
 # Interface names have 15 characters at most.
 _BRIDGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -65,7 +64,10 @@ class Network:
         self._changing = asyncio.Lock()
 
     async def prepare(self, pools: list[network.PoolNetwork]) -> None:
-        """Write the configuration, make the bridge with the gateway's address, forward and masquerade."""
+        """Write the configuration, make the bridge with the gateway's address, forward and masquerade.
+
+        Instances whose interfaces have lost the bridge are put back on it.
+        """
         if len(pools) > 1:
             names = ", ".join(sorted(pool.name for pool in pools))
             raise network.NetworkFault(
@@ -82,7 +84,20 @@ class Network:
                     await self._shared.join(record, bridge=pool.bridge)
                     await self._make_bridge(pool)
                     await firewall.open_for(self._run, pool)
+                await self._attach(pool)
             self._pools = {pool.name: pool for pool in pools}
+
+    async def missing(self) -> str:
+        """One look at the kernel's interfaces: the bridge, its address, and what hangs on it."""
+        if not self._pools or self._changing.locked():
+            return ""
+        links = await self._links()
+        for pool in self._pools.values():
+            if text := ends.lacks(pool, links):
+                return text
+            if names := self._loose(pool, links):
+                return f"{len(names)} instance(s) are not attached to bridge {pool.bridge}: {', '.join(names[:3])}"
+        return ""
 
     async def assign(self, *, namespace: str, name: str, address: str, pool: str) -> None:
         """Write the address where the IPAM plug-in finds it; on disk when this returns."""
@@ -113,7 +128,7 @@ class Network:
                 configuration = json.loads(file.read_text())
                 await self._remove_bridge(configuration["plugins"][0]["bridge"], cni_network=configuration["name"])
             shutil.rmtree(self.settings.folder, ignore_errors=True)
-            for folder in (_CACHE, _CACHE.parent):
+            for folder in (ends.CACHE, ends.CACHE.parent):
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
             self._pools = {}
@@ -180,6 +195,11 @@ class Network:
     async def _make_bridge(self, pool: network.PoolNetwork) -> None:
         if not await self._run.succeeds("ip", "link", "show", "dev", pool.bridge):
             await self._run.run("ip", "link", "add", "name", pool.bridge, "type", "bridge")
+        elif not await self._run.run("ip", "link", "show", "dev", pool.bridge, "type", "bridge"):
+            raise network.NetworkFault(
+                f"cannot prepare pool {pool.name}: {pool.bridge} is there and is no bridge; remove it with "
+                f"`ip link delete {pool.bridge}`"
+            )
         # Given, a bridge keeps it; else it takes the lowest of its ports', and changes as they come and go.
         hardware = conflist.hardware_address(pool.gateway)
         await self._run.run("ip", "link", "set", "dev", pool.bridge, "address", hardware)
@@ -187,6 +207,44 @@ class Network:
         await self._run.run("ip", "address", "replace", f"{pool.gateway}/{prefix}", "dev", pool.bridge)
         size = ["mtu", str(pool.mtu)] if pool.mtu else []
         await self._run.run("ip", "link", "set", "dev", pool.bridge, *size, "up")
+
+    async def _attach(self, pool: network.PoolNetwork) -> None:
+        """Make loose ends ports of the bridge again, with the settings that the plug-ins gave them and it."""
+        links = await self._links()
+        if not (names := self._loose(pool, links)):
+            return
+        # As the bridge plug-in (the host takes no routes from instances), and portmap with its first port.
+        settings = [(f"net/ipv6/conf/{pool.bridge}/accept_ra", "0")]
+        if ends.noted(conflist.network_name(pool), bridge=pool.bridge).has_ports:
+            settings.append((f"net/ipv4/conf/{pool.bridge}/route_localnet", "1"))
+        for name, value in settings:
+            # A kernel without IPv6 has no such setting.
+            if await self._run.succeeds("test", "-e", f"/proc/sys/{name}"):
+                await self._run.sysctl(name, value)
+        # As `hairpinMode` in the configuration of the bridge plug-in.
+        lines = [
+            f"link set dev {name} {what}\n"
+            for name in names
+            for what in (f"master {pool.bridge}", "type bridge_slave hairpin on", "up")
+        ]
+        # Some may go meanwhile, with their instances: what counts is whether any is left.
+        fault = ""
+        try:
+            await self._run.run("ip", "-force", "-batch", "-", stdin="".join(lines))
+        except network.NetworkFault as error:
+            fault = str(error)
+        if fault and self._loose(pool, await self._links()):
+            raise network.NetworkFault(fault)
+
+    async def _links(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(await self._run.run("ip", "-json", "-details", "address", "show"))
+        return found
+
+    def _loose(self, pool: network.PoolNetwork, links: list[dict[str, Any]]) -> list[str]:
+        # Almost never is there any, and then nothing is read.
+        if not any(ends.is_loose(link) for link in links):
+            return []
+        return ends.loose(links, ends.noted(conflist.network_name(pool), bridge=pool.bridge))
 
     async def _remove_bridge(self, bridge: str, *, cni_network: str) -> None:
         async with self._shared.changing() as record:
@@ -212,7 +270,7 @@ def _replace(file: pathlib.Path, text: str, *, mode: int = 0o644) -> None:
 
 def _forget_results(cni_network: str) -> None:
     """Remove what libcni noted for sandboxes that ended without a DEL, here and for their loopback."""
-    for cached in _CACHE.glob(f"{cni_network}-*"):
+    for cached in ends.CACHE.glob(f"{cni_network}-*"):
         container = cached.name.removeprefix(f"{cni_network}-").rpartition("-")[0]
-        for file in (cached, _CACHE / f"cni-loopback-{container}-lo"):
+        for file in (cached, ends.CACHE / f"cni-loopback-{container}-lo"):
             file.unlink(missing_ok=True)

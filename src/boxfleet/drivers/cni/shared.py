@@ -48,7 +48,8 @@ class SharedHost:
     async def join(self, handle: int, *, bridge: str) -> None:
         """Note the bridge's Boxfleet, before it changes anything, then let the host forward packets."""
         record = _read(handle)
-        if record is None or not await self._alive(record.bridges):
+        # One whose bridge was deleted and that makes it again knows what was before it.
+        if record is None or not (bridge in record.bridges or await self._alive(record.bridges)):
             forwarding = await self._run.sysctl(_FORWARDING)
             record = Record(ip_forward=forwarding, places=await firewall.places(self._run), bridges=[])
         if bridge not in record.bridges:

@@ -39,6 +39,12 @@ class NetworkConformance:
         await bed.driver.unassign(namespace="ns", name="a")
         assert await bed.given("ns", "a") is None
 
+    async def test_nothing_is_missing_of_what_was_prepared(self, bed: NetworkBed) -> None:
+        """Before, there is nothing that could be."""
+        assert await bed.driver.missing() == ""
+        await bed.driver.prepare([bed.pool])
+        assert await bed.driver.missing() == ""
+
     @pytest.mark.parametrize("address", ["10.255.0.1", "gateway", "x", ""])
     async def test_a_wrong_address_is_refused(self, bed: NetworkBed, address: str) -> None:
         """Out of the range, the gateway's, or none at all."""
