@@ -132,6 +132,13 @@ def test_changed_bytes_end_in_an_object_or_a_fault(data: strategies.DataObject) 
             assert fault.code in (400, 415)
 
 
+@pytest.mark.parametrize("part", [field(2, b""), field(11, 1), field(14, field(4, b"\1" * 99)), field(99, 0)])
+def test_a_body_of_nothing_but_fields_is_not_read_to_its_end(part: bytes) -> None:
+    fault = refused(writing.envelope("v1", "Pod", field(2, part * 50_001)))
+    assert fault.code == 400
+    assert "50000 fields" in fault.message
+
+
 def test_no_message_holds_itself() -> None:
     """So the tables bound how deep a body goes."""
     height: dict[str, int] = {}
