@@ -124,7 +124,9 @@ def decode_as(call: route.Call, body: bytes) -> dict[str, Any]:
     """The object of a body in the form that its Content-Type says; raises Fault 400 and 415."""
     media = negotiate.content_type(call.headers.get("content-type", ""))
     if media == protobuf.MEDIA_TYPE:
-        return protobuf.decode(body)
+        decoded = protobuf.decode(body)
+        _names(decoded)
+        return decoded
     if media != negotiate.JSON:
         raise faults.unsupported_media_type([negotiate.JSON])
     value, duplicates = decode_strictly(body)

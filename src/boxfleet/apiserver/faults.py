@@ -102,6 +102,15 @@ def unsupported_media_type(accepted: Sequence[str]) -> Fault:
     )
 
 
+def unread_field(message: str, number: int) -> Fault:
+    """415: a body in protobuf form has a field that is not read from it."""
+    return Fault(
+        415,
+        "UnsupportedMediaType",
+        f"the body of the request has a field that is read from application/json alone: number {number} of {message}",
+    )
+
+
 def unsupported_patch() -> Fault:
     """415: the body is no patch that is understood."""
     return Fault(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})

@@ -1,5 +1,7 @@
 """kubectl debug with an ephemeral container, on a real agent and containerd."""
 
+import json
+import pathlib
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from tests.integration.agent import bed as beds
 from tests.integration.agent import image, shell
 
 from boxfleet.api import pod as pods
+from boxfleet.testing import server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.machine]
 
@@ -85,3 +88,27 @@ async def test_an_image_that_cannot_be_had_is_told_and_harms_nothing(bed: beds.B
         assert beds.is_ready(pod)
         assert pod.status.phase == "Running"
         assert "127.0.0.1:1/none:1" in (await kubectl("describe", "pod", "one")).partition("Events:")[2]
+
+
+async def test_a_shell_on_a_node(bed: beds.Bed) -> None:
+    words = ["debug", f"node/{server.NODE}", "-it", f"--image={image.NAME}"]
+    async with shell.of(bed) as kubectl, shell.controlled(bed):
+        await kubectl("wait", "--for=condition=Ready", f"node/{server.NODE}", "--timeout=30s")
+        (bed.state / "seen").mkdir()
+        (bed.state / "seen" / "from-the-node").touch()
+        # With its default profile: the node's files, and its processes, network and memory.
+        spaces = [f"/proc/self/ns/{name}" for name in ("pid", "net", "ipc")]
+        script = f"read enter; ls '/host{bed.state}/seen'; readlink {' '.join(spaces)}; echo ask; read word; exit 3"
+        _, said = await kubectl.talk(*words, "--", "sh", "-c", script, steps=[("press", "\n"), ("ask", "\n")])
+        assert ["from-the-node", *(str(pathlib.Path(each).readlink()) for each in spaces), "ask"] == said.split()[-5:]
+        # What has ended before kubectl is there is shown from the log.
+        _, said = await kubectl.talk(*words, "--", "ls", "/host", steps=[])
+        assert {"etc", "usr", "var"} <= set(said.split())
+        # The image's own command, which sleeps until it is interrupted.
+        await kubectl.talk(*words, steps=[("press", "\x03")])
+        found = json.loads(await kubectl("get", "pods", "-o", "json"))["items"]
+        codes = [
+            [status["state"]["terminated"]["exitCode"] for status in pod["status"]["containerStatuses"]]
+            for pod in found
+        ]
+        assert sorted(codes) == [[0], [3], [130]]

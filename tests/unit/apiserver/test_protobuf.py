@@ -1,29 +1,10 @@
 """Bodies in protobuf form, built here by hand from the wire format's rules."""
 
 import pytest
+from tests.unit.apiserver.protobuf_writing import envelope, field
 
 from boxfleet.apiserver import faults, protobuf
 from boxfleet.testing import server
-
-
-def field(number: int, value: bytes | str | int) -> bytes:
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def envelope(api_version: str, kind: str, raw: bytes) -> bytes:
-    return b"k8s\x00" + field(1, field(1, api_version) + field(2, kind)) + field(2, raw)
-
 
 META = (
     field(1, "a") + field(3, "") + field(8, b"") + field(11, field(1, "l") + field(2, "v")) + field(14, "example.com/f")

@@ -30,6 +30,14 @@ async def test_may_i(api: server.Api) -> None:
     assert await ask(api, "selfsubjectaccessreviews", path) == {"allowed": True}
 
 
+async def test_the_empty_answer_in_a_question_is_no_part_of_it(api: server.Api) -> None:
+    """As kubectl 1.20 asks in `auth can-i --list`."""
+    empty = {"resourceRules": None, "nonResourceRules": None, "incomplete": False}
+    body = {"spec": {"namespace": "default"}, "status": empty}
+    reply = await bed.call(api, "", "POST", f"{ASK}/selfsubjectrulesreviews", body)
+    assert (reply.status, reply.json["status"]["incomplete"]) == (201, False)
+
+
 async def test_may_somebody(api: server.Api) -> None:
     await bed.give(api, "jane", bed.rule("pods", "list"))
     for kind in ("subjectaccessreviews", "namespaces/default/localsubjectaccessreviews"):
