@@ -11,9 +11,6 @@ import pytest
 
 from boxfleet.testing.kubernetes import programs
 
-# As the services have it: processes that tests start beside gRPC shall not run its handlers for forks.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-
 _DAEMONS = ("containerd", "runc", "dnsmasq", "s6-svscan", "ip")
 
 

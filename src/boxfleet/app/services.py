@@ -53,10 +53,11 @@ def _agent(known: settings.Agent) -> int:
 
     logs.set_up("agent", level=known.log_level)
     locks.take(paths.of(known).agent_lock)
-    import uvloop
-
+    # What is there now is modules and types, which stay.
     collector.settle()
-    return _until_told(lambda stop: agent.run(known, stop=stop), loop=uvloop.run)
+    # Not uvloop, whose pipes to child processes raise when the child is quicker, and the agent runs many; it forks with
+    # the handlers of gRPC; and tests of streams that end at once fail on it.
+    return _until_told(lambda stop: agent.run(known, stop=stop), loop=asyncio.run)
 
 
 def _until_told(

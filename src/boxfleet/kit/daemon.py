@@ -57,11 +57,10 @@ async def start(
     pid_file.unlink(missing_ok=True)
     launch = ["setsid", "--fork", *inside(network), "sh", "-c", _LAUNCHER, "sh", str(pid_file), *arguments]
     with log_file.open("ab") as log:
-        # In a thread, for loops differ in how they fork beside gRPC; it ends as soon as the program is on its way.
-        starter = await asyncio.to_thread(
-            subprocess.run, launch, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=False
+        starter = await asyncio.create_subprocess_exec(
+            *launch, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
         )
-        if starter.returncode != 0:
+        if await starter.wait() != 0:
             raise DaemonError(f"cannot start {arguments[0]}: setsid failed, see {log_file}")
     for _ in range(500):
         written = pid_file.exists()

@@ -4,16 +4,14 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from tests.integration.agent import bed as beds
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    # As the agent's process has it.
-    return "asyncio", {"use_uvloop": True}
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from tests.integration.streams import bed as beds
@@ -11,9 +10,8 @@ from boxfleet.drivers.containerd import daemon
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    # As the agent's process has it.
-    return "asyncio", {"use_uvloop": True}
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")

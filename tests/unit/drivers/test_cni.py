@@ -1,11 +1,8 @@
 """What the CNI plug-ins are told."""
 
-import asyncio
 import json
 
-import uvloop
-
-from boxfleet.drivers.cni import commands, conflist
+from boxfleet.drivers.cni import conflist
 from boxfleet.ports import network
 
 POOL = network.PoolNetwork(name="default", cidr="10.88.0.0/16", gateway="10.88.0.1", bridge="boxfleet0", mtu=1400)
@@ -35,17 +32,3 @@ def test_hardware_addresses_are_local_and_differ() -> None:
     assert len(made) == 512
     # Locally administered, and of one interface only.
     assert all(int(one[:2], 16) & 3 == 2 for one in made)
-
-
-def test_commands_that_end_at_once_give_their_output_on_the_agents_loop() -> None:
-    run = commands.Commands(None)
-
-    async def many() -> tuple[list[str], list[bool], str]:
-        said = await asyncio.gather(*(run.run("echo", str(number)) for number in range(20)))
-        ended = [await run.succeeds("true") for _ in range(50)]
-        return said, ended, await run.run("cat", stdin="words\n")
-
-    said, ended, echoed = uvloop.run(many())
-    assert said == [f"{number}\n" for number in range(20)]
-    assert all(ended)
-    assert echoed == "words\n"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -13,13 +12,6 @@ from boxfleet.kit import spdy
 from boxfleet.ports import runtime
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Both loops: commands use the first, the agent the second."""
-    return "asyncio", {"use_uvloop": request.param}
-
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n"
 
@@ -146,25 +138,3 @@ async def test_nobody_listens() -> None:
         await streaming.connect(server.url, stdin=True, tty=False, stderr=True)
     with pytest.raises(runtime.RuntimeFault, match="is not an http URL"):
         await streaming.connect("https://x", stdin=True, tty=False, stderr=True)
-
-
-async def test_input_for_a_command_that_has_gone_is_a_fault_each_time() -> None:
-    server = Server()
-    server.hang_up = True
-    async with serving(server):
-        session = await streaming.connect(server.url, stdin=True, tty=False, stderr=True)
-        async for _ in session.output():
-            pass
-        gone = 0
-        for _ in range(200):
-            try:
-                await session.send_stdin(b"x")
-            except runtime.Unavailable:
-                gone += 1
-                if gone == 3:
-                    break
-            await asyncio.sleep(0.005)
-        await session.close()
-        with pytest.raises(runtime.Unavailable):
-            await session.send_stdin(b"x")
-    assert gone == 3

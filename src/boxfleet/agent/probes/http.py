@@ -37,10 +37,7 @@ async def get(
         async with asyncio.timeout(patience):
             reader, writer = await _open(host, port, context)
         try:
-            asked = _request(host, port, path, headers)
-            # Whoever has closed already is read from: what went wrong is told there.
-            if not writer.is_closing():
-                writer.write(asked)
+            writer.write(_request(host, port, path, headers))
             line = await reader.readline()
             status = _status(line)
             rest = b""

@@ -54,8 +54,6 @@ async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: cha
 async def _inward(writer: asyncio.StreamWriter, channels: channel.Channels) -> None:
     deaf = False
     async for number, data in channels.receive():
-        # What is closed already takes nothing: uvloop refuses it with another error than the sockets'.
-        deaf = deaf or writer.is_closing()
         if deaf:
             continue
         try:

@@ -35,24 +35,20 @@ class Commands:
         return was
 
     async def _run(self, words: Sequence[str], stdin: str) -> tuple[int, str, str]:
-        process = self._begin(words)
         try:
-            stdout, stderr = await asyncio.to_thread(process.communicate, stdin.encode())
-        except BaseException:
-            # The thread, which reads until the end, hears of it.
-            process.kill()
-            raise
-        return process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")
-
-    def _begin(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
-        # Not by the loop: uvloop's way to start a process forks with the handlers of gRPC, which may fail there, and
-        # its pipes raise when the command is quicker.
-        try:
-            return subprocess.Popen(
-                [*daemon.inside(self._space), *words],
+            process = await asyncio.create_subprocess_exec(
+                *daemon.inside(self._space),
+                *words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         except FileNotFoundError:
             raise network.NetworkFault(f"cannot run `{words[0]}`: it is not installed") from None
+        try:
+            stdout, stderr = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return process.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace")

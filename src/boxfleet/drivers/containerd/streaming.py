@@ -175,8 +175,7 @@ class _StreamSession:
         return self._spdy.open({"streamtype": kind})
 
     def _flush(self) -> None:
-        # uvloop refuses to write to a peer that has gone; that it has is told by `drain`, on every loop.
-        if (outgoing := self._spdy.outbox()) and not self._writer.is_closing():
+        if outgoing := self._spdy.outbox():
             self._writer.write(outgoing)
 
     async def _drain(self) -> None:
