@@ -87,7 +87,7 @@ async def defined(api: server.Api) -> None:
     """A kind of somebody's own, so that its routes are there, too."""
     where = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     assert (await server.send(api.app, "POST", where, _THINGS)).status == 201
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any("/things/{name}/status" in entry.path for entry in api.app.routes):
             # Definitions are taken in with the next request.
             await server.send(api.app, "GET", "/apis")
