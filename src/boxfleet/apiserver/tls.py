@@ -138,7 +138,7 @@ class Tls(asyncio.Protocol):
         except ssl.SSLError as error:
             # What is left of it is not for the next connection.
             incoming.read()
-            if error.reason == "HTTP_REQUEST":
+            if getattr(error, "reason", "") == "HTTP_REQUEST":
                 self._engines.outgoing.read()
                 self._raw.write(_NOT_SECRET)
             else:

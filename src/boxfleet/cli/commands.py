@@ -50,7 +50,7 @@ def up(
         list[str] | None,
         typer.Argument(
             metavar="[FILE|DIR]...",
-            help="What to deliver: files of objects, a compose.yaml, or folders. Without any, just start.",
+            help="What to deliver: files of objects, a compose.yaml, folders, or - (piped). Without any, just start.",
         ),
     ] = None,
     namespace: Annotated[
@@ -212,6 +212,21 @@ def audit_replay(
     from boxfleet.cli import replay
 
     raise typer.Exit(replay.run(options.known(state, run), recording, longest=None if original else pause))
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    wanted: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which Boxfleet this is.")
+    ] = False,
+) -> None:
+    """One control plane for applications on hosts, Kubernetes, Docker and virtual machines."""
 
 
 @app.command()

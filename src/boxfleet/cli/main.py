@@ -22,9 +22,6 @@ def main() -> None:
 
 
 def _command() -> int:
-    if sys.argv[1:] == ["--version"]:
-        # As most programs take it.
-        sys.argv[1:] = ["version"]
     from boxfleet.cli import commands
 
     return commands.run()
