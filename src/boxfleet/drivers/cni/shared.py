@@ -39,7 +39,13 @@ class SharedHost:
     @contextlib.asynccontextmanager
     async def changing(self) -> AsyncIterator[int]:
         """Nobody else changes the host meanwhile; gives the handle for `join` and `leave`."""
-        handle = await asyncio.to_thread(self._lock)
+        locking = asyncio.get_running_loop().run_in_executor(None, self._lock)
+        try:
+            handle = await asyncio.shield(locking)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped: what it locks after that is let go of at once.
+            locking.add_done_callback(_unlock)
+            raise
         try:
             yield handle
         finally:
@@ -96,6 +102,11 @@ class SharedHost:
                 if path.stat().st_ino == os.fstat(handle).st_ino:
                     return handle
             os.close(handle)
+
+
+def _unlock(locked: "asyncio.Future[int]") -> None:
+    if locked.exception() is None:
+        os.close(locked.result())
 
 
 def _read(handle: int) -> Record | None:
