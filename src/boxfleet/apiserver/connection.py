@@ -221,7 +221,6 @@ class Connection(asyncio.Protocol):
             "type": "http",
             "method": _METHODS.get(method := parser.get_method()) or method.decode("ascii"),
             "path": path,
-            "raw_path": raw,
             "query_string": query,
             "headers": self._headers,
             headers.KEY: self._known_headers.read(self._headers),

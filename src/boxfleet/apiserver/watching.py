@@ -328,7 +328,7 @@ def _lighten(call: route.Call) -> None:
     call.headers = {name: call.headers[name] for name in _KEPT if name in call.headers} or _NO_HEADERS
     call.query = _QUERY
     # Whether there was a query is all that is asked of it again.
-    call.scope.update({"headers": (), "raw_path": b"", "query_string": b"watch=1", exchange.LEAVING: None})
+    call.scope.update({"headers": (), "query_string": b"watch=1", exchange.LEAVING: None})
     call.scope.pop(headers.KEY, None)
 
 
