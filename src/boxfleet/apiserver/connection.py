@@ -203,6 +203,8 @@ class Connection(asyncio.Protocol):
         if parser.should_upgrade() and (self._wants_websocket() or upgraded.is_wanted(self._headers)):
             return
         scope = self._scope()
+        # What comes behind a body are no headers, and must not be taken for such by the next request (RFC 9110, 6.5).
+        self._headers = []
         keep_alive = scope["http_version"] == "1.1" and parser.should_keep_alive() and not self._closing
         self._arriving = exchange.Exchange(self, scope, keep_alive=keep_alive)
         self._waiting.append(self._arriving)

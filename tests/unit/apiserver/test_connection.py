@@ -122,6 +122,17 @@ async def test_each_request_of_a_connection_is_judged_by_its_own_headers(tmp_pat
             assert (b'"kind":"Table"' in body) == (request is table)
 
 
+async def test_what_stands_behind_a_body_is_no_header(tmp_path: pathlib.Path) -> None:
+    path = "/api/v1/namespaces/default"
+    other = b"Impersonate-User: jane\r\n"
+    trailed = _get(path, extra=b"Transfer-Encoding: chunked\r\n") + b"1\r\nx\r\n0\r\n" + other + b"\r\n"
+    headed = _get(path, extra=b"Transfer-Encoding: chunked\r\n" + other) + b"1\r\nx\r\n0\r\n\r\n"
+    async with _connected(tmp_path) as (reader, writer, _):
+        for request, wanted in [(trailed, 200), (headed, 403)] * 2:
+            writer.write(request)
+            assert (await _answer(reader))[0] == wanted
+
+
 async def test_a_body_arrives_in_pieces(tmp_path: pathlib.Path) -> None:
     body = b'{"metadata":{"name":"a"},"data":{"a":"b"}}'
     head = _HEAD + _TOKEN + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
