@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from boxfleet.api import cells, fields, kind, meta
+from boxfleet.api import cells, cluster_rules, kind, meta, node
 
 
 class ClusterType(enum.StrEnum):
@@ -18,16 +18,86 @@ class ClusterType(enum.StrEnum):
     LIBVIRT = "libvirt"
 
 
+class OnDelete(enum.StrEnum):
+    """What becomes of the instances of a Cluster that is deleted."""
+
+    MOVE = "Move"
+    RELEASE = "Release"
+    REFUSE = "Refuse"
+
+
+class Credentials(meta.Model):
+    """Where the keys to the place are."""
+
+    secret: Annotated[
+        str,
+        msgspec.Meta(
+            description="A Secret of the Namespace boxfleet-clusters: kubeconfig, or ca.crt, tls.crt, tls.key."
+        ),
+    ]
+
+
+class KubernetesAccess(meta.Model):
+    """How a Kubernetes cluster is driven."""
+
+    namespacePrefix: Annotated[
+        str,
+        msgspec.Meta(description="Put before the names of Namespaces there, so that they meet no others."),
+    ] = ""
+    adoptNamespaces: Annotated[
+        bool, msgspec.Meta(description="Use Namespaces that exist there already and are not Boxfleet's.")
+    ] = False
+    storageClass: Annotated[
+        str, msgspec.Meta(description="Storage class there for claims; its own default when empty.")
+    ] = ""
+
+
+class DockerAccess(meta.Model):
+    """How a Docker engine or Swarm is driven."""
+
+    host: Annotated[
+        str,
+        msgspec.Meta(
+            description="unix:///var/run/docker.sock, or tcp://HOST:2376 with credentials.", pattern="^(unix|tcp)://.+"
+        ),
+    ]
+    network: Annotated[
+        str, msgspec.Meta(description="The engine's network for instances; one of Boxfleet's own when empty.")
+    ] = ""
+
+
 class ClusterSpec(meta.Model):
-    """What kind of place it is."""
+    """What kind of place it is, how it is reached, and what may run there."""
 
     type: Annotated[ClusterType, msgspec.Meta(description="hosts: machines that run Boxfleet's agent.")]
+    credentials: Annotated[Credentials | None, msgspec.Meta(description="Keys; none for hosts and local engines.")] = (
+        None
+    )
+    kubernetes: Annotated[KubernetesAccess | None, msgspec.Meta(description="For type kubernetes.")] = None
+    docker: Annotated[DockerAccess | None, msgspec.Meta(description="For type docker.")] = None
+    unschedulable: Annotated[bool, msgspec.Meta(description="Cordoned: nothing new is placed there.")] = False
+    taints: Annotated[
+        list[node.Taint],
+        msgspec.Meta(description="Keep away Units whose placement does not tolerate them."),
+    ] = []
+    cost: Annotated[
+        float, msgspec.Meta(description="What a CPU costs there, in any unit that is the same for all.", ge=0)
+    ] = 0.0
+    onDelete: Annotated[
+        OnDelete,
+        msgspec.Meta(
+            description="Move: its instances are started elsewhere and ended here first. Release: they stay there, "
+            "as nobody's. Refuse: it cannot be deleted while it runs any."
+        ),
+    ] = OnDelete.MOVE
 
 
 class ClusterStatus(meta.Model):
     """How it is."""
 
     observedGeneration: Annotated[int, msgspec.Meta(description="The generation that this status is about.")] = 0
+    version: Annotated[str, msgspec.Meta(description="What runs there, and its version.")] = ""
+    latencyMilliseconds: Annotated[float, msgspec.Meta(description="How long a small call to it takes.")] = 0.0
     nodes: Annotated[int, msgspec.Meta(description="How many hosts it has.")] = 0
     readyNodes: Annotated[int, msgspec.Meta(description="How many of them are ready.")] = 0
     capacity: Annotated[dict[str, str], msgspec.Meta(description="What its hosts have, by resource.")] = {}
@@ -38,13 +108,6 @@ class ClusterStatus(meta.Model):
     conditions: Annotated[
         list[meta.Condition], msgspec.Meta(description="Ready, and why not.", extra=meta.keyed_by("type"))
     ] = []
-
-
-def _validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.FieldError]:
-    spec, before = new.get("spec") or {}, (old or {}).get("spec") or {}
-    if old is not None and spec.get("type") != before.get("type"):
-        return [fields.forbidden("spec.type", "cannot be changed: make another Cluster")]
-    return []
 
 
 def _nodes(cluster: kind.JsonObject, now: datetime.datetime) -> str:
@@ -74,7 +137,7 @@ class Cluster(meta.Object, kw_only=True):
             ),
             cells.REASON,
         ),
-        validate=_validate,
+        validate=cluster_rules.validate,
     )
 
     spec: ClusterSpec

@@ -3,14 +3,14 @@
 import asyncio
 from typing import Final
 
-from boxfleet.agent.streams import channel, lookup
+from boxfleet.agent.streams import lookup
 from boxfleet.api import tunnel
-from boxfleet.ports import runtime
+from boxfleet.ports import runtime, streams
 
 _CONNECT_SECONDS: Final = 10.0
 
 
-async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: channel.Channels) -> bytes:
+async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: streams.Channels) -> bytes:
     """Carry a connection until both directions or the other side ended; the Status to finish with.
 
     An instance without an address of its own uses the host's network: its ports are on the loopback address.
@@ -18,13 +18,13 @@ async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: cha
     box = await lookup.sandbox(engine, pod=order.pod, uid=order.uid)
     host = "127.0.0.1" if order.host_network else (await engine.sandbox_status(box.id)).ip
     if not host:
-        raise channel.Refusal(f"pod {order.pod} has no address now: try again when it is ready")
+        raise streams.Refusal(f"pod {order.pod} has no address now: try again when it is ready")
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(host, order.port, limit=tunnel.CHUNK)
     except (OSError, TimeoutError) as error:
         cause = str(error) or f"no answer within {_CONNECT_SECONDS:.0f} s"
-        raise channel.Refusal(
+        raise streams.Refusal(
             f"error forwarding port {order.port} to pod {order.pod}, uid {order.uid}: cannot connect to {host}: {cause}"
         ) from error
     inward = asyncio.create_task(_inward(writer, channels))
@@ -35,11 +35,11 @@ async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: cha
         if not outward.done():
             # The other side has gone: it stays to the end even after it closed its own direction.
             inward.result()
-            raise channel.Disconnected
+            raise streams.Disconnected
         outward.result()
         return tunnel.success()
     except ConnectionError as error:
-        raise channel.Refusal(f"port {order.port} of pod {order.pod} broke the connection: {error}") from error
+        raise streams.Refusal(f"port {order.port} of pod {order.pod} broke the connection: {error}") from error
     finally:
         inward.cancel()
         outward.cancel()
@@ -51,7 +51,7 @@ async def run(engine: runtime.Runtime, order: tunnel.ForwardOrder, channels: cha
             writer.close()
 
 
-async def _inward(writer: asyncio.StreamWriter, channels: channel.Channels) -> None:
+async def _inward(writer: asyncio.StreamWriter, channels: streams.Channels) -> None:
     deaf = False
     async for number, data in channels.receive():
         if deaf:
@@ -67,6 +67,6 @@ async def _inward(writer: asyncio.StreamWriter, channels: channel.Channels) -> N
             deaf = True
 
 
-async def _outward(reader: asyncio.StreamReader, channels: channel.Channels) -> None:
+async def _outward(reader: asyncio.StreamReader, channels: streams.Channels) -> None:
     while data := await reader.read(tunnel.CHUNK):
         await channels.send(tunnel.Channel.STDOUT, data)

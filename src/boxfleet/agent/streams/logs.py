@@ -4,9 +4,9 @@ import asyncio
 import pathlib
 from typing import Final
 
-from boxfleet.agent.streams import channel, inotify, log_files, log_lines, lookup
+from boxfleet.agent.streams import inotify, log_files, log_lines, lookup
 from boxfleet.api import tunnel
-from boxfleet.ports import runtime
+from boxfleet.ports import runtime, streams
 
 # Without any sign of an end, the container's state is still looked at this often (seconds).
 _CHECK_SECONDS: Final = 10.0
@@ -17,7 +17,7 @@ _GATHER_SECONDS: Final = 0.02
 
 
 async def run(
-    engine: runtime.Runtime, directory: pathlib.Path, order: tunnel.LogOrder, channels: channel.Channels
+    engine: runtime.Runtime, directory: pathlib.Path, order: tunnel.LogOrder, channels: streams.Channels
 ) -> bytes:
     """Send a container's log; the Status to finish with. `directory` holds the files of all its runs."""
     attempt, container_id = await _choose(engine, directory, order)
@@ -28,7 +28,7 @@ async def run(
     try:
         await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
         if not sending.done():
-            raise channel.Disconnected
+            raise streams.Disconnected
         sending.result()
         return tunnel.success()
     finally:
@@ -49,7 +49,7 @@ async def _choose(engine: runtime.Runtime, directory: pathlib.Path, order: tunne
     except runtime.Unavailable as error:
         # The files tell enough, except whether the container still runs.
         if order.follow:
-            raise channel.Refusal(
+            raise streams.Refusal(
                 f"cannot follow the log: {error}; without following it can be read",
                 code=503,
                 reason="ServiceUnavailable",
@@ -57,7 +57,7 @@ async def _choose(engine: runtime.Runtime, directory: pathlib.Path, order: tunne
         runs.clear()
     known = log_files.attempts(directory) | set(runs)
     if not known:
-        raise channel.Refusal(
+        raise streams.Refusal(
             f'container "{order.container}" in pod "{order.pod}" is waiting to start - no logs yet',
             code=400,
             reason="ContainerNotStarted",
@@ -69,7 +69,7 @@ async def _choose(engine: runtime.Runtime, directory: pathlib.Path, order: tunne
         return newest, ""
     older = [attempt for attempt in known if attempt < newest]
     if not older:
-        raise channel.Refusal(
+        raise streams.Refusal(
             f'previous terminated container "{order.container}" in pod "{order.pod}" not found',
             code=400,
             reason="BadRequest",
@@ -77,7 +77,7 @@ async def _choose(engine: runtime.Runtime, directory: pathlib.Path, order: tunne
     return max(older), ""
 
 
-async def _send(source: "_Source", order: tunnel.LogOrder, channels: channel.Channels) -> None:
+async def _send(source: "_Source", order: tunnel.LogOrder, channels: streams.Channels) -> None:
     joiner = log_lines.Joiner(timestamps=order.timestamps, since=order.since)
     left = order.limit if order.limit >= 0 else None
     await source.open(follow=order.follow, tail=order.tail)
@@ -95,7 +95,7 @@ async def _send(source: "_Source", order: tunnel.LogOrder, channels: channel.Cha
         await asyncio.sleep(0)
 
 
-async def _gone(channels: channel.Channels) -> None:
+async def _gone(channels: streams.Channels) -> None:
     async for _ in channels.receive():
         pass
 

@@ -1,14 +1,13 @@
 """From an instance's name to what the runtime calls it."""
 
-from boxfleet.agent.streams import channel
-from boxfleet.ports import runtime
+from boxfleet.ports import runtime, streams
 
 
 async def sandbox(engine: runtime.Runtime, *, pod: str, uid: str) -> runtime.Sandbox:
     """The instance's sandbox, the newest if there are several; raises Refusal when none is up."""
     found = [one for one in await engine.list_sandboxes() if one.uid == uid and one.ready]
     if not found:
-        raise channel.Refusal(f'pod "{pod}" does not run on this node now', code=404, reason="NotFound")
+        raise streams.Refusal(f'pod "{pod}" does not run on this node now', code=404, reason="NotFound")
     return max(found, key=runtime.by_age)
 
 
@@ -23,5 +22,5 @@ async def running(engine: runtime.Runtime, *, uid: str, name: str) -> runtime.Co
     """The container that runs; raises Refusal when none does."""
     found = [one for one in await containers(engine, uid=uid, name=name) if one.state is runtime.State.RUNNING]
     if not found:
-        raise channel.Refusal(f'container not found ("{name}"): it does not run now', code=404, reason="NotFound")
+        raise streams.Refusal(f'container not found ("{name}"): it does not run now', code=404, reason="NotFound")
     return found[-1]

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from boxfleet.agent.streams import channel, lookup
+from boxfleet.agent.streams import lookup
 from boxfleet.api import tunnel
-from boxfleet.ports import runtime
+from boxfleet.ports import runtime, streams
 
 # A container that started this long before (seconds) is one that an attach meant to see from its beginning.
 _FRESH: Final = 30.0
@@ -23,7 +23,7 @@ class _Size(msgspec.Struct, rename="pascal"):
 
 
 async def run(
-    engine: runtime.Runtime, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: channel.Channels
+    engine: runtime.Runtime, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: streams.Channels
 ) -> bytes:
     """Carry the streams until the process or the other side ends; the Status to finish with."""
     container = await lookup.running(engine, uid=order.uid, name=order.container)
@@ -60,13 +60,13 @@ async def _refuse_if_missed(engine: runtime.Runtime, container_id: str) -> None:
     for pause in _SETTLE:
         await asyncio.sleep(pause)
         if log.exists() and log.stat().st_size:
-            raise channel.Refusal("the container ended before its output could be attached to; its log has it")
+            raise streams.Refusal("the container ended before its output could be attached to; its log has it")
 
 
-def _refusal(words: str, error: runtime.RuntimeFault) -> channel.Refusal:
+def _refusal(words: str, error: runtime.RuntimeFault) -> streams.Refusal:
     # What comes out of the streams is worded by the runtime's own server already.
     cause = str(error).removeprefix("Internal error occurred: ").removeprefix(f"{words}: ")
-    return channel.Refusal(f"{words}: {cause}")
+    return streams.Refusal(f"{words}: {cause}")
 
 
 async def _open(
@@ -79,7 +79,7 @@ async def _open(
 
 
 async def _bridge(
-    session: runtime.Session, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: channel.Channels
+    session: runtime.Session, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: streams.Channels
 ) -> int:
     """Copy both ways until the process ends; how many bytes it wrote. Raises Disconnected when the other side goes."""
     inward = asyncio.create_task(_inward(session, channels))
@@ -89,14 +89,14 @@ async def _bridge(
         if outward.done():
             return outward.result()
         inward.result()
-        raise channel.Disconnected
+        raise streams.Disconnected
     finally:
         inward.cancel()
         outward.cancel()
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _inward(session: runtime.Session, channels: channel.Channels) -> None:
+async def _inward(session: runtime.Session, channels: streams.Channels) -> None:
     """Returns when the other side has gone. A process that no longer reads does not end its output."""
     deaf = False
     async for number, data in channels.receive():
@@ -119,7 +119,7 @@ async def _inward(session: runtime.Session, channels: channel.Channels) -> None:
 
 
 async def _outward(
-    session: runtime.Session, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: channel.Channels
+    session: runtime.Session, order: tunnel.ExecOrder | tunnel.AttachOrder, channels: streams.Channels
 ) -> int:
     sent = 0
     wanted = {1: order.stdout, 2: order.stderr}

@@ -18,6 +18,7 @@ from boxfleet.api import tunnel
 from boxfleet.kit import backoff
 from boxfleet.kit import clock as clocks
 from boxfleet.ports import runtime
+from boxfleet.ports import streams as ports
 
 _log = structlog.get_logger(__name__)
 
@@ -125,24 +126,24 @@ class Tunnel:
                 _keep_alive(connection)
                 channels = channel.WebSocketChannels(connection)
                 await channels.send(tunnel.Channel.ERROR, await self._status(opened.order, channels))
-        except (aiohttp.ClientError, OSError, TimeoutError, channel.Disconnected) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ports.Disconnected) as error:
             _log.debug("stream ended early", order=type(opened.order).__name__, cause=str(error))
 
-    async def _status(self, order: tunnel.Order, channels: channel.Channels) -> bytes:
+    async def _status(self, order: tunnel.Order, channels: ports.Channels) -> bytes:
         try:
             return await self._carry_out(order, channels)
-        except channel.Refusal as refusal:
+        except ports.Refusal as refusal:
             return tunnel.failure(code=refusal.code, reason=refusal.reason, message=refusal.message)
         except runtime.RuntimeFault as error:
             return tunnel.failure(code=500, reason="InternalError", message=f"the container runtime failed: {error}")
-        except channel.Disconnected:
+        except ports.Disconnected:
             raise
         except Exception as error:
             # One stream's fault must not take the others and the tunnel with it.
             _log.exception("stream failed", order=type(order).__name__)
             return tunnel.failure(code=500, reason="InternalError", message=f"the agent failed: {error!r}")
 
-    async def _carry_out(self, order: tunnel.Order, channels: channel.Channels) -> bytes:
+    async def _carry_out(self, order: tunnel.Order, channels: ports.Channels) -> bytes:
         if isinstance(order, tunnel.LogOrder):
             folder = self._log_directory / f"{order.namespace}_{order.pod}_{order.uid}" / order.container
             return await logs.run(self._engine, folder, order, channels)

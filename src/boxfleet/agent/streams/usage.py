@@ -11,10 +11,9 @@ from typing import Final
 
 import msgspec
 
-from boxfleet.agent.streams import channel
 from boxfleet.api import tunnel
 from boxfleet.kit import clock as clocks
-from boxfleet.ports import runtime
+from boxfleet.ports import runtime, streams
 
 # Seconds between the two looks of a rate.
 _LEAST: Final = 1.0
@@ -43,7 +42,7 @@ class Usage:
         # Whoever asks at the same time waits for the same looks.
         self._measuring = asyncio.Lock()
 
-    async def run(self, channels: channel.Channels) -> bytes:
+    async def run(self, channels: streams.Channels) -> bytes:
         """Send the figures as one `tunnel.UsageReport`; the Status to finish with."""
         report = await self.measure()
         await channels.send(tunnel.Channel.STDOUT, b"")
