@@ -6,7 +6,10 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from boxfleet.api import cells, cluster_rules, kind, meta, node
+from boxfleet.api import cells, cluster_rules, disruption_budget, kind, meta, node
+
+# Where the Secrets with the keys of Clusters are.
+NAMESPACE = "boxfleet-clusters"
 
 
 class ClusterType(enum.StrEnum):
@@ -79,6 +82,13 @@ class ClusterSpec(meta.Model):
     taints: Annotated[
         list[node.Taint],
         msgspec.Meta(description="Keep away Units whose placement does not tolerate them."),
+    ] = []
+    namespaceSelector: Annotated[
+        disruption_budget.LabelSelector | None,
+        msgspec.Meta(description="Only instances of Namespaces with such labels; of all when not set."),
+    ] = None
+    tenants: Annotated[
+        list[str], msgspec.Meta(description="Reserved for these Tenants' Namespaces; for all when empty.")
     ] = []
     cost: Annotated[
         float, msgspec.Meta(description="What a CPU costs there, in any unit that is the same for all.", ge=0)

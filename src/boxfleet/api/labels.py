@@ -13,6 +13,12 @@ ENV_HASH = "boxfleet.dev/env-hash"
 BOX_REPLICAS = "boxfleet.dev/box-replicas"
 # The Cluster that runs a Pod, or that a Node belongs to.
 CLUSTER = "boxfleet.dev/cluster"
+# On a Node that shows a host of a Cluster which somebody else runs: it has no agent, and its own Cluster fills it.
+MIRRORED = "boxfleet.dev/mirrored"
+# On a Cluster and its Placements: what was made there is taken away before they go.
+CLUSTER_FINALIZER = "boxfleet.dev/cluster"
+# The scheduler's name of Pods whose node their own Cluster chooses.
+CLUSTER_SCHEDULER = "boxfleet-cluster"
 
 # On a Namespace and what is made in it for its tenant: the Tenant's name.
 TENANT = "boxfleet.dev/tenant"

@@ -238,6 +238,7 @@ class PodSpec(meta.Model):
     serviceAccountName: str = ""
     automountServiceAccountToken: bool | None = None
     imagePullSecrets: list[LocalObjectReference] = []
+    schedulerName: str = ""
     readinessGates: list[ReadinessGate] = []
 
     @property

@@ -11,6 +11,7 @@ _CHANGE = ("create", "delete", "deletecollection", "patch", "update")
 # Everything but verbs that lift somebody above their own rights: bind, escalate, impersonate.
 _ALL = (*_READ, *_CHANGE)
 
+CLUSTER_CONTROLLER = "system:boxfleet:cluster-controller"
 CONTROLLERS = "system:boxfleet:controllers"
 GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
 NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
@@ -32,6 +33,7 @@ OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 OFFICE = "boxfleet-controllers"
 # The users that Boxfleet's own parts are; their roles have the same names.
 PARTS = (
+    CLUSTER_CONTROLLER,
     CONTROLLERS,
     GARBAGE_COLLECTOR,
     NAMESPACE_CONTROLLER,
@@ -93,6 +95,7 @@ def _of_people() -> list[kind.JsonObject]:
 
 def _of_parts() -> list[kind.JsonObject]:
     rules = {
+        CLUSTER_CONTROLLER: _clusters(),
         CONTROLLERS: _controllers(),
         GARBAGE_COLLECTOR: [rbac_objects.rule("*", "*", (*_READ, "delete", "patch"))],
         NAMESPACE_CONTROLLER: _namespaces(),
@@ -136,6 +139,24 @@ def _controllers() -> list[kind.JsonObject]:
         rule("scheduling.k8s.io", "priorityclasses", "create"),
         rule("coordination.k8s.io", "leases", (*_READ, "create")),
         rule("coordination.k8s.io", "leases", ("patch", "update"), names=OFFICE),
+    ]
+
+
+def _clusters() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    # What Pods refer to goes with them to clusters that others run, Secrets too, as it goes to nodes.
+    return [
+        rule(kind.GROUP, "clusters", (*_READ, "patch")),
+        rule(kind.GROUP, "clusters/status", ("patch", "update")),
+        rule(kind.GROUP, "placements", (*_READ, "patch")),
+        rule("", "pods", (*_READ, "delete")),
+        rule("", "pods/binding", "create"),
+        rule("", "pods/status", "patch"),
+        rule("", ("configmaps", "persistentvolumeclaims", "secrets"), _READ),
+        rule("", "persistentvolumeclaims/status", "patch"),
+        rule("", "nodes", (*_READ, "create", "delete", "patch")),
+        rule("", "nodes/status", "patch"),
+        rule("", "events", ("create", "get", "patch", "update")),
     ]
 
 

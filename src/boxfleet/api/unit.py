@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from boxfleet.api import cells, kind, meta, pod, unit_rules
+from boxfleet.api import cells, kind, meta, placement_policy, pod, unit_rules
 
 
 class DependsOnCondition(enum.StrEnum):
@@ -83,6 +83,9 @@ class UnitTemplate(meta.Model):
             extra={"model": "core_v1.PersistentVolumeClaim"},
         ),
     ] = []
+    placement: Annotated[
+        placement_policy.PlacementPolicy, msgspec.Meta(description="Which Clusters may run it, and which it prefers.")
+    ] = msgspec.field(default_factory=placement_policy.PlacementPolicy)
 
     def pod_template(self) -> pod.PodTemplateSpec:
         """The part of the template that our own code reads."""

@@ -6,7 +6,17 @@ import posixpath
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from boxfleet.api import claim_rules, fact_rules, fields, kind, names, object_meta, pod_defaults, pod_rules
+from boxfleet.api import (
+    claim_rules,
+    fact_rules,
+    fields,
+    kind,
+    names,
+    object_meta,
+    placement_policy,
+    pod_defaults,
+    pod_rules,
+)
 
 # An instance's name is a host name.
 _NAME_LIMIT = 63
@@ -64,6 +74,9 @@ def unit(found: Json, path: str, subject: Subject) -> Errors:
     errors += _dependencies(found, f"{path}.dependsOn", subject)
     errors += _env(found, f"{path}.env")
     errors += _files(found, f"{path}.files")
+    errors += placement_policy.validate(
+        found.get("placement") or {}, f"{path}.placement", own=subject.name, peers=subject.peers if subject.box else ()
+    )
     return errors + fact_rules.check(_sources(found, path), facts_of(found, subject))
 
 

@@ -1,14 +1,16 @@
 """All controllers together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+from boxfleet.api import cluster as clusters
 from boxfleet.client import client, shared
 from boxfleet.client import events as recorders
 from boxfleet.controllers import bootstrap, caches, settings
 from boxfleet.controllers.address import controller as address
 from boxfleet.controllers.autoscaler import controller as autoscaler
 from boxfleet.controllers.box import controller as box
+from boxfleet.controllers.cluster import controller as driving
 from boxfleet.controllers.disruption import controller as disruption
 from boxfleet.controllers.event_ttl import events, pods
 from boxfleet.controllers.garbage import controller as garbage
@@ -25,8 +27,9 @@ from boxfleet.kit import clock, supervise
 class Manager:
     """The controllers on shared caches; whoever made the caches runs them.
 
-    `garbage_api`, `namespace_api`, `quota_api`, `tenant_api` and `token_api` are for those that touch objects of all
-    kinds, Secrets or rights: they speak as users who may. `sign` makes tokens that lie in Secrets.
+    `cluster_api`, `garbage_api`, `namespace_api`, `quota_api`, `tenant_api` and `token_api` are for those that touch
+    objects of all kinds, Secrets or rights: they speak as users who may. `connectors` make drivers of Clusters that
+    others run, by their type. `sign` makes tokens that lie in Secrets.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class Manager:
         *,
         clock: clock.Clock,
         settings: settings.Settings,
+        cluster_api: client.Client | None = None,
+        connectors: Mapping[clusters.ClusterType, driving.Connect] | None = None,
         garbage_api: client.Client | None = None,
         namespace_api: client.Client | None = None,
         quota_api: client.Client | None = None,
@@ -43,6 +48,7 @@ class Manager:
         sign: token_secrets.Sign | None = None,
     ) -> None:
         api = shared.api
+        reaching = cluster_api or api
         collecting = shared.speaking(garbage_api or api)
         emptying = shared.speaking(namespace_api or api)
         counting = shared.speaking(quota_api or api)
@@ -54,6 +60,7 @@ class Manager:
         self._clock = clock
         self._settings = settings
         self._events = recorders.Recorder(api, component="boxfleet-controllers", clock=clock)
+        reached = recorders.Recorder(reaching, component="boxfleet-clusters", clock=clock)
         self._loops: dict[str, Callable[[], Awaitable[None]]] = {
             "box": box.BoxController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "unit": unit.UnitController(api, indexed, events=self._events, clock=clock, settings=settings).run,
@@ -71,7 +78,11 @@ class Manager:
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,
             "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,
+            "clusters": driving.ClusterController(
+                reaching, indexed, connectors=connectors or {}, events=reached, clock=clock
+            ).run,
             "events": self._events.run,
+            "events of clusters": reached.run,
         }
 
     async def run(self) -> None:

@@ -18,6 +18,8 @@ class Instance:
     files_hash: str = ""
     address: str = ""
     node: str = ""
+    # The Cluster that it was made for.
+    cluster: str = ""
     ready: bool = False
     started: bool = False
     succeeded: bool = False
@@ -52,6 +54,7 @@ def view(subject: pod.Pod, *, ordinal: int) -> Instance:
         files_hash=metadata.annotations.get(labels.FILES_HASH, ""),
         address=metadata.annotations.get(labels.ADDRESS, ""),
         node=subject.spec.nodeName,
+        cluster=metadata.labels.get(labels.CLUSTER, ""),
         ready=is_ready(subject),
         started=_is_started(subject),
         succeeded=status.phase == "Succeeded",

@@ -62,15 +62,27 @@ def selector(subject: unit.Unit) -> str:
 
 
 def pod(
-    subject: unit.Unit, *, ordinal: int, cluster: str, address: str, rendered: facts.Rendered, revision: str
+    subject: unit.Unit,
+    *,
+    ordinal: int,
+    cluster: str,
+    address: str,
+    rendered: facts.Rendered,
+    revision: str,
+    scheduler: str = "",
 ) -> dict[str, Any]:
-    """The whole Pod of one instance as JSON data; `address` is empty on the host's network."""
+    """The whole Pod of one instance as JSON data; `address` is empty on the host's network.
+
+    `scheduler` chooses its node, where that is not Boxfleet's own.
+    """
     name = instance_name(subject, ordinal)
     template = copy.deepcopy(subject.spec.template)
     template_meta, spec = template.get("metadata") or {}, template.get("spec") or {}
     _add_env(spec, rendered)
     _add_files(spec, subject.spec, instance=name)
     _add_claims(spec, subject.spec, instance=name)
+    if scheduler:
+        spec["schedulerName"] = scheduler
     annotations = dict(template_meta.get("annotations") or {})
     for key, value in (
         (labels.ADDRESS, address),

@@ -1,6 +1,6 @@
 """Level two: a node for every instance."""
 
-from boxfleet.api import meta, node, pod, volume_claim
+from boxfleet.api import labels, meta, node, pod, volume_claim
 from boxfleet.client import client, errors, loop, shared
 from boxfleet.client import events as recorders
 from boxfleet.kit import clock
@@ -124,6 +124,8 @@ class Binder:
 
 
 def _is_unbound(subject: pod.Pod) -> bool:
+    if subject.spec.schedulerName == labels.CLUSTER_SCHEDULER:
+        return False
     return (
         not subject.spec.nodeName and not subject.metadata.deletionTimestamp and subject.status.phase in ("", "Pending")
     )

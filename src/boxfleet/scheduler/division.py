@@ -1,40 +1,90 @@
 """Level one: a cluster for every instance, written as Placements."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from boxfleet.api import cluster, meta, placement, unit
+from boxfleet.api import cluster, labels, meta, namespace, placement, unit
 from boxfleet.client import client, errors, loop, shared
+from boxfleet.client import events as recorders
+from boxfleet.kit import clock
 from boxfleet.planning import placement as planning
-from boxfleet.planning import resources, scheduling
+from boxfleet.planning import resources
+from boxfleet.scheduler import candidates
+
+# Seconds after which instances that no Cluster takes are looked at again, whatever was heard.
+_AGAIN = 30.0
 
 
 class Divider:
-    """Unit -> Placements. An instance keeps its cluster as long as the Unit wants it."""
+    """Unit -> Placements. An instance keeps its cluster as long as it may."""
 
-    def __init__(self, caches: shared.Caches) -> None:
+    def __init__(self, caches: shared.Caches, *, events: recorders.Recorder, clock: clock.Clock) -> None:
         self._api: client.Client = caches.api
+        self._events = events
         self._units = caches.of(unit.Unit)
         self._clusters = caches.of(cluster.Cluster)
         self._placements = caches.of(placement.Placement)
+        self._placements.add_index("unit", lambda each: f"{each.metadata.namespace}/{each.spec.unit}")
+        self._candidates = candidates.Candidates(caches, clock=clock)
+        # Units with instances that wait, with what they were told.
+        self._waiting: dict[meta.Key, str] = {}
         self._loop: loop.Loop[meta.Key] = loop.Loop("placement", self._one)
         self.run = self._loop.run
         self._units.listen(self._unit_changed)
         self._clusters.listen(self._cluster_changed)
         self._placements.listen(self._placement_changed)
+        caches.of(namespace.Namespace).listen(self._namespace_changed)
 
-    async def _one(self, key: meta.Key) -> None:
+    async def _one(self, key: meta.Key) -> float | None:
         subject = self._units.get(key)
         if subject is None or subject.metadata.deletionTimestamp:
-            return
-        mine = [each for each in self._placements_of(subject) if meta.controller_uid(each) == subject.metadata.uid]
-        placed = {each.spec.cluster: each.spec.ordinals for each in mine}
-        template = subject.spec.pod_template()
-        ask = scheduling.Ask(requests=resources.requests_of(template.spec))
-        places = [_place(each) for each in self._clusters if not each.metadata.deletionTimestamp]
-        shares = planning.divide(replicas=subject.spec.replicas, placed=placed, ask=ask, clusters=places)
-        known = {each.spec.cluster: each for each in mine}
-        for name, ordinals in shares.items():
+            self._waiting.pop(key, None)
+            return None
+        mine = [
+            each
+            for each in self._placements.by_index("unit", f"{key.namespace}/{key.name}")
+            if meta.controller_uid(each) == subject.metadata.uid
+        ]
+        known = {each.spec.cluster: each for each in mine if not each.metadata.deletionTimestamp}
+        # What is still being taken away from a cluster cannot be given to it anew.
+        going = {each.spec.cluster for each in mine if each.metadata.deletionTimestamp}
+        wish = planning.Wish(
+            replicas=subject.spec.replicas,
+            requests=resources.requests_of(subject.spec.pod_template().spec),
+            policy=subject.spec.placement,
+            keeps_data=bool(subject.spec.volumeClaimTemplates),
+        )
+        places = [each for each in self._candidates.of(subject) if each.name not in going]
+        placed = {name: each.spec.ordinals for name, each in known.items()}
+        division = planning.divide(wish, placed=placed, clusters=places)
+        # An ordinal is taken away from one cluster before another gets it: never twice, whatever is killed in between.
+        shrinking = {name: got for name, got in division.shares.items() if set(got) <= set(placed.get(name, ()))}
+        growing = {name: got for name, got in division.shares.items() if name not in shrinking}
+        for name, ordinals in [*shrinking.items(), *growing.items()]:
             await self._write(subject, name, ordinals, known.get(name))
+        self._tell(subject, division, placed)
+        if division.waiting or going:
+            return _AGAIN
+        return division.retry
+
+    def _tell(self, subject: unit.Unit, division: planning.Division, placed: dict[str, list[int]]) -> None:
+        """Say where new instances went and why, or why they wait; each thing once."""
+        before = {ordinal: name for name, ordinals in placed.items() for ordinal in ordinals}
+        for name, ordinals in sorted(division.shares.items()):
+            fresh = [ordinal for ordinal in ordinals if before.get(ordinal) != name]
+            if not fresh:
+                continue
+            moved = sorted({before[ordinal] for ordinal in fresh if ordinal in before})
+            reason, came = ("Moved", f" from {', '.join(moved)}") if moved else ("Placed", "")
+            text = f"{_numbers(fresh)}{came} to cluster {name}{_because(division, name)}"
+            self._events.normal(subject, reason, text)
+        why = division.why_not
+        if not why:
+            self._waiting.pop(subject.key, None)
+        elif self._waiting.get(subject.key) != why:
+            self._events.warning(subject, "NotPlaced", f"{_numbers(division.waiting)}: {why}")
+            self._waiting[subject.key] = why
 
     async def _write(
         self, subject: unit.Unit, cluster_name: str, ordinals: list[int], known: placement.Placement | None
@@ -63,6 +113,8 @@ class Divider:
                 namespace=subject.metadata.namespace,
                 labels=dict(subject.metadata.labels),
                 ownerReferences=[meta.owner_of(subject)],
+                # What is made in clusters of others is taken away before this goes.
+                finalizers=[labels.CLUSTER_FINALIZER] if self._is_foreign(spec.cluster) else [],
             ),
             spec=spec,
         )
@@ -78,17 +130,9 @@ class Divider:
                     code=409, reason="Conflict", message=f"Placement {made.metadata.name} belongs to another Unit"
                 ) from None
 
-    def _placements_of(self, subject: unit.Unit) -> list[placement.Placement]:
-        return [
-            found
-            for each in self._clusters
-            if (
-                found := self._placements.find(
-                    f"{subject.metadata.name}-{each.metadata.name}", namespace=subject.metadata.namespace
-                )
-            )
-            is not None
-        ]
+    def _is_foreign(self, name: str) -> bool:
+        found = self._clusters.find(name)
+        return found is not None and found.spec.type is not cluster.ClusterType.HOSTS
 
     def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
         if new is not None and (
@@ -102,17 +146,52 @@ class Divider:
             self._loop.add(meta.Key(subject.metadata.namespace, subject.spec.unit))
 
     def _cluster_changed(self, old: cluster.Cluster | None, new: cluster.Cluster | None) -> None:
-        # Load of a cluster matters to new instances only; a cluster that comes or goes matters to all.
-        if old is None or new is None:
-            for each in self._units:
+        # Load of a cluster matters only to instances that wait; what it is, and whether it answers, to all.
+        everyone = old is None or new is None or _essence(old) != _essence(new)
+        for key in [each.key for each in self._units] if everyone else list(self._waiting):
+            self._loop.add(key)
+
+    def _namespace_changed(self, old: namespace.Namespace | None, new: namespace.Namespace | None) -> None:
+        if old is None or new is None or old.metadata.labels == new.metadata.labels:
+            return
+        for each in self._units:
+            if each.metadata.namespace == new.metadata.name:
                 self._loop.add(each.key)
 
 
-def _place(subject: cluster.Cluster) -> scheduling.Place:
-    return scheduling.Place(
-        name=subject.metadata.name,
-        labels=subject.metadata.labels,
-        cluster=subject.metadata.name,
-        offers=resources.amounts(subject.status.allocatable),
-        used=resources.amounts(subject.status.requested),
-    )
+def _essence(subject: cluster.Cluster) -> object:
+    ready = meta.find_condition(subject.status.conditions, "Ready")
+    metadata = subject.metadata
+    return metadata.labels, bool(metadata.deletionTimestamp), subject.spec, ready.status if ready is not None else ""
+
+
+def _numbers(ordinals: Sequence[int]) -> str:
+    """Instances by number, runs shortened."""
+    parts: list[str] = []
+    for start, end in _runs(ordinals):
+        parts.append(str(start) if start == end else f"{start}-{end}")
+    return f"instance{'s' if len(ordinals) > 1 else ''} {', '.join(parts)}"
+
+
+def _runs(ordinals: Sequence[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for ordinal in sorted(ordinals):
+        if found and found[-1][1] == ordinal - 1:
+            found[-1] = (found[-1][0], ordinal)
+        else:
+            found.append((ordinal, ordinal))
+    return found
+
+
+def _because(division: planning.Division, name: str) -> str:
+    """What was found about this cluster and the others, in short."""
+    own = next((each for each in division.verdicts if each.cluster == name), None)
+    if own is None or len(division.verdicts) < 2:
+        return ""
+    others = [
+        f"{each.cluster} {', '.join(each.obstacles) if each.obstacles else f'scored {each.score:.2f}'}"
+        for each in division.verdicts
+        if each.cluster != name
+    ]
+    parts = ", ".join(f"{part} {value:.2f}" for part, value in own.parts.items())
+    return f": scored {own.score:.2f} ({parts}); {'; '.join(others)}"

@@ -15,7 +15,7 @@ class Scheduler:
         self._shared = shared
         self._clock = clock
         self._events = recorders.Recorder(shared.api, component="boxfleet-scheduler", clock=clock)
-        self._divider = division.Divider(shared)
+        self._divider = division.Divider(shared, events=self._events, clock=clock)
         self._binder = binding.Binder(shared, events=self._events, clock=clock, settings=settings)
 
     async def run(self) -> None:

@@ -26,7 +26,7 @@ class State:
     def node_changed(self, name: str, new: node.Node | None) -> bool:
         """Take in a node; says whether anything changed that placement looks at."""
         old = self.places.get(name)
-        if new is None:
+        if new is None or labels.MIRRORED in new.metadata.labels:
             self.places.pop(name, None)
             return False
         place = _place(new, default_cluster=self._cluster)

@@ -32,6 +32,7 @@ from boxfleet.api import (
 from boxfleet.client import cache, client, errors, shared
 from boxfleet.controllers import manager
 from boxfleet.controllers import settings as controller_settings
+from boxfleet.controllers.cluster import controller as driving
 from boxfleet.kit import clock
 from boxfleet.scheduler import scheduler
 from boxfleet.scheduler import settings as scheduler_settings
@@ -185,6 +186,8 @@ class Bed:
         for kind in _SEEN:
             self._seen.of(kind).listen(self._wake)
         self._control: asyncio.Task[None] | None = None
+        # Drivers of clusters that others run, by type; for controls that are started afterwards.
+        self.connectors: dict[cluster.ClusterType, driving.Connect] = {}
 
     def all(self, kind: type[meta.T]) -> list[meta.T]:
         return list(self._seen.of(kind))
@@ -231,6 +234,8 @@ class Bed:
             caches,
             clock=CLOCK,
             settings=self._settings,
+            cluster_api=part(roles.CLUSTER_CONTROLLER),
+            connectors=self.connectors,
             garbage_api=part(roles.GARBAGE_COLLECTOR),
             namespace_api=part(roles.NAMESPACE_CONTROLLER),
             quota_api=part(roles.QUOTA_CONTROLLER),

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxfleet.api import labels, meta, node, pod, pod_affinity
-from boxfleet.planning import placement, resources, scheduling
+from boxfleet.planning import resources, scheduling
 
 GI = 2**30
 
@@ -129,20 +129,3 @@ def test_the_ask_of_a_pod() -> None:
     assert (found.group, found.cluster, found.images, found.ports) == (
         "ns/w", "local", ("i",), (("0.0.0.0", "TCP", 8080),),
     )  # fmt: skip
-
-
-def divide(replicas: int, placed: dict[str, list[int]], *clusters: scheduling.Place) -> dict[str, list[int]]:
-    return placement.divide(replicas=replicas, placed=placed, ask=ask(requests={"cpu": 1000}), clusters=clusters)
-
-
-def test_ordinals_stay_with_their_cluster() -> None:
-    east, west = place("east", used={"cpu": 3000}), place("west")
-    assert divide(3, {"east": [0, 1]}, east, west) == {"east": [0, 1], "west": [2]}
-    assert divide(1, {"east": [0], "west": [1]}, east, west) == {"east": [0], "west": []}
-    assert divide(2, {"east": [0, 1], "west": [1]}, east, west) == {"east": [0, 1], "west": []}
-
-
-def test_without_room_the_freest_cluster_takes_it_and_without_clusters_nobody() -> None:
-    east, west = place("east", used={"cpu": 5000}), place("west", used={"cpu": 4000})
-    assert divide(1, {}, east, west) == {"west": [0]}
-    assert divide(1, {}) == {}

@@ -40,7 +40,8 @@ class Health:
     async def reconcile(self, name: str) -> float | None:
         """Look at one node; gives seconds until it counts as lost unless it is heard of."""
         subject = self._nodes.find(name)
-        if subject is None:
+        if subject is None or labels.MIRRORED in subject.metadata.labels:
+            # Of the hosts of others their own cluster tells.
             self._heard.pop(name, None)
             return None
         silent = self._clock.monotonic() - self._heard.setdefault(name, self._clock.monotonic())

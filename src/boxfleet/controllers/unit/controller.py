@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from boxfleet.api import address, address_pool, box, meta, placement, pod, unit
+from boxfleet.api import address, address_pool, box, cluster, meta, placement, pod, unit
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, quotas, settings
@@ -38,6 +38,8 @@ class UnitController:
     ) -> None:
         self._api = api
         self._indexed = indexed
+        # Asked for here, so that it is there before the first Unit is looked at.
+        indexed.shared.of(cluster.Cluster)
         self._events = events
         self._clock = clock
         self._settings = settings
@@ -287,7 +289,9 @@ def _outdated(
         same_env = rendered is None or each.succeeded or each.env_hash == rendered.env_hash
         # Its address went to someone else: it may not go on with it.
         same_address = not each.address or addresses.get(each.name, each.address) == each.address
-        result[each.ordinal] = each.revision != revision or not same_env or not same_address
+        # The scheduler may have given it to another cluster.
+        same_cluster = situation.clusters.get(each.ordinal, each.cluster) == each.cluster
+        result[each.ordinal] = each.revision != revision or not (same_env and same_address and same_cluster)
     return result
 
 

@@ -49,6 +49,7 @@ async def make(api: client.Client, situation: observe.Situation, each: gate.Read
         address=each.address,
         rendered=each.rendered,
         revision=revision,
+        scheduler=labels.CLUSTER_SCHEDULER if each.cluster in situation.foreign else "",
     )
     first = _missing_claims(api, situation, each.ordinal)
     files = manifest.files(subject, ordinal=each.ordinal, rendered=each.rendered)

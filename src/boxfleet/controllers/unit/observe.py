@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from boxfleet.api import address, box, config, meta, placement, pod, volume_claim
+from boxfleet.api import address, box, cluster, config, meta, placement, pod, volume_claim
 from boxfleet.api import unit as units
 from boxfleet.client import cache
 from boxfleet.controllers import caches
@@ -23,6 +23,8 @@ class Situation:
     shares: Sequence[placement.Placement]
     # By ordinal.
     clusters: Mapping[int, str]
+    # Clusters that choose the nodes of their instances themselves.
+    foreign: frozenset[str]
     # The Units of the same Box by short name, this one among them; alone when it has no Box.
     siblings: Mapping[str, units.Unit]
     # Names of all Units of the Box, made or not.
@@ -71,7 +73,18 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
         claims={each.metadata.name: each for each in indexed.claims.by_index(caches.OWNER, uid)},
         files={each.metadata.name: each for each in indexed.files.by_index(caches.OWNER, uid)},
         shares=shares,
-        clusters={ordinal: each.spec.cluster for each in shares for ordinal in each.spec.ordinals},
+        clusters={
+            ordinal: each.spec.cluster
+            for each in shares
+            for ordinal in each.spec.ordinals
+            # A share that goes is nobody's place any more.
+            if not each.metadata.deletionTimestamp
+        },
+        foreign=frozenset(
+            each.metadata.name
+            for each in indexed.shared.of(cluster.Cluster)
+            if each.spec.type is not cluster.ClusterType.HOSTS
+        ),
         siblings=_siblings(subject, indexed),
         declared=frozenset(owner.spec.units) if owner is not None else frozenset(),
     )

@@ -1,0 +1,124 @@
+"""Clusters as level one sees them, with what is used of each."""
+
+import collections
+import datetime
+from collections.abc import Mapping
+
+from boxfleet.api import cluster, labels, meta, namespace, placement, unit
+from boxfleet.client import shared
+from boxfleet.kit import clock
+from boxfleet.planning import disruption, domains, resources
+from boxfleet.planning import placement as planning
+
+
+class Candidates:
+    """Makes the candidates for a Unit from caches; counts what was just decided beside what is reported."""
+
+    def __init__(self, caches: shared.Caches, *, clock: clock.Clock) -> None:
+        self._clock = clock
+        self._clusters = caches.of(cluster.Cluster)
+        self._namespaces = caches.of(namespace.Namespace)
+        self._units = caches.of(unit.Unit)
+        self._placements = caches.of(placement.Placement)
+        # Requests by Cluster, of all Placements, and what each Placement adds to them.
+        self._promised: dict[str, collections.Counter[str]] = {}
+        self._parts: dict[meta.Key, tuple[str, resources.Amounts]] = {}
+        # Units of Boxes that have instances, by Cluster.
+        self._peers: dict[tuple[str, str, str], collections.Counter[str]] = {}
+        self._placements.listen(self._placement_changed)
+
+    def of(self, subject: unit.Unit) -> list[planning.Candidate]:
+        """All Clusters, for this Unit."""
+        space = self._namespaces.find(subject.metadata.namespace)
+        known = space.metadata.labels if space is not None else {}
+        return [self._candidate(each, subject, known) for each in self._clusters]
+
+    def _candidate(self, each: cluster.Cluster, subject: unit.Unit, space: Mapping[str, str]) -> planning.Candidate:
+        name, spec, status = each.metadata.name, each.spec, each.status
+        fault, lost = self._fault(each)
+        used = resources.amounts(status.requested)
+        for resource, amount in self._promised.get(name, {}).items():
+            # What was decided a moment ago is not reported yet; what others run there was never decided here.
+            used[resource] = max(used.get(resource, 0), amount)
+        key = (subject.metadata.namespace, subject.spec.box, name)
+        peers: Mapping[str, int] = self._peers.get(key, {}) if subject.spec.box else {}
+        own = domains.short_name(subject)
+        return planning.Candidate(
+            name=name,
+            labels=each.metadata.labels,
+            taints=spec.taints,
+            unschedulable=spec.unschedulable,
+            going=bool(each.metadata.deletionTimestamp) and spec.onDelete is not cluster.OnDelete.REFUSE,
+            fault=fault,
+            lost=lost,
+            closed=_closed(each, space),
+            offers=_amounts(status.allocatable),
+            used=used,
+            cost=spec.cost,
+            latency=status.latencyMilliseconds / 1000,
+            peers=frozenset(peer for peer, count in peers.items() if count > 0 and peer != own),
+        )
+
+    def _fault(self, each: cluster.Cluster) -> tuple[str, float]:
+        ready = meta.find_condition(each.status.conditions, "Ready")
+        if ready is None:
+            return "nothing is known of it yet", 0.0
+        if ready.status == "True":
+            return "", 0.0
+        since = clock.parse(ready.lastTransitionTime) if ready.lastTransitionTime else self._clock.now()
+        return ready.message or ready.reason, max(0.0, (self._clock.now() - since) / datetime.timedelta(seconds=1))
+
+    def _placement_changed(self, old: placement.Placement | None, new: placement.Placement | None) -> None:
+        subject = new or old
+        if subject is None:
+            return
+        known = self._parts.pop(subject.key, None)
+        if known is not None:
+            resources.add(self._promised[known[0]], known[1], sign=-1)
+        if old is not None:
+            self._count_peer(old, -1)
+        if new is None:
+            return
+        self._count_peer(new, 1)
+        requests = self._requests(new)
+        part = {resource: amount * len(new.spec.ordinals) for resource, amount in requests.items()}
+        resources.add(self._promised.setdefault(new.spec.cluster, collections.Counter()), part)
+        self._parts[new.key] = (new.spec.cluster, part)
+
+    def _requests(self, share: placement.Placement) -> resources.Amounts:
+        found = self._units.find(share.spec.unit, namespace=share.metadata.namespace)
+        if found is None:
+            return {}
+        try:
+            return resources.requests_of(found.spec.pod_template().spec)
+        except ValueError:
+            return {}
+
+    def _count_peer(self, share: placement.Placement, sign: int) -> None:
+        owner = share.metadata.labels.get(labels.BOX, "")
+        if owner and share.spec.ordinals:
+            key = (share.metadata.namespace, owner, share.spec.cluster)
+            short = share.spec.unit.removeprefix(f"{owner}-")
+            counts = self._peers.setdefault(key, collections.Counter())
+            counts[short] += sign
+            if not any(counts.values()):
+                del self._peers[key]
+
+
+def _closed(each: cluster.Cluster, space: Mapping[str, str]) -> str:
+    """Why a Namespace with these labels may not use a Cluster."""
+    spec = each.spec
+    tenant = space.get(labels.TENANT, "")
+    if spec.tenants and tenant not in spec.tenants:
+        return f"it is reserved for {', '.join(spec.tenants)}"
+    if spec.namespaceSelector is not None and not disruption.matches(spec.namespaceSelector, space):
+        return "its namespaceSelector does not match the Namespace"
+    return ""
+
+
+def _amounts(quantities: Mapping[str, str]) -> resources.Amounts:
+    try:
+        return resources.amounts(quantities)
+    except ValueError:
+        # A Cluster that reports nonsense offers one Pod after the other nothing.
+        return {"pods": 0}

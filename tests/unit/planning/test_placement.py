@@ -1,0 +1,158 @@
+"""Which Cluster runs which instances: rules, preferences, staying, leaving."""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boxfleet.api import node, placement_policy
+from boxfleet.planning import placement
+
+OFFERS = {"cpu": 10000, "memory": 2**34, "pods": 100}
+
+
+def policy(**fields: Any) -> placement_policy.PlacementPolicy:
+    return msgspec.convert(fields, placement_policy.PlacementPolicy)
+
+
+def wish(replicas: int, *, cpu: int = 1000, keeps_data: bool = False, **fields: Any) -> placement.Wish:
+    return placement.Wish(
+        replicas=replicas, requests={"cpu": cpu, "pods": 1}, policy=policy(**fields), keeps_data=keeps_data
+    )
+
+
+def at(name: str, *, cpu: int = 0, **fields: Any) -> placement.Candidate:
+    return placement.Candidate(name=name, offers=dict(OFFERS), used={"cpu": cpu}, **fields)
+
+
+def divide(
+    subject: placement.Wish, clusters: Collection[placement.Candidate], **placed: list[int]
+) -> dict[str, list[int]]:
+    return dict(placement.divide(subject, placed=placed, clusters=clusters).shares)
+
+
+def why(subject: placement.Wish, clusters: list[placement.Candidate]) -> dict[str, list[str]]:
+    return {each.cluster: list(each.obstacles) for each in placement.judge(subject, clusters, counts={})}
+
+
+def test_instances_stay_where_they_are() -> None:
+    full, free = at("east", cpu=9000), at("west")
+    assert divide(wish(3), [full, free], east=[0, 1]) == {"east": [0, 1], "west": [2]}
+    assert divide(wish(1), [full, free], east=[0], west=[1]) == {"east": [0], "west": []}
+    assert divide(wish(2), [full, free], east=[0, 1], west=[1]) == {"east": [0, 1], "west": []}
+
+
+def test_without_room_the_freest_takes_it_and_without_clusters_nobody() -> None:
+    assert divide(wish(1, cpu=7000), [at("east", cpu=5000), at("west", cpu=4000)]) == {"west": [0]}
+    nobody = placement.divide(wish(1), placed={}, clusters=[])
+    assert nobody.shares == {}
+    assert "boxfleet cluster join" in nobody.why_not
+
+
+def test_neighbouring_ordinals_go_to_the_same_cluster() -> None:
+    spread = wish(5, spread=[{}])
+    assert divide(spread, [at("east"), at("west")]) == {"east": [0, 1, 2], "west": [3, 4]}
+
+
+def test_rules_rule_out_and_say_so() -> None:
+    east = at("east", labels={"tier": "gold"})
+    west = at("west", taints=[node.Taint(key="leased", value="x", effect="NoSchedule")])
+    far = at("far", closed="it is reserved for tenant a")
+    known = [east, far, west]
+    assert why(wish(1), known) == {
+        "east": [], "far": ["it is reserved for tenant a"], "west": ["untolerated taint {leased: x}"],
+    }  # fmt: skip
+    assert why(wish(1, clusters=["west"]), [east])["east"] == ["placement.clusters does not name it"]
+    gold = wish(1, clusterSelector={"matchLabels": {"tier": "gold"}})
+    assert divide(gold, known) == {"east": [0]}
+    tolerant = wish(1, clusters=["west"], tolerations=[{"key": "leased", "operator": "Exists"}])
+    assert divide(tolerant, known) == {"west": [0]}
+    nowhere = placement.divide(wish(1, clusters=["moon"]), placed={}, clusters=known)
+    assert nowhere.waiting == [0]
+    assert nowhere.why_not.startswith("0/3 clusters are available: east: placement.clusters does not name it")
+
+
+def test_preferences() -> None:
+    busy = at("busy", cpu=6000, cost=1.0, latency=0.2)
+    idle = at("idle", cost=3.0, latency=0.01)
+    known = [busy, idle]
+    assert divide(wish(1), known) == {"idle": [0]}
+    assert divide(wish(1, prefer="Packed"), known) == {"busy": [0]}
+    assert divide(wish(1, prefer="Cheap"), known) == {"busy": [0]}
+    assert divide(wish(1, prefer="Near"), known) == {"idle": [0]}
+
+
+def test_units_of_a_box_stay_together_while_there_is_room() -> None:
+    full = at("full", cpu=9500, peers=frozenset({"db"}))
+    home = at("home", cpu=5000, peers=frozenset({"db"}))
+    assert divide(wish(1), [home, at("idle")]) == {"home": [0]}
+    assert divide(wish(1), [full, at("idle")]) == {"idle": [0]}
+
+
+def test_near_and_apart() -> None:
+    home, idle = at("home", peers=frozenset({"db"})), at("idle")
+    assert divide(wish(1, near=["db"]), [home, idle]) == {"home": [0]}
+    assert divide(wish(1, apart=["db"]), [home, idle]) == {"idle": [0]}
+    # Whoever comes first is free to choose.
+    assert divide(wish(1, near=["web"]), [idle]) == {"idle": [0]}
+
+
+def test_spread_over_zones_waits_or_goes_anyway() -> None:
+    zones = [at("a1", labels={"zone": "a"}), at("a2", labels={"zone": "a"}), at("b1", labels={"zone": "b"})]
+    shares = divide(wish(4, spread=[{"topologyKey": "zone"}]), zones)
+    assert len(shares["b1"]) == 2
+    cordoned = [*zones[:2], at("b1", labels={"zone": "b"}, unschedulable=True)]
+    stuck = placement.divide(wish(2, spread=[{"topologyKey": "zone"}]), placed={}, clusters=cordoned)
+    assert (sum(map(len, stuck.shares.values())), stuck.waiting) == (1, [1])
+    anyway = wish(2, spread=[{"topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}])
+    assert sum(map(len, divide(anyway, cordoned).values())) == 2
+
+
+def test_weights_give_parts() -> None:
+    parts = [{"cluster": "east", "weight": 3}, {"cluster": "west", "weight": 1}]
+    shares = divide(wish(8, cpu=10, weights=parts), [at("east"), at("north"), at("west")])
+    assert {name: len(ordinals) for name, ordinals in shares.items()} == {"east": 6, "west": 2}
+
+
+def test_a_lost_cluster_is_left_after_a_while_but_not_by_data() -> None:
+    lost = at("east", fault="no answer", lost=20.0)
+    assert divide(wish(2), [lost, at("west")], east=[0, 1]) == {"east": [], "west": [0, 1]}
+    assert divide(wish(2, keeps_data=True), [lost, at("west")], east=[0, 1]) == {"east": [0, 1]}
+    assert divide(wish(2, failover={"enabled": False}), [lost, at("west")], east=[0, 1]) == {"east": [0, 1]}
+    fresh = placement.divide(
+        wish(2), placed={"east": [0, 1]}, clusters=[at("east", fault="no answer", lost=5.0), at("west")]
+    )
+    assert (fresh.shares, fresh.retry) == ({"east": [0, 1]}, 10.0)
+
+
+def test_who_must_leave_waits_for_somebody_who_takes_him() -> None:
+    going = at("east", going=True)
+    assert divide(wish(1), [going, at("west", fault="away")], east=[0]) == {"east": [0]}
+    assert divide(wish(2, cpu=6000), [going, at("west")], east=[0, 1]) == {"east": [1], "west": [0]}
+
+
+@given(
+    replicas=st.integers(0, 12),
+    cpu=st.lists(st.integers(0, 10000), min_size=1, max_size=5),
+    asked=st.integers(1, 6000),
+    before=st.dictionaries(st.integers(0, 4), st.sets(st.integers(0, 12)), max_size=5),
+    spread=st.booleans(),
+)
+def test_every_instance_has_one_place_and_the_same_question_the_same_answer(
+    replicas: int, cpu: list[int], asked: int, before: dict[int, set[int]], spread: bool
+) -> None:
+    clusters = [at(f"c{index}", cpu=used) for index, used in enumerate(cpu)]
+    placed = {f"c{index}": sorted(ordinals) for index, ordinals in before.items()}
+    subject = wish(replicas, cpu=asked, spread=[{}] if spread else [])
+    first = placement.divide(subject, placed=placed, clusters=clusters)
+    again = placement.divide(subject, placed=placed, clusters=list(reversed(clusters)))
+    assert first == again
+    everyone = [ordinal for ordinals in first.shares.values() for ordinal in ordinals]
+    assert sorted([*everyone, *first.waiting]) == list(range(replicas))
+    # What was decided holds: nothing moves when it is asked anew with what came of it.
+    settled = placement.divide(subject, placed=first.shares, clusters=clusters)
+    assert {name: got for name, got in settled.shares.items() if got} == {
+        name: got for name, got in first.shares.items() if got
+    } or first.waiting
