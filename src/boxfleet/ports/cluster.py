@@ -62,6 +62,8 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     orders: Mapping[int, Order]
     # Seconds for instances that leave, by name, where their Pod's own grace is not meant.
     grace: Mapping[str, int] = {}
+    # How many instances the cluster's own evictions must leave ready: a number or a share such as "50%".
+    min_available: int | str | None = None
 
     @property
     def key(self) -> meta.Key:

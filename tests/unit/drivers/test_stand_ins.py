@@ -1,12 +1,17 @@
 """The stand-ins in memory do what their ports promise."""
 
+import contextlib
 import pathlib
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from boxfleet.ports import network, runtime
+from boxfleet.api import meta
+from boxfleet.ports import cluster, network, runtime
+from boxfleet.testing import clusters as memory_clusters
 from boxfleet.testing import network as memory_network
 from boxfleet.testing import runtime as memory_runtime
+from boxfleet.testing.conformance import cluster as cluster_suite
 from boxfleet.testing.conformance import network as network_suite
 from boxfleet.testing.conformance import runtime as runtime_suite
 
@@ -50,6 +55,55 @@ class TestMemoryNames(network_suite.NamesConformance):
             return names.resolve(name)
 
         return network_suite.NamesBed(names=names, address="198.18.0.1", domain="fleet.test", resolve=resolve)
+
+
+class TestMemoryCluster(cluster_suite.ClusterConformance):
+    @pytest.fixture
+    async def bed(self) -> AsyncIterator[cluster_suite.Bed]:
+        place = memory_clusters.MemoryCluster()
+
+        @contextlib.asynccontextmanager
+        async def cut() -> AsyncIterator[None]:
+            with place.cut():
+                yield
+
+        @contextlib.asynccontextmanager
+        async def occupy(namespace: str, name: str) -> AsyncIterator[None]:
+            place.foreign.add(meta.Key(namespace, name))
+            yield
+            place.foreign.clear()
+
+        async def traces(namespace: str, name: str) -> Sequence[str]:
+            key = meta.Key(namespace, name)
+            return [str(share) for (_, each), share in place.shares.items() if each == key]
+
+        async def kill(namespace: str, name: str) -> None:
+            place.kill(meta.Key(namespace, name))
+
+        async with cluster_suite.followed(place.driver()) as driver:
+            yield cluster_suite.Bed(
+                driver=driver,
+                image="boxfleet.local/tools:1",
+                server=lambda _: [],
+                again=place.driver,
+                stranger=lambda: place.driver("other"),
+                cut=cut,
+                occupy=occupy,
+                traces=traces,
+                kill=kill,
+                impossible=({"nodeName": "node-a"}, "nodeName"),
+            )
+
+
+@pytest.mark.anyio
+async def test_a_cluster_that_is_lost_says_so() -> None:
+    place = memory_clusters.MemoryCluster()
+    driver = place.driver()
+    with place.cut(), pytest.raises(cluster.Unreachable):
+        await driver.run(lambda _: None)
+    place.denied = "the token has expired"
+    with pytest.raises(cluster.Denied, match="expired"):
+        await driver.check()
 
 
 @pytest.mark.anyio
