@@ -8,6 +8,7 @@ OWNER = "owner"
 UNIT = "unit"
 BOX = "box"
 INSTANCE = "instance"
+SHARE = "share"
 
 
 class Indexed:
@@ -18,6 +19,7 @@ class Indexed:
         self.units = _indexed(caches.of(unit.Unit))
         self.units.add_index(BOX, lambda each: f"{each.metadata.namespace}/{each.spec.box}" if each.spec.box else "")
         self.pods = _indexed(caches.of(pod.Pod))
+        self.pods.add_index(SHARE, _share_of)
         self.claims = _indexed(caches.of(volume_claim.PersistentVolumeClaim))
         # Only those made for instances: other ConfigMaps may be many and large.
         self.files = _indexed(caches.of(config.ConfigMap, labels=labels.UNIT))
@@ -26,6 +28,16 @@ class Indexed:
         self.addresses = caches.of(address.Address)
         self.addresses.add_index(INSTANCE, lambda each: f"{each.spec.namespace}/{each.spec.instance}")
         self.addresses.add_index(UNIT, lambda each: f"{each.spec.namespace}/{each.spec.unit}" if each.spec.unit else "")
+
+
+def share_key(*, cluster: str, unit: meta.Key) -> str:
+    """What the Pods of one Unit in one Cluster are found by."""
+    return f"{cluster}/{unit.namespace}/{unit.name}"
+
+
+def _share_of(subject: pod.Pod) -> str:
+    cluster, name = subject.metadata.labels.get(labels.CLUSTER, ""), subject.metadata.labels.get(labels.UNIT, "")
+    return share_key(cluster=cluster, unit=meta.Key(subject.metadata.namespace, name)) if cluster and name else ""
 
 
 def _indexed(found: cache.Cache[meta.T]) -> cache.Cache[meta.T]:

@@ -79,7 +79,7 @@ class Manager:
             "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,
             "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,
             "clusters": driving.ClusterController(
-                reaching, indexed, connectors=connectors or {}, events=reached, clock=clock
+                reaching, indexed, connectors=connectors or {}, events=reached, clock=clock, settings=settings
             ).run,
             "events": self._events.run,
             "events of clusters": reached.run,

@@ -26,5 +26,9 @@ class Settings:
     # Seconds that a Pod outlives its Node's object before it is removed; 40 as in Kubernetes, so that a Node that
     # registers anew finds its Pods.
     orphaned_pod_grace: float = 40.0
+    # Seconds between looks at a Cluster that others run, and how long one may take.
+    cluster_look: float = 5.0
+    # Seconds without an answer of such a Cluster until its instances no longer count as ready: two looks and a little.
+    cluster_silence: float = 12.0
     # Writes of one reconciliation that are under way at once: enough to fill one group commit of the store.
     concurrency: int = 32

@@ -47,7 +47,8 @@ def sort(share: placement.Placement, pods: Collection[pod.Pod], *, running: Coll
     grace: dict[str, int] = {}
     for each in pods:
         ordinal = instances.ordinal_of(each)
-        if ordinal is None:
+        if ordinal is None or meta.controller_uid(each) != meta.controller_uid(share):
+            # Of an earlier Unit of the name, and on its way out.
             continue
         if each.metadata.deletionTimestamp:
             grace[each.metadata.name] = _grace_of(each)

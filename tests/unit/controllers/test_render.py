@@ -32,6 +32,7 @@ def _situation(content: str, *, replicas: int) -> observe.Situation:
         files={},
         shares=[],
         clusters={},
+        foreign=frozenset(),
         siblings={"u": subject},
         declared=frozenset({"u"}),
     )

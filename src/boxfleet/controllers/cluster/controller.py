@@ -9,7 +9,7 @@ import structlog
 from boxfleet.api import cluster, config, labels, meta, placement, pod
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
-from boxfleet.controllers import caches
+from boxfleet.controllers import caches, settings
 from boxfleet.controllers.cluster import drive, hosts, part
 from boxfleet.kit import clock, ids, supervise
 from boxfleet.planning import pod_volumes
@@ -22,6 +22,8 @@ Connect = Callable[[cluster.Cluster, Mapping[str, bytes]], ports.Cluster]
 
 # Seconds after which what could not be connected is tried again.
 _AGAIN = 15.0
+# Seconds between looks at a Cluster that is being given up.
+_SOON = 0.5
 
 
 @dataclasses.dataclass(slots=True)
@@ -44,12 +46,14 @@ class ClusterController:
         connectors: Mapping[cluster.ClusterType, Connect],
         events: recorders.Recorder,
         clock: clock.Clock,
+        settings: settings.Settings,
     ) -> None:
         self._api = api
         self._indexed = indexed
         self._connectors = connectors
         self._events = events
         self._clock = clock
+        self._settings = settings
         self._clusters = indexed.shared.of(cluster.Cluster)
         self._running: dict[str, _Running] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -80,9 +84,17 @@ class ClusterController:
         if subject is None or connect is None:
             await self._stop(name)
             return None
-        if subject.metadata.deletionTimestamp and await self._finished(subject):
-            await self._stop(name)
-            return None
+        if subject.metadata.deletionTimestamp:
+            released = subject.spec.onDelete is cluster.OnDelete.RELEASE
+            if released:
+                # Nothing is taken away there any more.
+                await self._stop(name)
+                await self._release(subject)
+            if await self._finished(subject):
+                await self._stop(name)
+                return None
+            if released:
+                return _SOON
         try:
             keys = await self._keys(subject)
             basis = ids.fingerprint([meta.to_dict(subject.spec), subject.metadata.uid, dict(keys)], length=32)
@@ -116,6 +128,7 @@ class ClusterController:
             find=self._clusters.find,
             events=self._events,
             clock=self._clock,
+            settings=self._settings,
         )
         run = supervise.keep_running(f"cluster {name}", one.run, clock=self._clock)
         task = self._group.create_task(run, name=f"cluster {name}")
@@ -151,18 +164,18 @@ class ClusterController:
             message=str(fault),
             lastTransitionTime=clock.stamp(self._clock.now()),
         )
-        change = {"status": {"conditions": [meta.to_dict(condition)]}}
+        change = {
+            "status": {
+                "observedGeneration": subject.metadata.generation,
+                "conditions": [meta.to_dict(condition)],
+            }
+        }
         await self._api.patch(cluster.Cluster, subject.metadata.name, change, subresource="status")
 
     async def _finished(self, subject: cluster.Cluster) -> bool:
         """Whether nothing is left of a Cluster that is being deleted; then it may go."""
         mine = part.Part(subject.metadata.name, self._indexed)
-        shares = mine.shares()
-        if subject.spec.onDelete is cluster.OnDelete.RELEASE:
-            await self._release(shares)
-            if shares:
-                return False
-        elif shares:
+        if mine.shares() or mine.all_pods():
             return False
         await hosts.Hosts(self._api, subject.metadata.name, clock=self._clock).put(
             {}, known=mine.nodes(), reachable=True
@@ -175,15 +188,30 @@ class ClusterController:
             return True
         return True
 
-    async def _release(self, shares: list[placement.Placement]) -> None:
-        """Leave what runs there alone: its Placements go without taking it with them."""
-        for each in shares:
+    async def _release(self, subject: cluster.Cluster) -> None:
+        """Leave what runs there alone: its Placements and Pods go without taking it with them."""
+        mine = part.Part(subject.metadata.name, self._indexed)
+        for each in mine.shares():
             kept = [one for one in each.metadata.finalizers if one != labels.CLUSTER_FINALIZER]
             change = {"metadata": {"finalizers": kept, "uid": each.metadata.uid}}
             metadata = each.metadata
             try:
                 await self._api.patch(placement.Placement, metadata.name, change, namespace=metadata.namespace)
             except errors.NotFound:
+                continue
+        for one in mine.all_pods():
+            if mine.keeps(one):
+                # Nobody else has taken it yet.
+                continue
+            try:
+                await self._api.delete(
+                    pod.Pod,
+                    one.metadata.name,
+                    namespace=one.metadata.namespace,
+                    uid=one.metadata.uid,
+                    grace_seconds=0,
+                )
+            except (errors.NotFound, errors.Conflict):
                 continue
 
     def _cluster_changed(self, old: cluster.Cluster | None, new: cluster.Cluster | None) -> None:

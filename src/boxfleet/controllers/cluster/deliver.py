@@ -38,15 +38,14 @@ class Deliver:
         self._clock = clock
         self._orders = orders.Orders(api)
         self._looks: dict[meta.Key, int] = {}
-        # What was last said of a share that was refused.
-        self._refused: dict[meta.Key, str] = {}
+        # What was last said of Pods that were refused, by uid.
+        self._refused: dict[str, str] = {}
 
     async def reconcile(self, key: meta.Key) -> float | None:
         """Deliver one Unit's share; gives seconds until the next look. Raises ApiError and ClusterFault."""
         share = self._part.share(key)
         if share is None:
             self._looks.pop(key, None)
-            self._refused.pop(key, None)
             return None
         if not self._driver.synced:
             # What runs there is not known: the first view leads here again.
@@ -54,7 +53,7 @@ class Deliver:
         if share.metadata.deletionTimestamp:
             return await self._withdraw(share)
         running = {each.name for each in self._driver.instances(key)}
-        wanted = shares.sort(share, self._part.pods(share), running=running)
+        wanted = shares.sort(share, self._part.pods(key), running=running)
         if wanted.unknown:
             self._looks[key] = self._looks.get(key, 0) + 1
             if self._looks[key] <= _PATIENCE:
@@ -66,18 +65,20 @@ class Deliver:
         except (ports.Unreachable, ports.Denied):
             raise
         except ports.ClusterFault as fault:
-            await self._say_refused(key, list(wanted.orders.values()), fault)
+            await self._say_refused(list(wanted.orders.values()), fault)
             return _REFUSED
-        self._refused.pop(key, None)
+        for each in wanted.orders.values():
+            self._refused.pop(each.metadata.uid, None)
         return _AGAIN
 
     def forget(self, uid: str) -> None:
         """A Pod is gone."""
         self._orders.forget(uid)
+        self._refused.pop(uid, None)
 
     async def _withdraw(self, share: placement.Placement) -> float | None:
         key = part.unit_key(share)
-        pods = self._part.pods(share)
+        pods = self._part.pods(key)
         if labels.CLUSTER_FINALIZER not in share.metadata.finalizers:
             return None
         grace = shares.sort(share, pods, running=()).grace
@@ -95,14 +96,12 @@ class Deliver:
             return None
         return None
 
-    async def _say_refused(self, key: meta.Key, wanted: list[pod.Pod], fault: ports.ClusterFault) -> None:
+    async def _say_refused(self, wanted: list[pod.Pod], fault: ports.ClusterFault) -> None:
         """Let every Pod that waits tell why; again only when the reason is another one."""
         said = f"{type(fault).__name__}: {fault}"
-        if self._refused.get(key) == said:
-            return
         now = clock.stamp(self._clock.now())
         for each in wanted:
-            if each.spec.nodeName:
+            if each.spec.nodeName or self._refused.get(each.metadata.uid) == said:
                 continue
             condition = meta.Condition(
                 type="PodScheduled",
@@ -116,4 +115,4 @@ class Deliver:
                 await self._api.put_condition(each, condition)
             except errors.NotFound:
                 continue
-        self._refused[key] = said
+            self._refused[each.metadata.uid] = said

@@ -9,19 +9,15 @@ import structlog
 from boxfleet.api import cluster, labels, meta
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
+from boxfleet.controllers import settings
 from boxfleet.controllers.cluster import deliver, hosts, mirror, part, report
 from boxfleet.kit import backoff, clock
 from boxfleet.ports import cluster as ports
 
 log = structlog.get_logger()
 
-# Seconds between looks at the cluster, and how long one may take.
-_LOOK = 5.0
-_LOOK_LIMIT = 5.0
 # Seconds that one call of the driver for one share may take: a cluster that hangs must not hold its queue for ever.
 _CALL_LIMIT = 60.0
-# Seconds without an answer until its instances no longer count as ready: two looks in a row, and a little.
-_SILENCE = 12.0
 _WORKERS = 4
 
 
@@ -38,8 +34,10 @@ class Drive:
         find: Callable[[str], cluster.Cluster | None],
         events: recorders.Recorder,
         clock: clock.Clock,
+        settings: settings.Settings,
     ) -> None:
         self.name = name
+        self._settings = settings
         self._driver = driver
         self._api = api
         self._part = mine
@@ -86,7 +84,7 @@ class Drive:
 
     @property
     def _is_lost(self) -> bool:
-        return self._clock.monotonic() - self._heard > _SILENCE
+        return self._clock.monotonic() - self._heard > self._settings.cluster_silence
 
     async def _view(self) -> None:
         failures = 0
@@ -129,12 +127,12 @@ class Drive:
                 return await self._deliver.reconcile(key)
         except TimeoutError:
             log.warning("a cluster took too long for a share", cluster=self.name, unit=str(key))
-            return _LOOK
+            return self._settings.cluster_look
         except ports.ClusterFault as fault:
             # Its status tells, once for all shares.
             log.info("not delivered now", cluster=self.name, unit=str(key), cause=str(fault))
             self._looking.add("")
-            return _LOOK
+            return self._settings.cluster_look
 
     async def _all_hosts(self, _: str) -> None:
         if not self._driver.synced:
@@ -145,14 +143,14 @@ class Drive:
     async def _look(self, _: str) -> float:
         subject = self._find(self.name)
         if subject is None:
-            return _LOOK
+            return self._settings.cluster_look
         looked, fault = None, self._fault
         try:
-            async with asyncio.timeout(_LOOK_LIMIT):
+            async with asyncio.timeout(self._settings.cluster_look):
                 looked = await self._driver.check()
             self._heard = self._clock.monotonic()
         except TimeoutError:
-            fault = ports.Unreachable(f"no answer within {_LOOK_LIMIT:.0f} s")
+            fault = ports.Unreachable(f"no answer within {self._settings.cluster_look:.0f} s")
         except ports.ClusterFault as found:
             fault = found
         if labels.CLUSTER_FINALIZER not in subject.metadata.finalizers and not subject.metadata.deletionTimestamp:
@@ -178,4 +176,4 @@ class Drive:
             known = self._part.nodes()
             lost = {hosts.name_of(self.name, each.name): each for each in self._driver.nodes()}
             await self._hosts.put(lost, known={name: known[name] for name in lost if name in known}, reachable=False)
-        return _LOOK
+        return self._settings.cluster_look

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from boxfleet.api import meta, placement, pod, volume_claim
+from boxfleet.api import meta, pod, volume_claim
 from boxfleet.client import client, errors
 from boxfleet.client import events as recorders
 from boxfleet.controllers.cluster import hosts, part
@@ -49,12 +49,9 @@ class Mirror:
 
     async def reconcile(self, key: meta.Key) -> None:
         """Write what differs for one Unit. Raises ApiError."""
-        share = self._part.share(key)
-        if share is None:
-            return
         if not self._driver.synced:
             if self._is_lost():
-                await self._let_go(share)
+                await self._let_go(key)
             return
         seen: dict[str, ports.Instance] = {}
         for each in self._driver.instances(key):
@@ -62,7 +59,7 @@ class Mirror:
             if each.uid not in seen or not each.leaving:
                 seen[each.uid] = each
         present = {each.name for each in self._driver.instances(key)}
-        for subject in self._part.pods(share):
+        for subject in self._part.pods(key):
             found = seen.get(shares.mark_of(subject))
             if subject.metadata.deletionTimestamp:
                 if subject.metadata.name not in present:
@@ -79,7 +76,7 @@ class Mirror:
             else:
                 await self._bind(subject, found)
                 await self._write(subject, found)
-                await self._bind_claims(subject, share)
+                await self._bind_claims(subject)
 
     async def say_unreachable(self) -> None:
         """Say of all instances that nobody knows whether they serve. Raises ApiError."""
@@ -100,14 +97,13 @@ class Mirror:
             except errors.NotFound:
                 continue
 
-    async def _let_go(self, share: placement.Placement) -> None:
+    async def _let_go(self, key: meta.Key) -> None:
         """Give up Pods that the scheduler has taken away from a cluster that is lost.
 
         Their successors may start elsewhere. What runs on there is ended when the cluster is heard of again.
         """
-        for each in self._part.pods(share):
-            moved = share.metadata.deletionTimestamp or instances.ordinal_of(each) not in share.spec.ordinals
-            if moved and each.metadata.deletionTimestamp:
+        for each in self._part.pods(key):
+            if each.metadata.deletionTimestamp and not self._part.keeps(each):
                 await self._remove(each)
 
     def _has_moved(self, subject: pod.Pod, found: ports.Instance) -> bool:
@@ -124,12 +120,12 @@ class Mirror:
         message = f"Cluster {self._part.cluster} runs {subject.key} on host {found.node}"
         self._events.normal(subject, "Scheduled", message)
 
-    async def _bind_claims(self, subject: pod.Pod, share: placement.Placement) -> None:
+    async def _bind_claims(self, subject: pod.Pod) -> None:
         """Say of the claims of an instance that runs that they have their storage."""
         if subject.status.phase != "Running":
             return
         for name in pod_volumes.references(subject.spec).claims:
-            claim = self._part.claim(name, namespace=share.metadata.namespace)
+            claim = self._part.claim(name, namespace=subject.metadata.namespace)
             if claim is None or claim.status.phase == "Bound" or claim.metadata.deletionTimestamp:
                 continue
             wish = claim.spec.resources.requests.get("storage")
@@ -142,7 +138,7 @@ class Mirror:
                 volume_claim.PersistentVolumeClaim,
                 name,
                 {"status": status},
-                namespace=share.metadata.namespace,
+                namespace=subject.metadata.namespace,
                 subresource="status",
             )
 

@@ -2,6 +2,7 @@
 
 from boxfleet.api import labels, meta, node, placement, pod, volume_claim
 from boxfleet.controllers import caches
+from boxfleet.planning import instances
 
 
 class Part:
@@ -21,10 +22,17 @@ class Part:
         found = self._indexed.placements.by_index(caches.UNIT, f"{key.namespace}/{key.name}")
         return next((each for each in found if each.spec.cluster == self.cluster), None)
 
-    def pods(self, share: placement.Placement) -> list[pod.Pod]:
-        """The Pods of a share."""
-        found = self._indexed.pods.by_index(caches.OWNER, meta.controller_uid(share))
-        return [each for each in found if each.metadata.labels.get(labels.CLUSTER) == self.cluster]
+    def pods(self, key: meta.Key) -> list[pod.Pod]:
+        """The Pods of a Unit here, those that are about to go elsewhere too."""
+        return self._indexed.pods.by_index(caches.SHARE, caches.share_key(cluster=self.cluster, unit=key))
+
+    def keeps(self, subject: pod.Pod) -> bool:
+        """Whether the scheduler means a Pod's instance to be here."""
+        name = subject.metadata.labels.get(labels.UNIT, "")
+        share = self.share(meta.Key(subject.metadata.namespace, name))
+        if share is None or share.metadata.deletionTimestamp:
+            return False
+        return instances.ordinal_of(subject) in share.spec.ordinals
 
     def all_pods(self) -> list[pod.Pod]:
         """The Pods of all shares."""
