@@ -15,6 +15,8 @@ BOX_REPLICAS = "boxfleet.dev/box-replicas"
 CLUSTER = "boxfleet.dev/cluster"
 # On a Node that shows a host of a Cluster which somebody else runs: it has no agent, and its own Cluster fills it.
 MIRRORED = "boxfleet.dev/mirrored"
+# On such a Node: its own name there.
+HOST = "boxfleet.dev/host"
 # On a Cluster and its Placements: what was made there is taken away before they go.
 CLUSTER_FINALIZER = "boxfleet.dev/cluster"
 # The scheduler's name of Pods whose node their own Cluster chooses.

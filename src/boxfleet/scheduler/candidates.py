@@ -11,6 +11,16 @@ from boxfleet.planning import disruption, domains, resources
 from boxfleet.planning import placement as planning
 
 
+def wish_of(subject: unit.Unit) -> planning.Wish:
+    """What a Unit asks of its Clusters; raises ValueError for quantities that are none."""
+    return planning.Wish(
+        replicas=subject.spec.replicas,
+        requests=resources.requests_of(subject.spec.pod_template().spec),
+        policy=subject.spec.placement,
+        keeps_data=bool(subject.spec.volumeClaimTemplates),
+    )
+
+
 class Candidates:
     """Makes the candidates for a Unit from caches; counts what was just decided beside what is reported."""
 

@@ -9,7 +9,6 @@ from boxfleet.client import client, errors, loop, shared
 from boxfleet.client import events as recorders
 from boxfleet.kit import clock
 from boxfleet.planning import placement as planning
-from boxfleet.planning import resources
 from boxfleet.scheduler import candidates
 
 # Seconds after which instances that no Cluster takes are looked at again, whatever was heard.
@@ -49,12 +48,7 @@ class Divider:
         known = {each.spec.cluster: each for each in mine if not each.metadata.deletionTimestamp}
         # What is still being taken away from a cluster cannot be given to it anew.
         going = {each.spec.cluster for each in mine if each.metadata.deletionTimestamp}
-        wish = planning.Wish(
-            replicas=subject.spec.replicas,
-            requests=resources.requests_of(subject.spec.pod_template().spec),
-            policy=subject.spec.placement,
-            keeps_data=bool(subject.spec.volumeClaimTemplates),
-        )
+        wish = candidates.wish_of(subject)
         places = [each for each in self._candidates.of(subject) if each.name not in going]
         placed = {name: each.spec.ordinals for name, each in known.items()}
         division = planning.divide(wish, placed=placed, clusters=places)

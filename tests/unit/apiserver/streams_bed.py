@@ -226,7 +226,7 @@ class Bed:
     async def connected(self) -> None:
         """Wait for the agent."""
         async with asyncio.timeout(30):
-            while NODE not in self.agents.nodes():
+            while not self.agents.answers(NODE):
                 await asyncio.sleep(0.005)
 
     def websocket(self, path: str, *, protocol: str = "v5.channel.k8s.io") -> "aiohttp.client._WSRequestContextManager":

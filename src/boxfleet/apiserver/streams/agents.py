@@ -9,7 +9,7 @@ import msgspec
 
 from boxfleet.api import tunnel
 from boxfleet.apiserver import faults
-from boxfleet.apiserver.streams import websocket
+from boxfleet.apiserver.streams import elsewhere, streams, websocket
 from boxfleet.kit import ids
 
 # An agent that lives comes back within about a second after a restart of the server.
@@ -21,15 +21,7 @@ _CLOSE_SECONDS: Final = 3.0
 _CONNECTIONS: Final = 4
 
 
-class Ended(Exception):
-    """The agent closed the stream; `status` is its last word, None when it broke off."""
-
-    def __init__(self, status: bytes | None) -> None:
-        super().__init__("the agent closed the stream")
-        self.status = status
-
-
-class Stream:
+class SocketStream:
     """The server's end of one data connection."""
 
     def __init__(self, socket: websocket.WebSocket) -> None:
@@ -44,12 +36,12 @@ class Stream:
                 message = await self._socket.receive()
             except websocket.Gone:
                 self.ended = True
-                raise Ended(None) from None
+                raise streams.Ended(None) from None
             if not message:
                 continue
             if message[0] == tunnel.Channel.ERROR:
                 self.ended = True
-                raise Ended(message[1:])
+                raise streams.Ended(message[1:])
             return message[0], message[1:]
 
     async def send(self, channel: int, data: bytes) -> None:
@@ -72,21 +64,29 @@ class Stream:
 
 
 class Agents:
-    """The agents that have dialled in, by node. One for the whole server."""
+    """The agents that have dialled in, by node. One for the whole server.
+
+    Set `elsewhere` to serve hosts that have no agent of ours.
+    """
 
     def __init__(self) -> None:
+        self.elsewhere: elsewhere.Elsewhere | None = None
         # The newest one of a node is last, and is asked.
         self._connected: dict[str, list[websocket.WebSocket]] = {}
         self._arrival = asyncio.Event()
-        self._waiting: dict[str, tuple[str, asyncio.Future[Stream]]] = {}
+        self._waiting: dict[str, tuple[str, asyncio.Future[SocketStream]]] = {}
 
     def nodes(self) -> list[str]:
         """The nodes whose agents are connected."""
         return sorted(self._connected)
 
+    def answers(self, node: str) -> bool:
+        """Whether a node can be asked at this moment."""
+        return node in self._connected or self._is_elsewhere(node)
+
     def require(self, node: str) -> None:
         """Raise Fault 503 when a node's agent is not connected at this moment."""
-        if node not in self._connected:
+        if not self.answers(node):
             raise absent(node)
 
     async def serve_control(self, node: str, socket: websocket.WebSocket) -> None:
@@ -123,7 +123,7 @@ class Agents:
         except websocket.Gone:
             # The order's side finds out by its patience.
             return
-        stream = Stream(socket)
+        stream = SocketStream(socket)
         if future.done():
             stream.released.set()
         else:
@@ -131,14 +131,19 @@ class Agents:
         await stream.hold()
 
     @contextlib.asynccontextmanager
-    async def open(self, node: str, order: tunnel.Order) -> AsyncIterator[Stream]:
+    async def open(self, node: str, order: tunnel.Order) -> AsyncIterator[streams.Stream]:
         """Have an agent carry out an order; the stream, once the agent has taken it.
 
         Raises Fault: 503 without an agent, 504 when it does not answer, and the agent's own refusal.
         """
-        control = await self.control(node)
+        if self.elsewhere is not None and self._is_elsewhere(node):
+            async with elsewhere.opened(self.elsewhere, node, order) as local:
+                await self._taken(node, local)
+                yield local
+            return
+        control = await self._control(node)
         stream_id = ids.new_token()
-        future: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[SocketStream] = asyncio.get_running_loop().create_future()
         self._waiting[stream_id] = (node, future)
         try:
             try:
@@ -162,22 +167,30 @@ class Agents:
                         await control.send_text(msgspec.json.encode(tunnel.Cancel(stream=stream_id)))
                 stream.released.set()
 
-    async def control(self, node: str) -> websocket.WebSocket:
-        """An agent's control connection, awaited for a moment; raises Fault 503 without one."""
+    async def reach(self, node: str) -> None:
+        """Wait a moment for a node's agent; raises Fault 503 without one."""
+        if not self._is_elsewhere(node):
+            await self._control(node)
+
+    def _is_elsewhere(self, node: str) -> bool:
+        return self.elsewhere is not None and node not in self._connected and self.elsewhere.serves(node)
+
+    async def _control(self, node: str) -> websocket.WebSocket:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RETURN_SECONDS):
                 while node not in self._connected:
                     await self._arrival.wait()
-        self.require(node)
+        if node not in self._connected:
+            raise absent(node)
         return self._connected[node][-1]
 
-    async def _taken(self, node: str, stream: Stream) -> None:
+    async def _taken(self, node: str, stream: streams.Stream) -> None:
         try:
             async with asyncio.timeout(_TAKE_SECONDS):
                 await stream.receive()
         except TimeoutError:
             raise _late(node, _TAKE_SECONDS) from None
-        except Ended as ended:
+        except streams.Ended as ended:
             raise refusal(ended.status) from None
 
 

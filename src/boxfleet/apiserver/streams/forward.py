@@ -12,7 +12,7 @@ import msgspec
 
 from boxfleet.api import tunnel
 from boxfleet.apiserver import faults, route
-from boxfleet.apiserver.streams import agents, remote, target, websocket
+from boxfleet.apiserver.streams import agents, remote, streams, target, websocket
 from boxfleet.kit import spdy
 
 PROTOCOL: Final = "SPDY/3.1+portforward.k8s.io"
@@ -35,7 +35,7 @@ class Forward:
         user = websocket.WebSocket(call.scope, call.receive, call.send, audit_id=call.audit_id)
         if PROTOCOL not in user.offered:
             raise faults.bad_request(f"unable to upgrade: none of {user.offered} is {PROTOCOL}")
-        await self._agents.control(node)
+        await self._agents.reach(node)
         try:
             await user.accept(subprotocol=PROTOCOL)
             await _Forwarding(self._agents, node, order, user).run()
@@ -187,7 +187,7 @@ class _Forwarding:
                     if channel == tunnel.Channel.STDOUT and data:
                         self._spdy.send(pair.data, data)
                         await self._flush()
-            except agents.Ended as ended:
+            except streams.Ended as ended:
                 if ended.status is None or b'"Success"' not in ended.status:
                     return agents.refusal(ended.status).message
                 return ""
@@ -203,7 +203,7 @@ class _Forwarding:
                 await self._user.send(frames)
 
 
-async def _inward(pair: _Pair, stream: agents.Stream) -> None:
+async def _inward(pair: _Pair, stream: streams.Stream) -> None:
     while (data := await pair.inbox.get()) is not None:
         await stream.send(tunnel.Channel.STDIN, data)
     await stream.send(tunnel.Channel.CLOSE, bytes([tunnel.Channel.STDIN]))

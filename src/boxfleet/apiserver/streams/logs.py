@@ -6,7 +6,7 @@ from typing import Final
 
 from boxfleet.api import kind, pod, tunnel
 from boxfleet.apiserver import faults, route
-from boxfleet.apiserver.streams import agents, target
+from boxfleet.apiserver.streams import agents, streams, target
 from boxfleet.kit import clock
 
 # Kubernetes' words for what a waiting container waits for.
@@ -105,7 +105,7 @@ def _waiting(found: pod.Pod, container: str) -> faults.Fault:
     return faults.bad_request(f'container "{container}" in pod "{found.metadata.name}" is waiting to start: {why}')
 
 
-async def _relay(call: route.Call, stream: agents.Stream) -> None:
+async def _relay(call: route.Call, stream: streams.Stream) -> None:
     """Send the log until it ends or the user leaves."""
     sending = asyncio.create_task(_send(call, stream))
     leaving = asyncio.create_task(_left(call))
@@ -119,7 +119,7 @@ async def _relay(call: route.Call, stream: agents.Stream) -> None:
         await asyncio.gather(sending, leaving, return_exceptions=True)
 
 
-async def _send(call: route.Call, stream: agents.Stream) -> None:
+async def _send(call: route.Call, stream: streams.Stream) -> None:
     headers = [(b"content-type", b"text/plain"), (b"cache-control", b"no-cache, private")]
     headers.append((b"audit-id", call.audit_id.encode()))
     await call.send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -128,7 +128,7 @@ async def _send(call: route.Call, stream: agents.Stream) -> None:
     while True:
         try:
             channel, data = await stream.receive()
-        except agents.Ended as ended:
+        except streams.Ended as ended:
             # A log that broke off must not look complete: then the answer is never finished.
             if ended.status is not None and b'"Success"' in ended.status:
                 await call.send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -12,7 +12,7 @@ import msgspec
 from boxfleet.api import pod, tunnel
 from boxfleet.apiserver import faults, route
 from boxfleet.apiserver.audit import sessions as sessions_
-from boxfleet.apiserver.streams import agents, spdy_channels, target, websocket
+from boxfleet.apiserver.streams import agents, spdy_channels, streams, target, websocket
 
 PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io", spdy_channels.PROTOCOL)
 # While the agent takes no input, the user's side is not read: only writing shows whether it is still there.
@@ -98,7 +98,7 @@ class Remote:
         if chosen is None:
             raise faults.bad_request(f"unable to upgrade: none of {user.offered} is one of {list(PROTOCOLS)}")
         # Until the handshake is accepted a refusal is a plain HTTP answer; after it, the stream's Status.
-        await self._agents.control(node)
+        await self._agents.reach(node)
         recording = self._record(call, order)
         try:
             await user.accept(subprotocol=chosen)
@@ -152,7 +152,7 @@ def upgrade_required() -> faults.Fault:
     return faults.bad_request("unable to upgrade: ask for a WebSocket, or for SPDY/3.1, with POST and without a body")
 
 
-async def _relay(user: _Messages, stream: agents.Stream, recording: sessions_.Recording | None) -> bytes | None:
+async def _relay(user: _Messages, stream: streams.Stream, recording: sessions_.Recording | None) -> bytes | None:
     """Pass messages both ways until the agent's Status, which is returned.
 
     Raises Gone when the user leaves, and Fault 503 when what is recorded cannot be any more.
@@ -171,7 +171,7 @@ async def _relay(user: _Messages, stream: agents.Stream, recording: sessions_.Re
         await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _inward(user: _Messages, stream: agents.Stream, recording: sessions_.Recording | None) -> None:
+async def _inward(user: _Messages, stream: streams.Stream, recording: sessions_.Recording | None) -> None:
     while True:
         message = await user.receive()
         if not message or message[0] not in _FROM_USER:
@@ -189,7 +189,7 @@ def _record_input(recording: sessions_.Recording, message: bytes) -> None:
         recording.resize(message[1:])
 
 
-async def _passed(stream: agents.Stream, message: bytes) -> bool:
+async def _passed(stream: streams.Stream, message: bytes) -> bool:
     """Pass a message on; false when the agent has not taken it for a while. A message waits whole or is sent whole."""
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
@@ -199,11 +199,11 @@ async def _passed(stream: agents.Stream, message: bytes) -> bool:
     return True
 
 
-async def _outward(user: _Messages, stream: agents.Stream, recording: sessions_.Recording | None) -> bytes | None:
+async def _outward(user: _Messages, stream: streams.Stream, recording: sessions_.Recording | None) -> bytes | None:
     while True:
         try:
             channel, data = await stream.receive()
-        except agents.Ended as ended:
+        except streams.Ended as ended:
             return ended.status
         if channel in _TO_USER:
             if recording is not None:

@@ -10,7 +10,7 @@ import msgspec
 
 from boxfleet.api import kind, node, pod, tunnel, usage
 from boxfleet.apiserver import faults, registry, route, selectors
-from boxfleet.apiserver.streams import agents
+from boxfleet.apiserver.streams import agents, streams
 from boxfleet.kit import clock, quantity
 
 # An agent that has not answered after this is left out of lists (seconds).
@@ -85,8 +85,7 @@ class Usage:
 
     async def _ask(self, nodes: Iterable[str]) -> dict[str, tunnel.UsageReport]:
         """The reports of those nodes whose agents answer."""
-        connected = set(self._agents.nodes())
-        asked = {name: asyncio.ensure_future(self._report(name)) for name in nodes if name in connected}
+        asked = {name: asyncio.ensure_future(self._report(name)) for name in nodes if self._agents.answers(name)}
         answers = await asyncio.gather(*asked.values(), return_exceptions=True)
         return {
             name: answer for name, answer in zip(asked, answers, strict=True) if isinstance(answer, tunnel.UsageReport)
@@ -100,7 +99,7 @@ class Usage:
                     channel, data = await stream.receive()
                     if channel == tunnel.Channel.STDOUT and data:
                         return _REPORT.decode(data)
-        except agents.Ended as ended:
+        except streams.Ended as ended:
             raise agents.refusal(ended.status) from None
         except TimeoutError:
             raise faults.unavailable(f"the agent of node {name} did not measure within {_PATIENCE:.0f} s") from None

@@ -37,7 +37,11 @@ def node_of(cluster: str, host: ports.Node, *, now: str, old: node.Node | None, 
     own = {labels.CLUSTER: cluster, labels.MIRRORED: "true"}
     info = msgspec.to_builtins(node.NodeSystemInfo()) | dict(host.info)
     return {
-        "metadata": {"name": name_of(cluster, host.name), "labels": _labels(host.labels) | own},
+        "metadata": {
+            "name": name_of(cluster, host.name),
+            "labels": _labels(host.labels) | own,
+            "annotations": {labels.HOST: host.name},
+        },
         "spec": {
             "unschedulable": host.unschedulable,
             # Bare Pods that tolerate everything else go to hosts with an agent.
@@ -101,7 +105,8 @@ class Hosts:
             await self._api.create_raw(node.Node, body)
         except errors.AlreadyExists:
             # The cache was behind.
-            change = {"metadata": {"labels": body["metadata"]["labels"]}, "spec": body["spec"]}
+            metadata = {key: body["metadata"][key] for key in ("labels", "annotations")}
+            change = {"metadata": metadata, "spec": body["spec"]}
             await self._api.patch(node.Node, body["metadata"]["name"], change)
 
 
