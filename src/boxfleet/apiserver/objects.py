@@ -29,6 +29,8 @@ def ordered(kind: kinds.Kind, obj: JsonObject) -> JsonObject:
 
 def check_type(kind: kinds.Kind, obj: JsonObject) -> None:
     """Hold apiVersion and kind against the route; what is missing is filled in. Raises Fault 400."""
+    if obj.get("kind") == kind.kind and obj.get("apiVersion") == kind.api_version:
+        return
     given_version = obj.get("apiVersion") or kind.api_version
     given_kind = obj.get("kind") or kind.kind
     if given_kind != kind.kind or given_version != kind.api_version:
@@ -208,16 +210,10 @@ def _grace(kind: kinds.Kind, obj: JsonObject, wanted: int | None) -> int:
 
 def _metadata(given: JsonObject, was: JsonObject) -> JsonObject:
     """What an update makes of metadata: the members that stay are in the order in which they were."""
-    merged = {}
-    for key, value in was.items():
-        if key not in _KEPT:
-            value = given.get(key) if key not in _NOT_FREE else None
-        if value is not None:
-            merged[key] = value
-    for key, value in given.items():
-        if key not in merged and key not in _NOT_FREE and value is not None:
-            merged[key] = value
-    return merged
+    free = {key: value for key, value in given.items() if key not in _NOT_FREE and value is not None}
+    if was.keys() <= _KEPT:
+        return was | free
+    return {key: value for key, value in was.items() if key in _KEPT or key in free} | free
 
 
 def _propagated(finalizers: list[str], propagation: str) -> list[str]:

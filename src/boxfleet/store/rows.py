@@ -77,7 +77,7 @@ class Table:
         return end - begin
 
     def _place(self, prefix: str) -> tuple[int, int]:
-        if (family := _family(prefix)) and not self._families.get(family):
+        if (family := _family_of(prefix)) and not self._families.get(family):
             # Each write looks for quotas, where mostly there are none.
             return 0, 0
         keys = self._keys
@@ -91,6 +91,10 @@ def _family(key: str) -> str:
     second = key.find("/", 1)
     third = key.find("/", second + 1)
     return key[: third + 1] if 0 < second < third else ""
+
+
+# Of prefixes, which are always the same few; keys are not.
+_family_of = functools.lru_cache(maxsize=1024)(_family)
 
 
 class History:
