@@ -54,18 +54,19 @@ def prepare_create(
         raise faults.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    kept = {key: value for key, value in given.items() if key not in metadata.SYSTEM_FIELDS}
-    kept.pop("namespace", None)
-    obj["metadata"] = {
-        "name": kept.pop("name", ""),
-        **({"generateName": kept.pop("generateName")} if "generateName" in kept else {}),
-        **({"namespace": namespace} if kind.namespaced else {}),
-        "uid": uid,
-        "resourceVersion": "",
-        **({"generation": 1} if _counts_generations(kind) else {}),
-        "creationTimestamp": clock.stamp(now),
-        **kept,
-    }
+    made = obj["metadata"] = {"name": given.get("name", "")}
+    if "generateName" in given:
+        made["generateName"] = given["generateName"]
+    if kind.namespaced:
+        made["namespace"] = namespace
+    made["uid"] = uid
+    made["resourceVersion"] = ""
+    if _counts_generations(kind):
+        made["generation"] = 1
+    made["creationTimestamp"] = clock.stamp(now)
+    for key, value in given.items():
+        if key not in _NOT_FREE:
+            made[key] = value
     if kind.status and not standard.registers_with_status(kind):
         obj.pop("status", None)
     standard.on_create(kind, obj)

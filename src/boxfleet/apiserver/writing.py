@@ -388,12 +388,15 @@ class Writing:
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str, name: str) -> None:
         """Nothing is created in a Namespace that is not there or on its way out; raises Fault 404 and 403."""
+        if not kind.namespaced:
+            return
+        known = self._open.get(namespace)
+        if known is not None and self._registry.store.get(known.key) is known:
+            return
         spaces = self._registry.kind("namespaces")
-        if not kind.namespaced or spaces is None:
+        if spaces is None:
             return
         row = self._registry.read(spaces, namespace="", name=namespace)
-        if self._open.get(namespace) is row:
-            return
         space = registry.decode(row.value)
         if "deletionTimestamp" in space["metadata"]:
             raise faults.forbidden(

@@ -60,29 +60,30 @@ class Sqlite:
         return await self._write(wish)
 
     def _write(self, wish: backend.Wish) -> "asyncio.Future[rows.Row]":
-        current = self._memory.get(wish.key)
-        memory.check(key=wish.key, expected=wish.expected, actual=current.revision if current is not None else 0)
+        key, expected, done = wish.key, wish.expected, wish.done
+        current = self._memory.get(key)
+        memory.check(key=key, expected=expected, actual=current.revision if current is not None else 0)
         revision = self._next
-        written = [(revision, wish.key, wish.value(revision), wish.expected, wish.deleted)]
+        written = [(revision, key, wish.value(revision), expected, wish.deleted)]
         for each in wish.along:
             # Nobody waits for the one before: each goes on from what the last one made.
             before = self._ahead.get(each.key) or self._there(each.key)
             number = revision + len(written)
             if before is not None and (changed := each.change(before[1], number)) is not None:
                 written.append((number, each.key, changed, before[0], False))
-        self._next += len(written)
-        write = writer.Write(written, wish.done)
-        self._in_flight[wish.key] = write
+        self._next = revision + len(written)
+        write = writer.Write(written, done)
+        self._in_flight[key] = write
         if wish.along:
-            for number, key, changed, _, _ in written[1:]:
-                self._in_flight[key] = write
-                self._ahead[key] = number, changed
+            for number, other, changed, _, _ in written[1:]:
+                self._in_flight[other] = write
+                self._ahead[other] = number, changed
         self._gathered.append(write)
         if not self._submitting:
             self._submitting = True
             self._loop.call_soon(self._submit)
         # A caller that goes away does not take the write with it: nobody looks at the future for anything else.
-        return wish.done
+        return done
 
     async def current(self) -> None:
         """Nobody else writes: memory is never behind."""
