@@ -53,16 +53,16 @@ class Admission:
             return ()
         if not self._registry.served_as_stored(kind):
             new, old = self._stored_form(kind, new), self._stored_form(kind, old)
-        metadata = (new or old or {})["metadata"]
-        name = metadata["name"]
         found: list[admission.Account] = []
         try:
             for accounts in self._accounts:
                 found += accounts(kind, new, old, self._look)
         except admission.Refused as refused:
-            raise faults.forbidden(kind, name, str(refused)) from None
+            raise faults.forbidden(kind, (new or old or {})["metadata"]["name"], str(refused)) from None
         if not found:
             return ()
+        metadata = (new or old or {})["metadata"]
+        name = metadata["name"]
         own = registry.key(kind, namespace=metadata.get("namespace", ""), name=name)
         # An object that counts its own kind does not count itself while it is written.
         return [each for each in self._changes(kind, name, found) if each.key != own]

@@ -4,7 +4,6 @@ import asyncio
 import time
 import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
-from typing import cast
 
 import structlog
 
@@ -220,7 +219,7 @@ class ApiServer:
             seconds = time.perf_counter() - began
             if call.lane is not None:
                 self._fairness.leave(call.user, call.lane, seconds=seconds - call.waited)
-            self.metrics.end(call, call.route, status=status, seconds=seconds)
+            self.metrics.end(call, status=status, seconds=seconds)
             request_log.tell(call, code=status, seconds=seconds, streamed=answer is None)
             recorded = self._audit.end(call, answer, code=status, seconds=seconds)
         if recorded is not None and (fault := await self._audit.settle(recorded)) is not None:
@@ -270,24 +269,14 @@ class ApiServer:
     async def _identify(self, call: route.Call) -> None:
         """Find out who calls, and as whom; raises Fault 401, and 403 for who may not be somebody else."""
         given: headers.Headers = call.scope[headers.KEY]
-        user = await self._authenticate(call, given)
+        shown = _shown(call, given)
+        user = await self._authenticator.authenticate(shown) if shown is not None else None
         if user is None:
             raise faults.unauthorized()
         call.user = user
         if given.impersonates:
             call.user = impersonation.user(user, call.scope["headers"], self._rights.authorizer)
             call.impersonator = user
-
-    async def _authenticate(self, call: route.Call, given: headers.Headers) -> authn.User | None:
-        digest = given.digest
-        certificate = call.scope.get("state", _NOTHING_SHOWN).get("certificate")
-        if given.scheme == "basic" and call.path == local_users.PATH:
-            basic = authn.Basic(given.credentials, (call.scope.get("client") or ("",))[0])
-            return await self._authenticator.authenticate(authn.Shown(password=basic))
-        if not digest and certificate is None:
-            return None
-        token = given.credentials if digest else ""
-        return await self._authenticator.authenticate(authn.Shown(token=token, digest=digest, certificate=certificate))
 
     def _authorize(self, call: route.Call, wish: authz.Attributes) -> None:
         decision = self._rights.authorizer.decide(call.user, wish)
@@ -308,6 +297,7 @@ class ApiServer:
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
 # What lasts for as long as its client likes.
 _LASTING = frozenset({"watches", "streams"})
+_LANES = {"GET": "reading", "HEAD": "reading", route.WEBSOCKET: "streams"}
 # Verbs that may compute for long.
 _HEAVY = frozenset({"list", "watch", "deletecollection"})
 # nginx' word for a client that left before its answer.
@@ -315,6 +305,16 @@ _GONE = 499
 # What a connection without a certificate shows.
 _NOTHING_SHOWN: Mapping[str, authn.Certificate] = {}
 _NOBODY = authn.User(name="")
+
+
+def _shown(call: route.Call, given: headers.Headers) -> authn.Shown | None:
+    """What a request shows of its sender; None when that is nothing."""
+    certificate = call.scope.get("state", _NOTHING_SHOWN).get("certificate")
+    if given.scheme == "basic" and call.path == local_users.PATH:
+        return authn.Shown(password=authn.Basic(given.credentials, (call.scope.get("client") or ("",))[0]))
+    if given.digest:
+        return authn.Shown(token=given.credentials, digest=given.digest, certificate=certificate)
+    return authn.Shown(certificate=certificate) if certificate is not None else None
 
 
 def _wish(call: route.Call, access: route.Access) -> authz.Attributes:
@@ -347,9 +347,7 @@ def _lane(call: route.Call, wish: authz.Attributes) -> str:
     """What kind of request it is, for `fairness`."""
     if wish.verb == "watch":
         return "watches"
-    if call.method == route.WEBSOCKET or wish.subresource == "log":
-        return "streams"
-    return "reading" if call.method in ("GET", "HEAD") else "writing"
+    return _LANES.get(call.method, "writing") if wish.subresource != "log" else "streams"
 
 
 def _name_in(fields: str) -> str:
@@ -364,7 +362,7 @@ def _name_in(fields: str) -> str:
 
 
 def _call(scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Call:
-    query = cast(bytes, scope.get("query_string", b""))[:_QUERY_LIMIT]
+    query: bytes = scope.get("query_string", b"")[:_QUERY_LIMIT]
     return route.Call(
         method=route.WEBSOCKET if scope["type"] == "websocket" else scope["method"],
         path=scope["path"],

@@ -290,8 +290,10 @@ class Connection(asyncio.Protocol):
             return
         if self._closing:
             self._loop.call_later(_LINGER_SECONDS, self._end_rest)
-        self.hold(reading=True)
-        self._next()
+        if self._paused:
+            self.hold(reading=True)
+        if self._waiting or self._refusal:
+            self._next()
 
     def abort(self) -> None:
         """End at once."""

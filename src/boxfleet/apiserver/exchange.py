@@ -91,12 +91,14 @@ class Exchange:
         self._size += len(chunk)
         if self._size > _HIGH_WATER:
             self._owner.hold(reading=False)
-        self._wake()
+        if self._arrived is not None:
+            self._wake()
 
     def complete(self) -> None:
         """The body is whole."""
         self._whole = True
-        self._wake()
+        if self._arrived is not None:
+            self._wake()
 
     def lost(self) -> None:
         """The client has left."""
@@ -198,7 +200,8 @@ class Exchange:
         self._ended = True
         self._body.clear()
         self._owner.done(self)
-        self._wake()
+        if self._arrived is not None:
+            self._wake()
 
     def _part(self) -> route.Message:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)

@@ -97,14 +97,15 @@ class Metrics:
 
     def begin(self, call: route.Call, found: route.Route) -> None:
         """A request that is let in begins."""
-        self._of(call, found).running += 1
+        counts = call.counts = self._of(call, found)
+        counts.running += 1
 
-    def end(self, call: route.Call, found: route.Route | None, *, status: int, seconds: float) -> None:
-        """A request has its answer; without a route it was refused before one was found."""
-        if found is None:
+    def end(self, call: route.Call, *, status: int, seconds: float) -> None:
+        """A request has its answer; one that never began was refused before a route was found."""
+        counts: Counts | None = call.counts
+        if counts is None:
             counts = self._unknown
         else:
-            counts = self._of(call, found)
             counts.running -= 1
             if not counts.long:
                 counts.times.add(seconds)

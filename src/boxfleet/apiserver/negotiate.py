@@ -43,13 +43,13 @@ def accepted(header: str) -> Form:
 
 def wants_pretty(call: route.Call) -> bool:
     """Whether somebody will read the answer."""
-    pretty = call.one("pretty")
-    if pretty:
+    if call.query and (pretty := call.one("pretty")):
         return pretty in ("1", "true")
     # People, not programs, call with these.
     return call.headers.get("user-agent", "").startswith(("curl", "Wget", "Mozilla/5.0"))
 
 
+@functools.lru_cache(maxsize=256)
 def content_type(header: str) -> str:
     """The media type of a body without its parameters; JSON when nothing is said."""
     return header.partition(";")[0].strip().lower() or JSON

@@ -29,6 +29,8 @@ def ordered(kind: kinds.Kind, obj: JsonObject) -> JsonObject:
 
 def check_type(kind: kinds.Kind, obj: JsonObject) -> None:
     """Hold apiVersion and kind against the route; what is missing is filled in. Raises Fault 400."""
+    if obj.get("kind") == kind.kind and obj.get("apiVersion") == kind.api_version:
+        return
     given_version = obj.get("apiVersion") or kind.api_version
     given_kind = obj.get("kind") or kind.kind
     if given_kind != kind.kind or given_version != kind.api_version:
@@ -52,18 +54,19 @@ def prepare_create(
         raise faults.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    kept = {key: value for key, value in given.items() if key not in metadata.SYSTEM_FIELDS}
-    kept.pop("namespace", None)
-    obj["metadata"] = {
-        "name": kept.pop("name", ""),
-        **({"generateName": kept.pop("generateName")} if "generateName" in kept else {}),
-        **({"namespace": namespace} if kind.namespaced else {}),
-        "uid": uid,
-        "resourceVersion": "",
-        **({"generation": 1} if _counts_generations(kind) else {}),
-        "creationTimestamp": clock.stamp(now),
-        **kept,
-    }
+    made = obj["metadata"] = {"name": given.get("name", "")}
+    if "generateName" in given:
+        made["generateName"] = given["generateName"]
+    if kind.namespaced:
+        made["namespace"] = namespace
+    made["uid"] = uid
+    made["resourceVersion"] = ""
+    if _counts_generations(kind):
+        made["generation"] = 1
+    made["creationTimestamp"] = clock.stamp(now)
+    for key, value in given.items():
+        if key not in _NOT_FREE:
+            made[key] = value
     if kind.status and not standard.registers_with_status(kind):
         obj.pop("status", None)
     standard.on_create(kind, obj)
@@ -208,16 +211,10 @@ def _grace(kind: kinds.Kind, obj: JsonObject, wanted: int | None) -> int:
 
 def _metadata(given: JsonObject, was: JsonObject) -> JsonObject:
     """What an update makes of metadata: the members that stay are in the order in which they were."""
-    merged = {}
-    for key, value in was.items():
-        if key not in _KEPT:
-            value = given.get(key) if key not in _NOT_FREE else None
-        if value is not None:
-            merged[key] = value
-    for key, value in given.items():
-        if key not in merged and key not in _NOT_FREE and value is not None:
-            merged[key] = value
-    return merged
+    free = {key: value for key, value in given.items() if key not in _NOT_FREE and value is not None}
+    if was.keys() <= _KEPT:
+        return was | free
+    return {key: value for key, value in was.items() if key in _KEPT or key in free} | free
 
 
 def _propagated(finalizers: list[str], propagation: str) -> list[str]:

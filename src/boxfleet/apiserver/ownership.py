@@ -33,8 +33,8 @@ class Ownership:
         return self._single(kind).shape(kind.api_version)
 
     def created(self, kind: kinds.Kind, obj: JsonObject, author: managers.Manager) -> list[Entry]:
-        """The entries of a new object."""
-        return tracking.created(self.shape(kind), obj, author, now=self._now())
+        """The entries of a new object, which has all its metadata."""
+        return tracking.created(self.shape(kind), obj, author, now=obj["metadata"]["creationTimestamp"])
 
     def updates(self, kind: kinds.Kind, author: managers.Manager) -> Account:
         """The account of an update by somebody."""

@@ -48,8 +48,11 @@ class Call(msgspec.Struct, kw_only=True, eq=False):
     send: Send
     # Set once one is found.
     route: "Route | None" = None
+    # What the metrics and the audit log keep of requests like this one, once they know that.
+    counts: Any = None
+    audited: Any = None
     # Paths of fields that the body says twice.
-    duplicates: list[str] = msgspec.field(default_factory=list)
+    duplicates: Sequence[str] = ()
     # Who really calls, when `user` is somebody else.
     impersonator: authn.User | None = None
     # Texts for Warning headers.

@@ -146,8 +146,9 @@ class Tls(asyncio.Protocol):
                 self._flush()
             self._raw.close()
             return
-        # The handshake's last words, or an answer to a key update.
-        self._flush()
+        if self._engines.outgoing.pending:
+            # The handshake's last words, or an answer to a key update.
+            self._flush()
         if plain is None:
             return
         if self._shaking:

@@ -95,8 +95,7 @@ class Writing:
     ) -> bytes:
         """Create an object from plain JSON data; `admit` has the last word on it, `owned` says who owns its fields."""
         objects.check_type(kind, obj)
-        name = _early_name(obj)
-        self.check_schema(kind, obj, name=name, wanted=wanted, warnings=warnings)
+        self.check_schema(kind, obj, name="", wanted=wanted, warnings=warnings)
         obj = objects.prepare_create(kind, obj, namespace=namespace, now=self._registry.clock.now(), uid=ids.new_uid())
         prefix = obj["metadata"].get("generateName", "")
         generated = not obj["metadata"]["name"] and bool(prefix)
@@ -158,9 +157,11 @@ class Writing:
         unused = [body]
 
         def change(current: JsonObject) -> JsonObject:
-            wished = unused.pop() if unused else bodies.decode_as(call, text)
-            # Of a body that is read again.
-            objects.check_type(kind, wished)
+            if unused:
+                wished = unused.pop()
+            else:
+                wished = bodies.decode_as(call, text)
+                objects.check_type(kind, wished)
             if subresource == "status":
                 wished = _with_status_of(current, wished)
             self.check_schema(kind, wished, name=name, wanted=wanted, warnings=call.warnings)
@@ -178,12 +179,17 @@ class Writing:
         _judge_duplicates(call, kind, wanted, patched=True)
 
         def change(current: JsonObject) -> JsonObject:
+            entries = current["metadata"].get("managedFields", [])
             patched = apply(current)
-            if not isinstance(patched, dict) or not isinstance(patched.get("metadata") or {}, dict):
+            if not isinstance(patched, dict) or not isinstance(data := patched.get("metadata") or {}, dict):
                 raise faults.bad_request("the patch makes no object")
-            if not (patched.get("metadata") or {}).get("name"):
+            if not data.get("name"):
                 raise _nameless(name)
-            _check_uid(kind, name, patched, current)
+            _check_uid(kind, name, data, current["metadata"])
+            if data.get("managedFields") is entries:
+                # The server's own account, with which the patch has nothing to do: left out it stays as it is, and need
+                # not be checked.
+                del data["managedFields"]
             wished: JsonObject = patched
             objects.check_type(kind, wished)
             if subresource == "status":
@@ -205,7 +211,7 @@ class Writing:
         def change(current: JsonObject) -> JsonObject:
             nonlocal outcome
             wish = fresh()
-            _check_uid(kind, name, wish, current)
+            _check_uid(kind, name, wish["metadata"], current.get("metadata") or {})
             outcome = self._ownership.apply(kind, current, wish, applier, force=wanted.force)
             self.check_schema(kind, outcome.obj, name=name, wanted=wanted, warnings=call.warnings, patched=True)
             return outcome.obj
@@ -284,9 +290,9 @@ class Writing:
         """Change a stored object, again on a newer state when another write came first.
 
         `change` gets a copy of the stored object, which it may use up, and returns the wanted one. A sparing one leaves
-        what it gets as it is, so that no copy is needed; what it returns may share parts with that. A resourceVersion
-        in it that is not the stored one is a conflict; an update that changes nothing writes nothing. Without
-        `account` who owns which fields stays as it is.
+        what it gets as it is, but for members of metadata, so that no copy is needed; what it returns may share parts
+        with that. A resourceVersion in it that is not the stored one is a conflict; an update that changes nothing
+        writes nothing. Without `account` who owns which fields stays as it is.
         """
         for _ in range(_CONFLICT_TRIES):
             row = self._registry.read(kind, namespace=namespace, name=name)
@@ -335,7 +341,10 @@ class Writing:
         warnings: list[str] | None,
         patched: bool = False,
     ) -> None:
-        """Hold an object against its schema and prune it in place; raises Fault 400 (strict) and 422."""
+        """Hold an object against its schema and prune it in place; raises Fault 400 (strict) and 422.
+
+        Without a name messages have the object's own.
+        """
         checked = self._registry.schemas.check(kind, obj)
         if checked.unknown and wanted.validation == "Strict":
             listed = ", ".join(f"unknown field {faults.shown(path)}" for path in checked.unknown)
@@ -347,6 +356,7 @@ class Writing:
             # A patch that is made again must not warn again.
             warnings.extend(text for text in texts if text not in warnings)
         if checked.errors:
+            name = name or _early_name(obj)
             raise faults.invalid(kind, name, standard.without_values(kind, checked.errors), obj=obj)
         if checked.prunable:
             self._registry.schemas.prune(kind, obj)
@@ -378,12 +388,15 @@ class Writing:
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str, name: str) -> None:
         """Nothing is created in a Namespace that is not there or on its way out; raises Fault 404 and 403."""
+        if not kind.namespaced:
+            return
+        known = self._open.get(namespace)
+        if known is not None and self._registry.store.get(known.key) is known:
+            return
         spaces = self._registry.kind("namespaces")
-        if not kind.namespaced or spaces is None:
+        if spaces is None:
             return
         row = self._registry.read(spaces, namespace="", name=namespace)
-        if self._open.get(namespace) is row:
-            return
         space = registry.decode(row.value)
         if "deletionTimestamp" in space["metadata"]:
             raise faults.forbidden(
@@ -404,9 +417,9 @@ class Writing:
 
 
 def _check_uid(kind: kinds.Kind, name: str, patched: JsonObject, current: JsonObject) -> None:
-    """A patch may name the uid of an object that is there and not change it; raises Fault 422."""
-    uid = patched.get("metadata", {}).get("uid")
-    if uid not in (None, "", current.get("metadata", {}).get("uid")):
+    """A patch may name the uid in the metadata of an object that is there and not change it; raises Fault 422."""
+    uid = patched.get("uid")
+    if uid not in (None, "", current.get("uid")):
         text = f"Invalid value: {faults.shown(uid)}: field is immutable"
         raise faults.invalid(kind, name, [kinds.FieldError("metadata.uid", text)])
 

@@ -35,8 +35,10 @@ def merge(target: Any, patch: Any) -> Any:
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
-        else:
+        elif isinstance(value, dict):
             result[key] = merge(result.get(key), value)
+        else:
+            result[key] = _copy(value)
     return result
 
 

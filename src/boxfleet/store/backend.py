@@ -1,7 +1,7 @@
 """What a database must do for the store: the port that SQLite and PostgreSQL implement."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -52,8 +52,11 @@ class Backend(Protocol):
     async def start(self) -> None:
         """Open the log, bring its schema up to date, and fill the memory."""
 
-    async def write(self, wish: Wish) -> rows.Row:
-        """Make a write durable, then visible in memory, then return it. Raises Conflict, Full, Closed, Unavailable."""
+    def write(self, wish: Wish) -> Awaitable[rows.Row]:
+        """Make a write durable, then visible in memory, then give it back, to who waits for what this returns.
+
+        Raises Conflict, Full, Closed, Unavailable, at once or by that.
+        """
 
     async def current(self) -> None:
         """Return when memory holds every write that was acknowledged, by any server, before the call."""

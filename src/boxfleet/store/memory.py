@@ -107,17 +107,18 @@ class Memory:
 
     def apply(self, log_rows: Iterable[backend.LogRow]) -> None:
         """Take committed rows, plain and in order of revisions; what is here already is passed over."""
+        table = self._table
         for revision, key, value, previous, deleted in log_rows:
             if revision <= self.revision:
                 continue
-            current = self._table.get(key)
+            current = table.get(key)
             change = rows.Change(
                 revision, key, value, current.value if current is not None else None, previous, deleted
             )
             if deleted:
-                self._table.remove(key)
+                table.remove(key)
             else:
-                self._table.put(rows.Row(key, revision, value))
+                table.put(rows.Row(key, revision, value))
             self._history.add(change)
             self._arrived(revision)
             self._watchers.tell(change)

@@ -3,6 +3,7 @@
 import asyncio
 import bisect
 import collections
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -43,16 +44,14 @@ class Table:
 
     def __init__(self, rows: list[Row]) -> None:
         self._rows = {row.key: row for row in rows}
+        # The row of a key. Every request looks some up: this is no function of ours that only calls another.
+        self.get: Callable[[str], Row | None] = self._rows.get
         self._keys = sorted(self._rows)
         # How many keys begin with each family, such as ``/apps/deployments/``.
         self._families = collections.Counter(map(_family, self._keys))
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    def get(self, key: str) -> Row | None:
-        """The row of a key."""
-        return self._rows.get(key)
 
     def put(self, row: Row) -> None:
         """Set the row of its key."""
@@ -69,9 +68,8 @@ class Table:
 
     def range(self, prefix: str) -> list[Row]:
         """All rows whose key starts so, in order."""
-        rows = self._rows
         begin, end = self._place(prefix)
-        return [rows[key] for key in self._keys[begin:end]]
+        return list(map(self._rows.__getitem__, self._keys[begin:end])) if begin < end else []
 
     def count(self, prefix: str) -> int:
         """How many rows have a key that starts so."""
@@ -79,7 +77,7 @@ class Table:
         return end - begin
 
     def _place(self, prefix: str) -> tuple[int, int]:
-        if (family := _family(prefix)) and not self._families.get(family):
+        if (family := _family_of(prefix)) and not self._families.get(family):
             # Each write looks for quotas, where mostly there are none.
             return 0, 0
         keys = self._keys
@@ -93,6 +91,10 @@ def _family(key: str) -> str:
     second = key.find("/", 1)
     third = key.find("/", second + 1)
     return key[: third + 1] if 0 < second < third else ""
+
+
+# Of prefixes, which are always the same few; keys are not.
+_family_of = functools.lru_cache(maxsize=1024)(_family)
 
 
 class History:
@@ -268,15 +270,16 @@ class Subscription:
 
 
 _Look = Callable[[Change], Iterable[str]] | None
+# By what is looked at (nothing: at everything), then by its value. Mostly there is one of a value, and a set would take
+# more than it.
+_Looks = dict[_Look, dict[str, Subscription | set[Subscription]]]
 
 
 class Watchers:
     """Subscriptions by their prefix, so that a change costs only those whom it may concern."""
 
     def __init__(self) -> None:
-        # By prefix, then by what they look at (nothing: at everything), then by its value. Mostly there is one of a
-        # value, and a set would take more than it.
-        self._by_prefix: dict[str, dict[_Look, dict[str, Subscription | set[Subscription]]]] = {}
+        self._by_prefix: dict[str, _Looks] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -316,13 +319,12 @@ class Watchers:
 
     def tell(self, change: Change) -> None:
         """Offer a change to the watchers of its key and of everything above it."""
-        key = change.key
-        end = key.find("/") + 1
-        while end:
-            self._offer(key[:end], change)
-            end = key.find("/", end) + 1
-        if not key.endswith("/"):
-            self._offer(key, change)
+        key, by_prefix = change.key, self._by_prefix
+        for prefix in _above(key[: key.rfind("/") + 1]):
+            if prefix in by_prefix:
+                self._offer(by_prefix[prefix], change)
+        if key in by_prefix and not key.endswith("/"):
+            self._offer(by_prefix[key], change)
 
     def close_all(self) -> None:
         """End every subscription."""
@@ -330,15 +332,19 @@ class Watchers:
         for subscription in [one for there in found for one in _each(there)]:
             subscription.close()
 
-    def _offer(self, prefix: str, change: Change) -> None:
-        looks = self._by_prefix.get(prefix)
-        if not looks:
-            return
+    def _offer(self, looks: _Looks, change: Change) -> None:
         # One that is too slow leaves while it is told.
         for look, values in list(looks.items()):
             for value in ("",) if look is None else set(look(change)):
                 for subscription in _each(values.get(value)):
                     subscription.offer(change)
+
+
+# Of a namespace's objects of one kind, which are many.
+@functools.lru_cache(maxsize=1024)
+def _above(folder: str) -> tuple[str, ...]:
+    """All prefixes of a key up to a slash of its own, given the longest one."""
+    return tuple(folder[: at + 1] for at, letter in enumerate(folder) if letter == "/")
 
 
 def _each(there: Subscription | set[Subscription] | None) -> Iterable[Subscription]:

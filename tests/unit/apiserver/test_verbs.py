@@ -166,6 +166,8 @@ async def test_fields_said_twice(api: server.Api) -> None:
         ('{"metadata":{"name":"a","finalizers":["x/a"],"finalizers":[]},"data":{"k":"\\":"}}', "metadata.finalizers"),
         ('{"metadata":{"name":"a","ownerReferences":[{"uid":"1","uid":"2"}]}}', "metadata.ownerReferences[0].uid"),
         ('{"metadata":{"name":"a"},"data":{"k":"says \\"x\\": y","l":"[{"}}', ""),
+        ('{"metadata":{"name":"a"},"data":{"k":"' + "[{" * 80 + '","l":"","l":""}}', "data.l"),
+        ('{"metadata":{"name":"a"},"data":{"k":"' + "[{" * 80 + '","l":""}}', ""),
     ],
 )
 async def test_fields_said_twice_are_found_anywhere(api: server.Api, text: str, path: str) -> None:

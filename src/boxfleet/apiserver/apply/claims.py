@@ -28,8 +28,10 @@ def whole(shape: shapes.Shape | None, value: Any, *, fresh: bool = True) -> Tree
     elif isinstance(shape, shapes.FREE_KEYS):
         if isinstance(value, dict):
             below = shape.values
+            if below is None:
+                return {f"f:{key}": {} for key in value}
             for key, item in value.items():
-                result[f"f:{key}"] = {} if below is None else fieldsets.with_self(whole(below, item))
+                result[f"f:{key}"] = fieldsets.with_self(whole(below, item))
     elif shape is not None and isinstance(value, list):
         for item in value:
             element = shape.element(item)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 from boxfleet.apiserver.apply import claims, fieldsets, shapes
 
 Tree = fieldsets.Tree
+# What is not there, which is like no value.
+_NOTHING = object()
 
 
 class Comparison(NamedTuple):
@@ -46,18 +48,19 @@ def _compare(shape: shapes.Shape | None, old: Any, new: Any, changed: Tree, remo
 
 
 def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], changed: Tree, removed: Tree) -> None:
-    member_of = shape.member
+    member_of, old_of = shape.member, old.get
     for key, item in new.items():
-        if key in old:
-            was = old[key]
-            if was is item or was == item or (member := member_of(key)) is None:
-                continue
-            if member.shape is None:
-                changed[member.element] = {}
-            else:
-                _differing(member.shape, was, item, member.element, changed, removed)
-        elif (member := member_of(key)) is not None:
+        was = old_of(key, _NOTHING)
+        if was == item or (member := member_of(key)) is None:
+            continue
+        if was is _NOTHING:
             claims.add_member(changed, member, item, fresh=False)
+        elif member.shape is None:
+            changed[member.element] = {}
+        else:
+            _differing(member.shape, was, item, member.element, changed, removed)
+    if old.keys() <= new.keys():
+        return
     for key, was in old.items():
         if key not in new and (member := member_of(key)) is not None:
             claims.add_member(removed, member, was, fresh=False)
@@ -73,14 +76,19 @@ def _entries(
     mark: str,
 ) -> None:
     """Compare items of maps and lists by their key; path elements begin with the mark."""
+    old_of = old.get
     for key, item in new.items():
-        if key not in old:
-            changed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, item))
-        elif old[key] != item:
-            if shape is None:
-                changed[mark + key] = {}
-            else:
-                _differing(shape, old[key], item, mark + key, changed, removed)
+        was = old_of(key, _NOTHING)
+        if was == item:
+            continue
+        if shape is None:
+            changed[mark + key] = {}
+        elif was is _NOTHING:
+            changed[mark + key] = fieldsets.with_self(claims.whole(shape, item))
+        else:
+            _differing(shape, was, item, mark + key, changed, removed)
+    if old.keys() <= new.keys():
+        return
     for key, was in old.items():
         if key not in new:
             removed[mark + key] = {} if shape is None else fieldsets.with_self(claims.whole(shape, was))

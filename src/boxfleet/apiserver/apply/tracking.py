@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from boxfleet.apiserver.apply import claims, fieldsets, managers, shapes, versioned
+from boxfleet.apiserver.apply import claims, comparing, fieldsets, managers, shapes, versioned
 
 JsonObject = dict[str, Any]
 Entry = managers.Entry
@@ -29,11 +29,11 @@ def updated(
 ) -> list[Entry]:
     """The entries after a change; the same list when no field changed."""
     own = author.api_version
-    compared = versioned.Compared(views, old, new, version=own)
-    ours = compared.of(own)
+    ours = comparing.compare(views.shape(own), old, new)
     changed, removed = ours
     if not changed and not removed:
         return entries
+    compared = versioned.Compared(views, old, new, version=own)
     result = []
     mine: fieldsets.Tree = {}
     for entry in entries:

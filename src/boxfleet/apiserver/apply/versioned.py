@@ -45,13 +45,13 @@ class Compared:
         self._old = old
         self._new = new
         self._version = version
-        self._found = {version: comparing.compare(views.shape(version), old, new)}
+        self._found: dict[str, comparing.Comparison] = {}
 
     def of(self, version: str) -> comparing.Comparison:
         """The differences in a version."""
         found = self._found.get(version)
         if found is None:
-            old, new = (self._views.convert(each, self._version, version) for each in (self._old, self._new))
+            old, new = (_in(self._views, each, self._version, version) for each in (self._old, self._new))
             found = self._found[version] = comparing.compare(self._views.shape(version), old, new)
         return found
 

@@ -6,7 +6,7 @@ import os
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import msgspec
 
@@ -40,14 +40,13 @@ class Ids:
     def __init__(self) -> None:
         drawn = os.urandom(8).hex()
         # A UUID's form (RFC 9562, version 8): the front is the process's, the end counts.
-        self._front = f"{drawn[:8]}-{drawn[8:12]}-8{drawn[12:15]}-"
+        self._front = f"{drawn[:8]}-{drawn[8:12]}-8{drawn[12:15]}-8000-"
         self._count = 0
 
     def next(self) -> str:
         """The next one."""
         self._count = count = self._count + 1
-        tail = f"{0x8000000000000000 | count:016x}"
-        return f"{self._front}{tail[:4]}-{tail[4:]}"
+        return f"{self._front}{count:012x}"
 
 
 class _Named(msgspec.Struct):
@@ -184,6 +183,9 @@ class Auditor:
         return None
 
     def _kind(self, call: route.Call) -> "_Kind":
+        known: _Kind | None = call.audited
+        if known is not None:
+            return known
         found = call.route
         if found is None:
             return _READ if call.method in _READING and "/secrets" not in call.path else _CHANGE
@@ -197,6 +199,7 @@ class Auditor:
             )
             rules = self._policy.may_fit(subject)
             known = self._kinds[key] = _Kind(subject, rules, path=found.path)
+        call.audited = known
         return known
 
     def _wants(self, call: route.Call, kind: "_Kind", *, code: int) -> bool:
@@ -237,7 +240,8 @@ class Auditor:
         answer: route.Answer | None = None,
     ) -> "asyncio.Future[None]":
         """`seconds` is how long it took; None for what only begins."""
-        book = cast(Book, self.book)
+        book = self.book
+        assert book is not None
         client = call.scope.get("client")
         event = audit.Event(
             auditID=call.audit_id,

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import pathlib
+from collections.abc import Awaitable
 
 from boxfleet.store import backend, codec, errors, memory, rows
 from boxfleet.store import settings as settings_
@@ -48,32 +49,41 @@ class Sqlite:
         self._memory.fill(loaded)
         self._next = loaded.head + 1
 
-    async def write(self, wish: backend.Wish) -> rows.Row:
-        """Queue the write and wait until it is on disk."""
+    def write(self, wish: backend.Wish) -> Awaitable[rows.Row]:
+        """Queue the write; what is returned is done when it is on disk. Raises what waiting for it may raise."""
+        # Mostly nothing stands in the way, and then this is no coroutine of its own.
+        return self._write_later(wish) if self._obstacle(wish) else self._write(wish)
+
+    async def _write_later(self, wish: backend.Wish) -> rows.Row:
         while key := self._obstacle(wish):
             await self._wait(key, first=key == wish.key and key in self._ahead)
-        current = self._memory.get(wish.key)
-        memory.check(key=wish.key, expected=wish.expected, actual=current.revision if current is not None else 0)
+        return await self._write(wish)
+
+    def _write(self, wish: backend.Wish) -> "asyncio.Future[rows.Row]":
+        key, expected, done = wish.key, wish.expected, wish.done
+        current = self._memory.get(key)
+        memory.check(key=key, expected=expected, actual=current.revision if current is not None else 0)
         revision = self._next
-        written = [(revision, wish.key, wish.value(revision), wish.expected, wish.deleted)]
+        written = [(revision, key, wish.value(revision), expected, wish.deleted)]
         for each in wish.along:
             # Nobody waits for the one before: each goes on from what the last one made.
             before = self._ahead.get(each.key) or self._there(each.key)
             number = revision + len(written)
             if before is not None and (changed := each.change(before[1], number)) is not None:
                 written.append((number, each.key, changed, before[0], False))
-        self._next += len(written)
-        write = writer.Write(written, wish.done)
-        self._in_flight[wish.key] = write
-        for number, key, changed, _, _ in written[1:]:
-            self._in_flight[key] = write
-            self._ahead[key] = number, changed
+        self._next = revision + len(written)
+        write = writer.Write(written, done)
+        self._in_flight[key] = write
+        if wish.along:
+            for number, other, changed, _, _ in written[1:]:
+                self._in_flight[other] = write
+                self._ahead[other] = number, changed
         self._gathered.append(write)
         if not self._submitting:
             self._submitting = True
             self._loop.call_soon(self._submit)
         # A caller that goes away does not take the write with it: nobody looks at the future for anything else.
-        return await wish.done
+        return done
 
     async def current(self) -> None:
         """Nobody else writes: memory is never behind."""
@@ -146,11 +156,11 @@ class Sqlite:
         return (row.revision, row.value) if row is not None else None
 
     def _on_committed(self, writes: list[writer.Write]) -> None:
-        self._memory.apply(row for write in writes for row in write.appended)
+        self._memory.apply([row for write in writes for row in write.appended])
         for write in writes:
             self._landed(write)
-            revision, key, value, _, _ = write.appended[0]
             if not write.done.done():
+                revision, key, value, _, _ = write.appended[0]
                 write.done.set_result(rows.Row(key, revision, value))
 
     def _on_failed(self, writes: list[writer.Write], error: errors.StoreError) -> None:
@@ -162,11 +172,13 @@ class Sqlite:
                 write.done.exception()
 
     def _landed(self, write: writer.Write) -> None:
+        in_flight, ahead, landing = self._in_flight, self._ahead, self._landing
         for revision, key, _, _, _ in write.appended:
-            if self._in_flight.get(key) is write:
-                del self._in_flight[key]
-            if (ahead := self._ahead.get(key)) is not None and ahead[0] == revision:
-                del self._ahead[key]
-            for waiter in self._landing.pop(key, ()):
-                if not waiter.done():
-                    waiter.set_result(None)
+            if in_flight.get(key) is write:
+                del in_flight[key]
+            if ahead and (there := ahead.get(key)) is not None and there[0] == revision:
+                del ahead[key]
+            if landing:
+                for waiter in landing.pop(key, ()):
+                    if not waiter.done():
+                        waiter.set_result(None)

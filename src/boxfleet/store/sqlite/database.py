@@ -5,6 +5,7 @@ Everything here blocks and runs on the writer thread.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pathlib
 import sqlite3
@@ -132,7 +133,7 @@ class Database:
         statement = self._appends.get(count)
         if statement is None:
             statement = self._appends[count] = self._sql["append"] + ", (?, ?, ?, ?, ?)" * (count - 1)
-        self._connection.execute(statement, [value for row in rows for value in row])
+        self._connection.execute(statement, list(itertools.chain.from_iterable(rows)))
 
     def _number(self, name: str) -> int:
         with self._told("read"):
