@@ -253,7 +253,7 @@ class AddressController:
         subject = new or old
         if subject is None:
             return
-        if new is not None and claim.is_alone(new):
+        if new is not None and (old is None or _claims_by(old) != _claims_by(new)) and claim.is_alone(new):
             self._claims.add(_Want(is_unit=False, key=new.key))
         urgent = new is None or _is_ready(old) != _is_ready(new)
         for each in self._indexed.addresses.by_index(caches.INSTANCE, str(subject.key)):
@@ -292,6 +292,13 @@ class AddressController:
     def _wake_waiting(self) -> None:
         for want in list(self._waiting):
             self._claims.add(want)
+
+
+def _claims_by(subject: pod.Pod) -> object:
+    """What decides whether a Pod of its own wants an address, and which."""
+    metadata = subject.metadata
+    going, said = metadata.deletionTimestamp, claim.wanted_annotation(subject)
+    return metadata.uid, going, said, subject.status.phase, metadata.ownerReferences
 
 
 def _is_ready(subject: pod.Pod | None) -> bool:
