@@ -44,6 +44,11 @@ class Binder:
         self._claims.listen(self._claim_changed)
         caches.of(node.Node).listen(self._node_changed)
 
+    @property
+    def waiting(self) -> int:
+        """Pods that are to be looked at."""
+        return len(self._loop)
+
     async def run(self) -> None:
         """Bind until cancelled."""
         # A restart of this loop must not miss what its last run had in hand.

@@ -19,5 +19,5 @@ class Settings:
     # than its second, since a few looks too many cost a small fleet nothing.
     backoff_first: float = 0.1
     backoff_most: float = 10.0
-    # Bindings under way at once: enough to fill one group commit of the store.
-    concurrency: int = 32
+    # Bindings under way at once: enough that deciding goes on while the store commits.
+    concurrency: int = 64
