@@ -212,6 +212,12 @@ class LocalObjectReference(meta.Model):
     name: str = ""
 
 
+class PodSchedulingGate(meta.Model):
+    """Something that must be over before a node is looked for."""
+
+    name: str
+
+
 class PodSpec(meta.Model):
     """The wanted instance."""
 
@@ -226,6 +232,11 @@ class PodSpec(meta.Model):
     nodeSelector: dict[str, str] = {}
     affinity: pod_affinity.Affinity | None = None
     tolerations: list[pod_affinity.Toleration] = []
+    # The value of its class, by admission.
+    priority: int | None = None
+    # Who binds it; empty: Boxfleet's scheduler.
+    schedulerName: str = ""
+    schedulingGates: list[PodSchedulingGate] = []
     hostname: str = ""
     hostNetwork: bool = False
     hostPID: bool = False
@@ -238,7 +249,6 @@ class PodSpec(meta.Model):
     serviceAccountName: str = ""
     automountServiceAccountToken: bool | None = None
     imagePullSecrets: list[LocalObjectReference] = []
-    schedulerName: str = ""
     readinessGates: list[ReadinessGate] = []
 
     @property

@@ -21,6 +21,22 @@ def apply(pod: kind.JsonObject) -> None:
     status = pod.setdefault("status", {})
     status.setdefault("phase", "Pending")
     status.setdefault("qosClass", qos_class(spec))
+    if spec.get("schedulingGates"):
+        _say_gated(status)
+
+
+def _say_gated(status: dict[str, Any]) -> None:
+    """Why nobody looks for a node: as Kubernetes' API server says it, from the first moment on."""
+    conditions = status.get("conditions") or []
+    if any(one.get("type") == "PodScheduled" for one in conditions):
+        return
+    said = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    }
+    status["conditions"] = [*conditions, said]
 
 
 def apply_spec(spec: dict[str, Any]) -> None:

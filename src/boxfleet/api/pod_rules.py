@@ -80,12 +80,30 @@ def spec(found: Json, path: str, *, claims: Collection[str] = ()) -> Errors:
             if (fault := names.subdomain(name))
         ]
     errors += _dns_config(found.get("dnsConfig") or {}, f"{path}.dnsConfig")
+    if gates := found.get("schedulingGates"):
+        errors += _gates(gates, f"{path}.schedulingGates")
+        if found.get("nodeName"):
+            detail = "cannot be set until all schedulingGates have been cleared"
+            errors.append(fields.forbidden(f"{path}.nodeName", detail))
     if found.get("shareProcessNamespace") and found.get("hostPID"):
         errors.append(
             fields.invalid(
                 f"{path}.shareProcessNamespace", found["shareProcessNamespace"], "may not be set together with hostPID"
             )
         )
+    return errors
+
+
+def _gates(gates: Collection[Json], path: str) -> Errors:
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, gate in enumerate(gates):
+        name = gate.get("name") or ""
+        if fault := names.label_key(name):
+            errors.append(fields.invalid(f"{path}[{index}].name", name, fault))
+        if name in seen:
+            errors.append(fields.duplicate(f"{path}[{index}]", name))
+        seen.add(name)
     return errors
 
 
@@ -150,6 +168,11 @@ def _immutable(old: Json, new: Json) -> Errors:
     if any(_lasting(toleration) not in kept for toleration in old.get("tolerations") or ()):
         detail = "existing toleration can not be modified except its tolerationSeconds"
         errors.append(fields.forbidden("spec.tolerations", detail))
+    gates = {gate.get("name") for gate in old.get("schedulingGates") or ()}
+    for index, gate in enumerate(new.get("schedulingGates") or ()):
+        if (name := gate.get("name")) not in gates:
+            detail = f"only deletion is allowed, but found new scheduling gate '{name}'"
+            errors.append(fields.forbidden(f"spec.schedulingGates[{index}].name", detail))
     before_limit, after_limit = old.get("activeDeadlineSeconds"), new.get("activeDeadlineSeconds")
     if before_limit is not None and after_limit is None:
         detail = "must not update from a positive integer to nil value"
@@ -190,7 +213,7 @@ def _lasting(toleration: Json) -> Json:
 
 def _fixed(found: Json, key: str) -> Any:
     """What of a field must stay as it is."""
-    if key in ("activeDeadlineSeconds", "tolerations", "ephemeralContainers"):
+    if key in ("activeDeadlineSeconds", "tolerations", "ephemeralContainers", "schedulingGates"):
         return None
     value = found.get(key)
     if key in ("containers", "initContainers"):

@@ -82,6 +82,8 @@ class ApiServer:
         self._audit = audit or auditor.Auditor(None)
         self._fairness = fairness.Fairness(limits, time=time.monotonic, own=own_users)
         self._authenticator = authn.Chain(authenticators)
+        # Of requests that come over no connection.
+        self._known_headers = headers.Several()
         self.registry = registry.Registry(
             store,
             types=[*types, definition.CustomResourceDefinition, *review_kinds.TYPES, *usage_kinds.TYPES],
@@ -205,7 +207,7 @@ class ApiServer:
     async def respond(self, scope: route.Scope, receive: route.Receive, send: route.Send) -> route.Whole | None:
         """The answer to a request or WebSocket; None when it was given by `send`, or the client left meanwhile."""
         if headers.KEY not in scope:
-            scope[headers.KEY] = headers.read(scope["headers"])
+            scope[headers.KEY] = self._known_headers.read(scope["headers"])
         call = _call(scope, receive, send)
         call.audit_id = self._audit.ids.next()
         began = time.perf_counter()

@@ -53,3 +53,24 @@ class Memory:
     def clear(self) -> None:
         """Let go of them."""
         self._raw = self._read = None
+
+
+class Several:
+    """The headers that the parts of this process send, each always the same few."""
+
+    __slots__ = ("_known",)
+
+    _LIMIT: Final = 256
+
+    def __init__(self) -> None:
+        self._known: dict[Raw, Headers] = {}
+
+    def read(self, raw: Raw) -> Headers:
+        """Headers as they came."""
+        key = tuple(raw)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= self._LIMIT:
+                self._known.clear()
+            known = self._known[key] = read(raw)
+        return known

@@ -186,6 +186,27 @@ class Router:
         return self._search(path[1:].removesuffix("/").split("/") if path != "/" else [])
 
     def _learn(self, path: str) -> tuple[_Node, list[str]] | None:
+        """The way to a path that is not remembered: one step from what is above it.
+
+        Names of objects come and go, so a path that ends in one is not remembered itself; what is above it is.
+        """
+        if not path:
+            return self._root, []
+        above, _, last = path.rpartition("/")
+        known = self._lately.get(above)
+        if known is None:
+            known = self._way(above)
+            if known is None:
+                return None
+            self._remember(above, known)
+        node, values = known
+        following = node.literal.get(last)
+        if following is None:
+            return (node.wild, [*values, last]) if node.wild is not None and last else None
+        self._remember(path, found := (following, values))
+        return found
+
+    def _way(self, path: str) -> tuple[_Node, list[str]] | None:
         node = self._root
         values: list[str] = []
         for segment in path.split("/")[1:]:
@@ -196,12 +217,14 @@ class Router:
                     return None
                 values.append(segment)
             node = following
+        return node, values
+
+    def _remember(self, path: str, found: tuple[_Node, list[str]]) -> None:
         if len(self._lately) >= _REMEMBERED:
             self._lately.clear()
         # Anybody may choose names that stand in a path: long ones are not kept.
         if len(path) <= _LONGEST:
-            self._lately[path] = (node, values)
-        return node, values
+            self._lately[path] = found
 
     def _search(self, segments: Sequence[str]) -> tuple[_Node | None, list[str]]:
         """The same where the straight way leads to nothing."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import kind as kinds
+from boxfleet.api import names
 from boxfleet.apiserver import (
     applied,
     deleting,
@@ -25,8 +26,12 @@ from boxfleet.apiserver import (
 )
 from boxfleet.apiserver.apply import scaled
 from boxfleet.kit import clock
+from boxfleet.store import errors
 
 JsonObject = dict[str, Any]
+
+# How often a binding is made again on a newer state.
+_CONFLICT_TRIES = 20
 
 _SCALE = kinds.Kind(
     group="autoscaling",
@@ -112,6 +117,7 @@ class Subresources:
                 f"the name of the object ({given.get('name') if isinstance(given, dict) else given}) does not match "
                 f"the name on the URL ({name})"
             )
+        annotations = given.get("annotations")
 
         def change(pod: JsonObject) -> JsonObject:
             uid = pod["metadata"]["uid"]
@@ -126,14 +132,18 @@ class Subresources:
             bound = pod["spec"].get("nodeName")
             if bound:
                 raise faults.conflict(kind, name, f'pod {name} is already assigned to node "{bound}"')
+            if pod["spec"].get("schedulingGates"):
+                raise faults.conflict(kind, name, f"pod {name} has non-empty .spec.schedulingGates")
             pod["spec"]["nodeName"] = node
-            annotations = given.get("annotations")
             if isinstance(annotations, dict):
                 pod["metadata"]["annotations"] = {**pod["metadata"].get("annotations", {}), **annotations}
             _set_scheduled(pod, self._registry.clock.now())
             return pod
 
-        await self._change_whole(call, kind, change, dry_run=wanted.dry_run)
+        if annotations or names.subdomain(node) is not None:
+            await self._change_whole(call, kind, change, dry_run=wanted.dry_run)
+        else:
+            await self._assign(call, kind, change, dry_run=wanted.dry_run)
         return msgspec.json.encode(_CREATED)
 
     async def evict(self, call: route.Call, kind: kinds.Kind) -> bytes:
@@ -282,6 +292,25 @@ class Subresources:
             subresource="binding",
             dry_run=dry_run,
         )
+
+    async def _assign(self, call: route.Call, kind: kinds.Kind, change: patching.Apply, *, dry_run: bool) -> None:
+        """Write a binding that says nothing but its node.
+
+        As in the real server: all else of the Pod was held against the rules when it was written, no quota counts
+        where it runs, and who owns which fields stays as it is.
+        """
+        name = call.params["name"]
+        for _ in range(_CONFLICT_TRIES):
+            row = self._registry.read(kind, namespace=call.params["namespace"], name=name)
+            pod = change(registry.decode(row.value))
+            if dry_run:
+                return
+            try:
+                await self._registry.put(kind, pod, expected=row.revision)
+            except errors.Conflict:
+                continue
+            return
+        raise faults.modified(kind, name)
 
 
 def _scale_of(kind: kinds.Kind, obj: JsonObject) -> JsonObject:

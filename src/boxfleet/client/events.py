@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+from collections.abc import Callable
 
 import structlog
 
@@ -12,7 +13,9 @@ from boxfleet.kit import clock, ids
 log = structlog.get_logger()
 
 # Events that wait to be written; more are dropped, oldest first: they inform, nothing depends on them.
-_WAITING_LIMIT = 5000
+_WAITING_LIMIT = 20_000
+# Events that are written at once, when nothing else is to be done: enough to share the cost of a commit.
+_AT_ONCE = 16
 # Events whose count is remembered; others are read before they are counted on.
 _REMEMBERED = 2000
 
@@ -20,10 +23,20 @@ _REMEMBERED = 2000
 class Recorder:
     """Says things about objects. The same thing said again is counted, not repeated."""
 
-    def __init__(self, api: client.Client, *, component: str, clock: clock.Clock, host: str = "") -> None:
+    def __init__(
+        self,
+        api: client.Client,
+        *,
+        component: str,
+        clock: clock.Clock,
+        host: str = "",
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """While its owner is `busy` what it says is written one at a time, so that his work does not wait for it."""
         self._api = api
         self._component = component
-        self._host = host
+        self._source = event.EventSource(component=component, host=host)
+        self._busy = busy
         self._clock = clock
         self._waiting: collections.OrderedDict[meta.Key, tuple[event.Event, int]] = collections.OrderedDict()
         self._counts: collections.OrderedDict[meta.Key, int] = collections.OrderedDict()
@@ -43,12 +56,23 @@ class Recorder:
             while not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
-            key, (said, times) = self._waiting.popitem(last=False)
-            try:
-                await self._write(key, said, times)
-            except errors.ApiError as error:
-                # A namespace on its way out takes no events; anything else will be said again when it matters.
-                log.debug("event not written", about=str(key), cause=error.message)
+            if self._busy() or len(self._waiting) == 1:
+                await self._next()
+                continue
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(_AT_ONCE, len(self._waiting))):
+                    group.create_task(self._next())
+
+    async def _next(self) -> None:
+        if not self._waiting:
+            # Too much was said meanwhile, or it was said again.
+            return
+        key, (said, times) = self._waiting.popitem(last=False)
+        try:
+            await self._write(key, said, times)
+        except errors.ApiError as error:
+            # A namespace on its way out takes no events; anything else will be said again when it matters.
+            log.debug("event not written", about=str(key), cause=error.message)
 
     def _put(self, about: meta.Object, type: str, reason: str, message: str) -> None:
         metadata = about.metadata
@@ -71,7 +95,7 @@ class Recorder:
             message=message[:1024],
             firstTimestamp=now,
             lastTimestamp=now,
-            source=event.EventSource(component=self._component, host=self._host),
+            source=self._source,
             reportingComponent=self._component,
         )
         self._waiting[key] = (said, times + 1)

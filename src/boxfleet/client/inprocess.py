@@ -3,13 +3,34 @@
 import asyncio
 import urllib.parse
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from boxfleet.client import errors, transport
 
 Message = MutableMapping[str, Any]
 App = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Whole(Protocol):
+    """An answer that is there as a whole."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's."""
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+
+
+# How an app may answer besides: whole answers are returned, others given by `send`.
+Respond = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[Whole | None],
 ]
 
 # Messages of a stream that may wait for their reader; then the app waits, as it would on a socket.
@@ -23,11 +44,15 @@ class InProcess:
     """
 
     def __init__(self, app: App, *, token: str, program: str = "boxfleet") -> None:
+        """An app that has `respond` is asked by it: its whole answers need not become messages."""
         self._app = app
-        self._headers = [
+        self._respond: Respond | None = getattr(app, "respond", None)
+        self._own: Headers = (
             (b"authorization", f"Bearer {token}".encode()),
             (b"user-agent", program.encode()),
-        ]
+        )
+        # The headers of requests, by what they accept and what they send: the same few each time.
+        self._headers: dict[tuple[str, str], Headers] = {}
 
     async def request(
         self,
@@ -41,7 +66,11 @@ class InProcess:
     ) -> transport.Response:
         """Send a request and read the whole answer."""
         exchange = _Exchange(body)
-        await self._app(self._scope(method, path, query, content_type, accept), exchange.receive, exchange.collect)
+        scope = self._scope(method, path, query, content_type, accept)
+        if self._respond is None:
+            await self._app(scope, exchange.receive, exchange.collect)
+        elif (answer := await self._respond(scope, exchange.receive, exchange.collect)) is not None:
+            return transport.Response(answer.status, answer.body)
         if exchange.status == 0:
             raise _unanswered()
         return transport.Response(exchange.status, b"".join(exchange.chunks))
@@ -50,7 +79,7 @@ class InProcess:
         self, path: str, *, query: dict[str, str], accept: str = transport.JSON
     ) -> AsyncGenerator[bytes, None]:
         """Read an answer that goes on, line by line; leaving the loop ends the call."""
-        exchange = _Exchange(b"")
+        exchange = _Stream()
         scope = self._scope("GET", path, query, "", accept)
         call = asyncio.create_task(self._run(scope, exchange), name=f"watch {path}")
         try:
@@ -76,7 +105,7 @@ class InProcess:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _run(self, scope: MutableMapping[str, Any], exchange: "_Exchange") -> None:
+    async def _run(self, scope: MutableMapping[str, Any], exchange: "_Stream") -> None:
         try:
             await self._app(scope, exchange.receive, exchange.enqueue)
         except Exception as error:
@@ -88,9 +117,13 @@ class InProcess:
     def _scope(
         self, method: str, path: str, query: dict[str, str], content_type: str, accept: str
     ) -> MutableMapping[str, Any]:
-        headers = [*self._headers, (b"accept", accept.encode())]
-        if content_type:
-            headers.append((b"content-type", content_type.encode()))
+        headers = self._headers.get((accept, content_type))
+        if headers is None:
+            headers = self._headers[accept, content_type] = (
+                *self._own,
+                (b"accept", accept.encode()),
+                *(((b"content-type", content_type.encode()),) if content_type else ()),
+            )
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -99,7 +132,7 @@ class InProcess:
             "scheme": "https",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": urllib.parse.urlencode(query).encode(),
+            "query_string": urllib.parse.urlencode(query).encode() if query else b"",
             "root_path": "",
             "headers": headers,
             "client": None,
@@ -111,20 +144,17 @@ class InProcess:
 class _Exchange:
     """One call: its body on the way in, its answer on the way out."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes = b"") -> None:
         self._body: bytes | None = body
-        self._gone = asyncio.Event()
         self.status = 0
-        self.failure: Exception | None = None
         self.chunks: list[bytes] = []
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
 
     async def receive(self) -> Message:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
         # The caller leaves by cancelling the call, so this is only waited for.
-        await self._gone.wait()
+        await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
     async def collect(self, message: Message) -> None:
@@ -132,6 +162,15 @@ class _Exchange:
             self.status = message["status"]
         else:
             self.chunks.append(message.get("body", b""))
+
+
+class _Stream(_Exchange):
+    """A call whose answer goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: Exception | None = None
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
 
     async def enqueue(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,7 +1,7 @@
 """What works through the changes that a cache tells of: a queue of keys and a function that makes one key right."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -17,16 +17,27 @@ class Loop(Generic[K]):
     """Calls `reconcile` for every key that is added, never twice at once for one key.
 
     What fails is tried again later each time, after `slowest` seconds at most. `reconcile` may give seconds after
-    which it wants the key again.
+    which it wants the key again. Keys are worked on as they come, or by their `rank`, the lowest first.
     """
 
     def __init__(
-        self, name: str, reconcile: Callable[[K], Awaitable[float | None]], *, workers: int = 4, slowest: float = 30.0
+        self,
+        name: str,
+        reconcile: Callable[[K], Awaitable[float | None]],
+        *,
+        workers: int = 4,
+        slowest: float = 30.0,
+        rank: Callable[[K], Any] | None = None,
     ) -> None:
         self.name = name
         self._reconcile = reconcile
         self._workers = workers
-        self._queue: workqueue.WorkQueue[K] = workqueue.WorkQueue(backoff=backoff.Backoff(initial=0.02, limit=slowest))
+        self._queue: workqueue.WorkQueue[K] = workqueue.WorkQueue(
+            backoff=backoff.Backoff(initial=0.02, limit=slowest), rank=rank
+        )
+
+    def __len__(self) -> int:
+        return len(self._queue)
 
     def add(self, key: K) -> None:
         """Ask for work on a key at once."""

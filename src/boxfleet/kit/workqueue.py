@@ -2,8 +2,10 @@
 
 import asyncio
 import collections
+import heapq
+import itertools
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from boxfleet.kit import backoff
 
@@ -15,16 +17,29 @@ class WorkQueue(Generic[K]):
 
     A key added while it waits is still there once; a key added while it is worked on comes again
     afterwards. `retry` brings a key back after a delay that grows with its failures.
+
+    Keys come in the order in which they were added, or by their `rank`, the lowest first: what can be compared, looked
+    at when the key is added.
     """
 
-    def __init__(self, *, backoff: backoff.Backoff = backoff.Backoff(initial=0.05, limit=30.0)) -> None:  # noqa: B008
+    def __init__(
+        self,
+        *,
+        backoff: backoff.Backoff = backoff.Backoff(initial=0.05, limit=30.0),  # noqa: B008
+        rank: Callable[[K], Any] | None = None,
+    ) -> None:
         self._backoff = backoff
+        self._rank = rank
         self._waiting: collections.OrderedDict[K, None] = collections.OrderedDict()
+        # The same keys where they have ranks; those of one rank in the order in which they were added.
+        self._ranked: list[tuple[Any, int, K]] = []
+        self._numbers = itertools.count()
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._wake = asyncio.Event()
+        # Who waits for a key, the longest first.
+        self._idle: collections.deque[asyncio.Future[None]] = collections.deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -38,7 +53,9 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting[key] = None
-            self._wake.set()
+            if self._rank is not None:
+                heapq.heappush(self._ranked, (self._rank(key), next(self._numbers), key))
+            self._rouse()
 
     def add_after(self, key: K, seconds: float) -> None:
         """Ask for work on a key after a delay; the earlier of two wishes counts."""
@@ -65,9 +82,20 @@ class WorkQueue(Generic[K]):
     async def take(self) -> K:
         """Wait for a key and mark it as worked on; call `done` afterwards."""
         while not self._waiting:
-            self._wake.clear()
-            await self._wake.wait()
-        key, _ = self._waiting.popitem(last=False)
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            try:
+                await idle
+            except asyncio.CancelledError:
+                if idle.done() and not idle.cancelled():
+                    # It was told of a key that it will not take.
+                    self._rouse()
+                raise
+        if self._ranked:
+            key = heapq.heappop(self._ranked)[2]
+            del self._waiting[key]
+        else:
+            key, _ = self._waiting.popitem(last=False)
         self._working.add(key)
         return key
 
@@ -121,6 +149,14 @@ class WorkQueue(Generic[K]):
                     self.add_after(key, again)
             finally:
                 self.done(key)
+
+    def _rouse(self) -> None:
+        """Tell one who waits: a key is work for one."""
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)

@@ -43,19 +43,9 @@ def requests_of(spec: pod.PodSpec) -> Amounts:
     By Kubernetes' rule: the sum over containers and sidecars, or the largest init container with the sidecars
     started before it, whichever is more; limits stand in for requests that are not given. One `pods` each.
     """
-    running = _sum(_container(each) for each in spec.containers)
-    sidecars: Amounts = {}
-    largest: Amounts = {}
-    for each in spec.initContainers:
-        own = _container(each)
-        if each.is_sidecar:
-            sidecars = _sum((sidecars, own))
-            own = {}
-        for resource, amount in _sum((sidecars, own)).items():
-            largest[resource] = max(largest.get(resource, 0), amount)
-    total = _sum((running, sidecars))
-    for resource, amount in largest.items():
-        total[resource] = max(total.get(resource, 0), amount)
+    total = _sum(_container(each) for each in spec.containers)
+    if spec.initContainers:
+        _start(spec.initContainers, total)
     total["pods"] = 1
     return total
 
@@ -66,8 +56,25 @@ def add(total: Amounts, more: Mapping[str, int], *, sign: int = 1) -> None:
         total[resource] = total.get(resource, 0) + sign * amount
 
 
+def _start(containers: Iterable[pod.Container], total: Amounts) -> None:
+    """Take containers into account that are started before the others, in place."""
+    sidecars: Amounts = {}
+    largest: Amounts = {}
+    for each in containers:
+        own = _container(each)
+        if each.is_sidecar:
+            sidecars = _sum((sidecars, own))
+            own = {}
+        for resource, amount in _sum((sidecars, own)).items():
+            largest[resource] = max(largest.get(resource, 0), amount)
+    add(total, sidecars)
+    for resource, amount in largest.items():
+        total[resource] = max(total.get(resource, 0), amount)
+
+
 def _container(container: pod.Container) -> Amounts:
-    return amounts(container.resources.limits) | amounts(container.resources.requests)
+    asked = container.resources
+    return amounts({**asked.limits, **asked.requests} if asked.limits else asked.requests)
 
 
 def _sum(many: Iterable[Mapping[str, int]]) -> Amounts:

@@ -14,7 +14,9 @@ class Scheduler:
     def __init__(self, shared: shared.Caches, *, clock: clock.Clock, settings: settings.Settings) -> None:
         self._shared = shared
         self._clock = clock
-        self._events = recorders.Recorder(shared.api, component="boxfleet-scheduler", clock=clock)
+        self._events = recorders.Recorder(
+            shared.api, component="boxfleet-scheduler", clock=clock, busy=lambda: self._binder.waiting > 0
+        )
         self._divider = division.Divider(shared, events=self._events, clock=clock)
         self._binder = binding.Binder(shared, events=self._events, clock=clock, settings=settings)
 

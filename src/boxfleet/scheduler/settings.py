@@ -14,5 +14,10 @@ class Settings:
     # Seconds after which an instance that fits nowhere is looked at again although nothing was heard of that could
     # help it: the safety net under the signals.
     retry: float = 60.0
-    # Bindings under way at once: enough to fill one group commit of the store.
-    concurrency: int = 32
+    # Seconds after which an instance that did not fit is looked at again once something was heard of that could help,
+    # and the most that this grows to, doubling with each look. The most is kube-scheduler's; the beginning is shorter
+    # than its second, since a few looks too many cost a small fleet nothing.
+    backoff_first: float = 0.1
+    backoff_most: float = 10.0
+    # Bindings under way at once: enough that deciding goes on while the store commits.
+    concurrency: int = 64

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from boxfleet.client import errors, inprocess
+from boxfleet.client import errors, inprocess, transport
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +108,26 @@ async def test_an_app_that_fails_is_unavailable() -> None:
         async for line in _app(broken).lines("/", query={}):
             seen.append(line)
     assert seen == [b"line"]
+
+
+class Answering:
+    """An app that gives whole answers as they are, and others by messages."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("there is a shorter way")
+
+    async def respond(self, scope: Any, receive: Any, send: Any) -> inprocess.Whole | None:
+        if scope["path"] == "/whole":
+            return transport.Response(201, (await receive())["body"])
+        await _start(send, 202)
+        await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+        await send({"type": "http.response.body", "body": b" by piece"})
+        return None
+
+
+async def test_whole_answers_need_no_messages() -> None:
+    via = _app(Answering())
+    whole = await via.request("POST", "/whole", query={}, body=b"{}")
+    assert (whole.status, whole.body) == (201, b"{}")
+    other = await via.request("GET", "/other", query={})
+    assert (other.status, other.body) == (202, b"piece by piece")

@@ -131,3 +131,24 @@ async def test_work_that_fails_while_it_is_cancelled_ends_all_the_same() -> None
         await asyncio.wait([task])
     assert task.cancelled()
     assert told == []
+
+
+async def test_keys_come_by_their_rank_and_then_as_they_were_added() -> None:
+    queue = workqueue.WorkQueue[str](rank=lambda key: int(key[1:]))
+    for key in ("a2", "b1", "c2", "d1", "b1"):
+        queue.add(key)
+    assert [await queue.take() for _ in range(4)] == ["b1", "d1", "a2", "c2"]
+    assert len(queue) == 0
+
+
+async def test_a_key_is_work_for_one_and_is_not_lost_with_him() -> None:
+    queue = workqueue.WorkQueue[str]()
+    first, second = (asyncio.create_task(queue.take()) for _ in range(2))
+    await asyncio.sleep(0)
+    queue.add("a")
+    # He was told of it, and leaves before he takes it.
+    first.cancel()
+    async with asyncio.timeout(5):
+        assert await second == "a"
+    with pytest.raises(asyncio.CancelledError):
+        await first

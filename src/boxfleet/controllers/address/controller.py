@@ -71,12 +71,13 @@ class AddressController:
 
     async def _claim(self, want: _Want) -> float | None:
         subject = self._wanting(want)
-        self._waiting.discard(want)
         if subject is None:
+            self._waiting.discard(want)
             return None
+        # From now on: what helps may come while the attempt that it comes too late for is under way.
+        self._waiting.add(want)
         pools = self._in_order()
         if not pools:
-            self._waiting.add(want)
             self._events.warning(
                 subject, "NoAddressPool", f"there is no AddressPool: create one, for example {self._settings.pool}"
             )
@@ -87,7 +88,6 @@ class AddressController:
             else:
                 await self._claim_pod(subject, pools)
         except ledger.PoolFull as error:
-            self._waiting.add(want)
             self._events.warning(subject, "AddressPoolFull", str(error))
             if isinstance(subject, pod.Pod):
                 await self._say_waiting(subject, str(error))
@@ -95,11 +95,11 @@ class AddressController:
         except errors.Forbidden as refused:
             if not refused.over_quota:
                 raise
-            self._waiting.add(want)
             self._events.warning(subject, _QUOTA_EXCEEDED, refused.message)
             if isinstance(subject, pod.Pod):
                 await self._say_waiting(subject, refused.message, reason=_QUOTA_EXCEEDED)
             return _FULL_RETRY
+        self._waiting.discard(want)
         return None
 
     def _in_order(self) -> list[address_pool.AddressPool]:
@@ -253,7 +253,7 @@ class AddressController:
         subject = new or old
         if subject is None:
             return
-        if new is not None and claim.is_alone(new):
+        if new is not None and (old is None or _claims_by(old) != _claims_by(new)) and claim.is_alone(new):
             self._claims.add(_Want(is_unit=False, key=new.key))
         urgent = new is None or _is_ready(old) != _is_ready(new)
         for each in self._indexed.addresses.by_index(caches.INSTANCE, str(subject.key)):
@@ -292,6 +292,13 @@ class AddressController:
     def _wake_waiting(self) -> None:
         for want in list(self._waiting):
             self._claims.add(want)
+
+
+def _claims_by(subject: pod.Pod) -> object:
+    """What decides whether a Pod of its own wants an address, and which."""
+    metadata = subject.metadata
+    going, said = metadata.deletionTimestamp, claim.wanted_annotation(subject)
+    return metadata.uid, going, said, subject.status.phase, metadata.ownerReferences
 
 
 def _is_ready(subject: pod.Pod | None) -> bool:

@@ -23,14 +23,15 @@ class ClusterStatus:
         self._api = api
         self._clock = clock
         self._default = settings.cluster
-        self._pods = indexed.pods
         self._nodes = indexed.shared.of(node.Node)
         self._clusters = indexed.shared.of(cluster.Cluster)
+        # What instances ask for, by their node: kept as they come and go, since there may be many.
+        self._requested: dict[str, resources.Amounts] = {}
         self._loop: loop.Loop[str] = loop.Loop("cluster status", self.reconcile, workers=1)
         self.run = self._loop.run
         self._clusters.listen(self._cluster_changed)
         self._nodes.listen(self._node_changed)
-        self._pods.listen(self._pod_changed)
+        indexed.pods.listen(self._pod_changed)
 
     async def reconcile(self, name: str) -> None:
         """Write one Cluster's status when it differs from what is there."""
@@ -44,16 +45,13 @@ class ClusterStatus:
     def _status(self, subject: cluster.Cluster) -> cluster.ClusterStatus:
         nodes = [each for each in self._nodes if self._cluster_of(each) == subject.metadata.name]
         ready = sum(1 for each in nodes if node_health.is_ready(each))
-        names = {each.metadata.name for each in nodes}
         capacity: collections.Counter[str] = collections.Counter()
         allocatable: collections.Counter[str] = collections.Counter()
         requested: collections.Counter[str] = collections.Counter()
         for each in nodes:
             resources.add(capacity, resources.amounts(each.status.capacity))
             resources.add(allocatable, resources.amounts(each.status.allocatable))
-        for instance in self._pods:
-            if instance.spec.nodeName in names and not instance.status.has_ended:
-                resources.add(requested, resources.requests_of(instance.spec))
+            resources.add(requested, self._requested.get(each.metadata.name, {}))
         said = conditions.Conditions(subject.status.conditions, now=clock.stamp(self._clock.now()))
         if ready:
             said.put("Ready", "True", "NodesReady", f"{ready} of {len(nodes)} nodes are ready")
@@ -86,13 +84,31 @@ class ClusterStatus:
     def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
         if _counts(old) == _counts(new):
             return
+        self._count(old, sign=-1)
+        self._count(new, sign=1)
         for subject in self._clusters:
             self._loop.add_after(subject.metadata.name, _PAUSE)
+
+    def _count(self, subject: pod.Pod | None, *, sign: int) -> None:
+        if subject is None or not subject.spec.nodeName or subject.status.has_ended:
+            return
+        total = self._requested.setdefault(subject.spec.nodeName, {})
+        resources.add(total, _requests(subject), sign=sign)
+        if not any(total.values()):
+            del self._requested[subject.spec.nodeName]
 
 
 def _counts(subject: pod.Pod | None) -> object:
     """What decides whether a Pod's requests count, and where."""
     return (subject.spec.nodeName, subject.status.has_ended) if subject is not None else None
+
+
+def _requests(subject: pod.Pod) -> resources.Amounts:
+    try:
+        return resources.requests_of(subject.spec)
+    except ValueError:
+        # With quantities that are none it counts as an instance.
+        return {"pods": 1}
 
 
 def _texts(amounts: collections.Counter[str]) -> dict[str, str]:
