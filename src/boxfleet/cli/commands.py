@@ -114,7 +114,7 @@ def up(
     joined = implementation.Join(url=join, authority=authority_hash, token_file=token_file) if join else None
     if not files:
         # What a further server shares has been delivered.
-        files = [otherwise] if otherwise and not join else []
+        files = [otherwise] if otherwise and known.serves and not join else []
     wish = implementation.Wish(join=joined, files=tuple(files), namespace=namespace, timeout=timeout, wait=wait)
     raise typer.Exit(implementation.run(known, wish, output))
 
@@ -430,11 +430,38 @@ def node_token(
     kubeconfig: options.Kubeconfig = None,
     state: options.State = None,
     run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Print a token by which agents join: it is said once and kept hashed."""
+    """Print the line by which another machine joins as a host: its token is said once and kept hashed."""
     from boxfleet.cli import keys
 
-    raise typer.Exit(keys.node_token(options.known(state, run), uses=uses, minutes=minutes, kubeconfig=kubeconfig))
+    known = options.known(state, run)
+    raise typer.Exit(keys.node_token(known, uses=uses, minutes=minutes, form=output, kubeconfig=kubeconfig))
+
+
+@nodes.command("join")
+def node_join(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The server, as boxfleet node token says it.")],
+    authority_hash: Annotated[str, typer.Option("--authority", help="Hash by which its authority is known.")],
+    token_file: Annotated[
+        str,
+        typer.Option(
+            "--token-file", help="File whose first line is the token, - for what is piped; asked for otherwise."
+        ),
+    ] = "",
+    node: Annotated[str | None, typer.Option(help="Name of this machine's Node; fixed by the first start.")] = None,
+    cgroup_parent: Annotated[
+        str | None, typer.Option(help="Parent cgroup of all instances; fixed by the first start.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Make this machine a host of that server: an agent, its containerd and its network; harmless when repeated."""
+    from boxfleet.cli import join
+
+    known = options.known(state, run, node=node, cgroup_parent=cgroup_parent, log_level=log_level)
+    raise typer.Exit(join.run(known, url=url, authority=authority_hash, token_file=token_file))
 
 
 @servers.command("token")
