@@ -464,6 +464,97 @@ def node_join(
     raise typer.Exit(join.run(known, url=url, authority=authority_hash, token_file=token_file))
 
 
+NodeTimeout = Annotated[int, typer.Option("--timeout", min=1, help="Seconds to wait until everything has left.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would leave.")]
+
+
+@nodes.command("list")
+def node_list(
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """List the hosts, with how they are and how many instances each has."""
+    from boxfleet.cli import nodes as implementation
+
+    raise typer.Exit(implementation.show_all(options.known(state, run), output, kubeconfig=kubeconfig))
+
+
+@nodes.command("cordon")
+def node_cordon(
+    names: Annotated[list[str], typer.Argument(metavar="NODE...")],
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Keep new instances off nodes; those that are there stay."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(implementation.mark(known, names, unschedulable=True, form=output, kubeconfig=kubeconfig))
+
+
+@nodes.command("uncordon")
+def node_uncordon(
+    names: Annotated[list[str], typer.Argument(metavar="NODE...")],
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Let new instances come to nodes again."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(implementation.mark(known, names, unschedulable=False, form=output, kubeconfig=kubeconfig))
+
+
+@nodes.command("drain")
+def node_drain(
+    name: Annotated[str, typer.Argument(metavar="NODE")],
+    force: Annotated[bool, typer.Option("--force", help="Delete also Pods that nothing makes again.")] = False,
+    timeout: NodeTimeout = 300,
+    dry_run: DryRun = False,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Move every instance off a node, as fast as disruption budgets allow; it takes no new ones until uncordoned."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(
+        implementation.drain(
+            known, name, force=force, dry_run=dry_run, timeout=timeout, form=output, kubeconfig=kubeconfig
+        )
+    )
+
+
+@nodes.command("remove")
+def node_remove(
+    name: Annotated[str, typer.Argument(metavar="NODE")],
+    force: Annotated[bool, typer.Option("--force", help="Without draining it, as when the host is gone.")] = False,
+    timeout: NodeTimeout = 300,
+    dry_run: DryRun = False,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Drain a node and take it from the fleet: its certificate ends, and it comes back by a new token only."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(
+        implementation.remove(
+            known, name, force=force, dry_run=dry_run, timeout=timeout, form=output, kubeconfig=kubeconfig
+        )
+    )
+
+
 @servers.command("token")
 def server_token(
     minutes: Annotated[int, typer.Option("--minutes", min=1, max=60, help="How long it is good.")] = 15,
