@@ -97,6 +97,8 @@ class Agent:
                 self._names,
                 clock=self._clock,
                 domain=settings.domain,
+                node=settings.node,
+                gateway=settings.gateway,
                 memory=state / "pools.json",
                 api_host=settings.api_host,
                 check=settings.node_check,

@@ -34,6 +34,8 @@ class Upkeep:
         clock: clocks.Clock,
         domain: str,
         memory: pathlib.Path,
+        node: str = "",
+        gateway: bool = True,
         api_host: str = "",
         check: float = 10.0,
     ) -> None:
@@ -43,6 +45,8 @@ class Upkeep:
         self._server = server
         self._clock = clock
         self._domain = domain
+        self._node = node
+        self._gateway = gateway
         self._memory = memory
         self._api_host = api_host
         self._check = check
@@ -123,8 +127,12 @@ class Upkeep:
     async def _step(self) -> bool:
         """Do what is to be done; whether names were published."""
         if self.pools.synced.is_set():
-            pools = sorted((as_network(pool) for pool in self.pools), key=lambda pool: pool.name)
-            if pools != self._pools:
+            found = [as_network(pool, node=self._node, has_gateway=self._gateway) for pool in self.pools]
+            pools = sorted((pool for pool in found if pool is not None), key=lambda pool: pool.name)
+            if len(pools) < len(found) and not self._prepared:
+                self.fault = "this host has no address of its own in the AddressPool yet"
+            # A host that is not among a pool's hosts for a moment goes on with what it knows.
+            if pools != self._pools and (pools or not found):
                 self._pools = pools
                 durable.write(self._memory, msgspec.json.encode(pools))
         damage = await self._damage()
@@ -162,12 +170,27 @@ def _is_for(held: address.Address, namespace: str, instance: str) -> bool:
     return (held.spec.namespace, held.spec.instance) == (namespace, instance)
 
 
-def as_network(pool: address_pool.AddressPool) -> network.PoolNetwork:
-    """A pool as a host sees it; without a gateway the first address of the network is it."""
+def as_network(
+    pool: address_pool.AddressPool, *, node: str = "", has_gateway: bool = True
+) -> network.PoolNetwork | None:
+    """A pool as a host sees it; None while the host has no address of its own there.
+
+    Without a gateway the first address of the network is it.
+    """
+    gateway = addresses.gateway(pool.spec)
+    hosts = {each.node: each for each in pool.status.hosts}
+    mine = hosts.pop(node, None)
+    if not has_gateway and mine is None:
+        return None
+    own = gateway if has_gateway or mine is None else mine.address
+    # Of two that have the same address only one can be on the network with the others.
+    alone = mine is None or mine.address != own
     return network.PoolNetwork(
         name=pool.metadata.name,
         cidr=str(ipaddress.ip_network(pool.spec.cidr, strict=False)),
-        gateway=addresses.gateway(pool.spec),
+        gateway=own,
         bridge=pool.spec.bridge,
         mtu=pool.spec.mtu,
+        underlay="" if alone or mine is None else mine.underlay,
+        peers=() if alone else tuple(sorted(each.underlay for each in hosts.values() if each.underlay)),
     )

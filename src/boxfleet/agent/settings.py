@@ -19,6 +19,8 @@ class Settings:
     cluster: str = wellknown.CLUSTER
     # The host's own address as other machines see it; empty: the one of the default route, else 127.0.0.1.
     address: str = ""
+    # Whether this host's own addresses on the pools are their gateways; one that has joined is given others.
+    gateway: bool = True
     # Where instances reach the API; empty: they are not told.
     api_host: str = ""
     api_port: int = 443

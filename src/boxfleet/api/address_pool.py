@@ -19,6 +19,14 @@ class AddressPoolSpec(meta.Model):
     mtu: Annotated[int, msgspec.Meta(ge=0, le=65535, description="0: as the host's.")] = 0
 
 
+class PoolHost(meta.Model):
+    """A host on the network, and where the others reach it."""
+
+    node: Annotated[str, msgspec.Meta(description="Its Node.")]
+    address: Annotated[str, msgspec.Meta(description="Its own address on the network.")]
+    underlay: Annotated[str, msgspec.Meta(description="Its address among hosts.")] = ""
+
+
 class AddressPoolStatus(meta.Model, omit_defaults=False):
     """How full it is."""
 
@@ -26,6 +34,9 @@ class AddressPoolStatus(meta.Model, omit_defaults=False):
     capacity: Annotated[int, msgspec.Meta(description="How many addresses it can hand out.")] = 0
     used: Annotated[int, msgspec.Meta(description="How many are handed out.")] = 0
     free: Annotated[int, msgspec.Meta(description="How many are left.")] = 0
+    hosts: Annotated[
+        list[PoolHost], msgspec.Meta(description="The hosts on the network.", extra=meta.keyed_by("node"))
+    ] = []
     conditions: Annotated[
         list[meta.Condition], msgspec.Meta(description="Ready, and why not.", extra=meta.keyed_by("type"))
     ] = []

@@ -32,6 +32,12 @@ ADDRESS = "boxfleet.dev/address"
 # On a claim: the node that keeps its data.
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
+# On a Node: which address its host has on the instances' network, the pool's GATEWAY or one of its OWN.
+HOST_ADDRESS = "boxfleet.dev/host-address"
+GATEWAY, OWN = "gateway", "own"
+# On an Address: the Node that it is of.
+HOST = "boxfleet.dev/host"
+
 HOSTNAME = "kubernetes.io/hostname"
 ARCH = "kubernetes.io/arch"
 OS = "kubernetes.io/os"

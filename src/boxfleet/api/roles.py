@@ -27,6 +27,8 @@ JOINING_SERVERS = "system:boxfleet:joining-servers"
 SERVER_TOKENS = "servertokens"
 SERVER_KEYS = "serverkeys"
 AUTHORITY_PATH = "/boxfleet/authority"
+# Hosts that join: those who hold a token, or have been told of one.
+JOINING_NODES = "system:boxfleet:joining-nodes"
 # What the members of a tenant can be in its Namespaces.
 OF_TENANTS = ("tenant-admin", "developer", "viewer", "auditor")
 # The Lease of the server that runs them, where several servers share a store.
@@ -111,6 +113,8 @@ def _of_parts() -> list[kind.JsonObject]:
         *roles,
         *(rbac_objects.cluster_role_binding(name, user=name) for name in rules),
         rbac_objects.cluster_role(JOINING_SERVERS, joining),
+        rbac_objects.cluster_role(JOINING_NODES, [rbac_objects.paths(AUTHORITY_PATH, "get")]),
+        rbac_objects.cluster_role_binding(JOINING_NODES, group=JOINING_NODES),
         rbac_objects.cluster_role_binding(JOINING_SERVERS, group=JOINING_SERVERS),
     ]
 

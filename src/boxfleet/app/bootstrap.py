@@ -21,7 +21,7 @@ from boxfleet.app import (
     token_keys,
 )
 
-SERVICES = ("server", "agent")
+_SERVICES = ("server", "agent")
 # Where the command is put for everybody's PATH.
 LINK = pathlib.Path("/usr/local/bin/boxfleet")
 
@@ -37,8 +37,15 @@ class Prepared:
     admin_token: str
 
 
+def services_of(known: settings.Agent) -> tuple[str, ...]:
+    """What runs on this machine; a host that has joined runs an agent only."""
+    return _SERVICES if known.serves else ("agent",)
+
+
 def renew(known: settings.All, *, now: datetime.datetime) -> bool:
     """Renew the server's certificate if its end is near; whether it is new."""
+    if not known.serves:
+        return False
     return pki.ensure(paths.of(known).pki, names=certificate_names(known), now=now)
 
 
@@ -54,6 +61,9 @@ def prepare(known: settings.All, *, now: datetime.datetime) -> Prepared:
     # Before the settings, which stand in for it where it is missing.
     fixed.note(known)
     settings.save(known)
+    if not known.serves:
+        # Its keys and the authority's certificate came with joining.
+        return Prepared(changed=write_services(known), admin_token="")
     renewed = renew(known, now=now)
     secret_keys.ensure(where.secret_keys, now=now)
     secret_keys.load(where.secret_keys)
@@ -81,7 +91,7 @@ def certificate_names(known: settings.Server) -> list[str]:
 def write_services(known: settings.All) -> set[str]:
     """Write the service folders; the services whose command line, settings or credentials changed."""
     where = paths.of(known)
-    commands = {name: _command(name, known) for name in SERVICES}
+    commands = {name: _command(name, known) for name in services_of(known)}
     # The files' fingerprint is part of each service, so that a changed setting or token restarts it, also when the
     # command that changed it was cut off: both are read at the start only.
     files = [where.state / settings.FILE, where.token_hashes, where.authentication, where.joined]

@@ -69,6 +69,8 @@ class Other:
     url: str
     authority: str
     token: str = dataclasses.field(repr=False)
+    # How to get another token.
+    again: str = _AGAIN
 
 
 class _Claim(msgspec.Struct, kw_only=True):
@@ -80,7 +82,7 @@ async def join(known: settings.All, other: Other, *, say: Say) -> settings.All:
     """Fetch what the other server has, and the settings to start with. Raises JoinError, with nothing changed."""
     own = paths.of(known)
     _check(known, other)
-    if not own.joining.exists() and _read(own.joined) == _mark(other):
+    if not own.joining.exists() and _read(own.joined) == mark(other):
         say("this machine has joined by this token already")
         return known
     begun, is_new = _begin(own, other)
@@ -96,7 +98,7 @@ async def join(known: settings.All, other: Other, *, say: Say) -> settings.All:
             _forget(own)
         raise
     _keep(wanted, keys)
-    durable.write(own.joined, _mark(other), mode=0o600)
+    durable.write(own.joined, mark(other), mode=0o600)
     own.joining.unlink()
     say(f"this machine has the keys of {other.url} and shares its store, {objects.place(wanted)}")
     return wanted
@@ -115,12 +117,7 @@ def unfinished(own: paths.Paths) -> str:
 def _check(known: settings.All, other: Other) -> None:
     """What can be said before anything is asked."""
     own = paths.of(known)
-    if urllib.parse.urlsplit(other.url).scheme != "https" or not urllib.parse.urlsplit(other.url).hostname:
-        raise JoinError(f"{other.url!r} is not the URL of a server, such as https://192.0.2.1:7443")
-    if _PIN.fullmatch(other.authority) is None:
-        raise JoinError(
-            "the authority is known by a hash, sha256: and 64 hexadecimal digits: take the line as it is said"
-        )
+    check_place(other)
     if not server_tokens.public_part(other.token):
         raise JoinError(f"this is not a token of boxfleet server token, which begins with server-: {_AGAIN}")
     if own.joining.exists():
@@ -135,6 +132,16 @@ def _check(known: settings.All, other: Other) -> None:
         raise JoinError(
             f"there are keys in {own.pki}, and no server was started with them: if they are the other server's, leave "
             f"--join out; else move them away: mv {own.pki} {own.pki}.old"
+        )
+
+
+def check_place(other: Other) -> None:
+    """Raise JoinError when URL or hash are none."""
+    if urllib.parse.urlsplit(other.url).scheme != "https" or not urllib.parse.urlsplit(other.url).hostname:
+        raise JoinError(f"{other.url!r} is not the URL of a server, such as https://192.0.2.1:7443")
+    if _PIN.fullmatch(other.authority) is None:
+        raise JoinError(
+            "the authority is known by a hash, sha256: and 64 hexadecimal digits: take the line as it is said"
         )
 
 
@@ -161,20 +168,25 @@ def _forget(own: paths.Paths) -> None:
 
 def _fetch(other: Other, known: settings.All, claim: str) -> handing_over.Keys:
     """First the authority from whoever answers; then, held against its hash, the keys from who has its certificate."""
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     shown = server_tokens.public_part(other.token)
     try:
-        found = _asked(other, anybody, "GET", roles.AUTHORITY_PATH, token=shown, kind=handing_over.Authority)
+        found = asked(other, anybody(), "GET", roles.AUTHORITY_PATH, token=shown, kind=handing_over.Authority)
     except _Unanswered as error:
         # Nothing was given yet.
         raise JoinError(str(error)) from None
     wish = handing_over.Wish(version=boxfleet.__version__, node=known.node, claim=claim)
-    trusted = _trusting(other, found.certificates)
-    return _asked(other, trusted, "POST", handing_over.KEYS_PATH, token=other.token, kind=handing_over.Keys, body=wish)
+    trusted = trusting(other, found.certificates)
+    return asked(other, trusted, "POST", handing_over.KEYS_PATH, token=other.token, kind=handing_over.Keys, body=wish)
 
 
-def _trusting(other: Other, certificates: str) -> ssl.SSLContext:
+def anybody() -> ssl.SSLContext:
+    """TLS with whoever answers, for what is held against a hash afterwards."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    return tls
+
+
+def trusting(other: Other, certificates: str) -> ssl.SSLContext:
     """TLS with who has a certificate of the authority that was meant; raises JoinError when that is not among these."""
     try:
         known = x509.load_pem_x509_certificates(certificates.encode())
@@ -182,14 +194,15 @@ def _trusting(other: Other, certificates: str) -> ssl.SSLContext:
         if not meant:
             raise JoinError(
                 f"{other.url} has another authority than the one that was meant, {other.authority}: it is another "
-                f"server, somebody stands in between, or its authority was changed meanwhile. {_AGAIN}, with the hash"
+                f"server, somebody stands in between, or its authority was changed meanwhile. {other.again}, with "
+                "the hash"
             )
         return ssl.create_default_context(cadata=meant[0].public_bytes(serialization.Encoding.DER))
     except ValueError:
         raise JoinError(f"{other.url} does not answer as a server of Boxfleet does") from None
 
 
-def _asked(
+def asked(
     other: Other, tls: ssl.SSLContext, method: str, path: str, *, token: str, kind: type[T], body: object = None
 ) -> T:
     """One request on a connection of its own; raises JoinError."""
@@ -217,7 +230,7 @@ def _asked(
     finally:
         connection.close()
     if answer.status == 401:
-        raise JoinError(f"{other.url} does not know this token: it is wrong, or has ended. {_AGAIN}")
+        raise JoinError(f"{other.url} does not know this token: it is wrong, or has ended. {other.again}")
     if answer.status >= 400:
         raise JoinError(f"{other.url} refuses: {api_errors.from_body(answer.status, content).message}")
     try:
@@ -322,7 +335,7 @@ def _keep(wanted: settings.All, keys: handing_over.Keys) -> None:
         credentials.adopt(own, token=keys.admin_token, server=access.url_of(wanted))
 
 
-def _mark(other: Other) -> bytes:
+def mark(other: Other) -> bytes:
     """By what a token is known again."""
     return msgspec.json.encode({"token": credentials.digest(other.token)}) + b"\n"
 

@@ -5,6 +5,7 @@ connections there from instances only. Whoever sets `listen` to another address 
 """
 
 import ipaddress
+import urllib.parse
 
 import msgspec
 
@@ -18,10 +19,17 @@ _pools = msgspec.json.Decoder(address_pool.AddressPool)
 
 
 def host_for_instances(known: settings.Instance) -> str:
-    """The address of the API as instances see it."""
+    """The address of the API as instances see it; on a host that has joined, where its agent finds it."""
+    if isinstance(known, settings.Agent) and not known.serves:
+        return urllib.parse.urlsplit(known.servers[0]).hostname or ""
     if _is_loopback(known.listen) or known.listen in ("0.0.0.0", "::"):  # noqa: S104
         return addresses.gateway(address_pool.AddressPoolSpec(cidr=known.cidr))
     return known.listen
+
+
+def port_for_instances(known: settings.Agent) -> int:
+    """The API's port there."""
+    return known.port if known.serves else urllib.parse.urlsplit(known.servers[0]).port or 443
 
 
 def names(known: settings.Instance) -> list[str]:

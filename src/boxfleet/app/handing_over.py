@@ -61,9 +61,14 @@ class Made(msgspec.Struct, kw_only=True):
 
 
 class Authority(msgspec.Struct, kw_only=True):
-    """The authority's certificates, as PEM."""
+    """The authority's certificates, as PEM, and what a host has to know of the fleet that it joins."""
 
     certificates: str
+    version: str = ""
+    node: str = ""
+    domain: str = ""
+    cidr: str = ""
+    bridge: str = ""
 
 
 class Wish(msgspec.Struct, kw_only=True):
@@ -143,7 +148,16 @@ class HandingOver:
         return _answer(201, made)
 
     async def _show_authority(self, call: route.Call) -> route.Answer:
-        return _answer(200, Authority(certificates=self._where.ca_certificate.read_text()))
+        known = self._known
+        answer = Authority(
+            certificates=self._where.ca_certificate.read_text(),
+            version=boxfleet.__version__,
+            node=known.node,
+            domain=known.domain,
+            cidr=known.cidr,
+            bridge=known.bridge,
+        )
+        return _answer(200, answer)
 
     async def _hand_over(self, call: route.Call) -> route.Answer:
         wish = _decoded(await bodies.read(call), Wish)

@@ -68,6 +68,11 @@ class Joining:
         )
         return client.Client(transport)
 
+    async def obtain(self) -> None:
+        """Get a certificate now, unless there is one that is good for a while. Raises ApiError, Refused and OSError."""
+        if self._due() <= self._clock.now():
+            await self._renew()
+
     async def ensure(self) -> None:
         """Return with a certificate that is good for a while; tries until there is one."""
         failures = 0

@@ -52,12 +52,12 @@ class LifecycleError(Exception):
 
 async def while_wanted(known: settings.All, work: Coroutine[Any, Any, T]) -> T:
     """The result of what relies on a running Boxfleet. Raises LifecycleError as soon as somebody stops that."""
-    where = paths.of(known)
+    where, wanted = paths.of(known), bootstrap.services_of(known)
     working = asyncio.create_task(work)
-    watching = asyncio.create_task(_unwanted(where))
+    watching = asyncio.create_task(_unwanted(where, wanted))
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if working.done() and (working.exception() is None or not await asyncio.to_thread(_not_wanted, where)):
+        if working.done() and (working.exception() is None or not await asyncio.to_thread(_not_wanted, where, wanted)):
             return working.result()
         raise LifecycleError(
             "Boxfleet is being stopped, or was, by another command (boxfleet down, or s6-svc): nothing is waited for "
@@ -69,16 +69,16 @@ async def while_wanted(known: settings.All, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def _unwanted(where: paths.Paths) -> None:
+async def _unwanted(where: paths.Paths, wanted: tuple[str, ...]) -> None:
     while True:
-        if await asyncio.to_thread(_not_wanted, where):
+        if await asyncio.to_thread(_not_wanted, where, wanted):
             return
         await asyncio.sleep(_WANTED)
 
 
-def _not_wanted(where: paths.Paths) -> bool:
+def _not_wanted(where: paths.Paths, wanted: tuple[str, ...]) -> bool:
     """Whether a service is told to be down, or gone with the whole folder."""
-    return {each.name for each in supervision.states(where) if each.wanted} < set(bootstrap.SERVICES)
+    return {each.name for each in supervision.states(where) if each.wanted} < set(wanted)
 
 
 @contextlib.contextmanager
@@ -136,7 +136,7 @@ def start(known: settings.All, *, say: Say) -> Started:
         for lock in (where.server_lock, where.agent_lock):
             # Left by a supervisor that was killed.
             _end(lock)
-        say(f"starting boxfleet on {access.url_of(known)}")
+        say(f"starting boxfleet on {access.url_of(known)}" if known.serves else f"starting the agent of {known.node}")
         if systemd.is_booted():
             try:
                 systemd.start(where, bootstrap.supervise_command(known))
@@ -146,7 +146,7 @@ def start(known: settings.All, *, say: Say) -> Started:
             supervision.start(where)
     else:
         supervision.start(where)
-    for name in bootstrap.SERVICES:
+    for name in bootstrap.services_of(known):
         if name in prepared.changed and name in running:
             say(f"restarting the {name}: its settings changed")
         supervision.bring_up(where, name, restart=name in prepared.changed and name in running)
@@ -163,7 +163,9 @@ def _refuse(known: settings.All) -> None:
     findings = doctor.check_root(machine)
     findings += doctor.check_kernel(machine) + doctor.check_cgroups(machine) + doctor.check_programs(machine)
     # Also while it runs: what is wished may be new.
-    findings += doctor.check_settings(machine) + doctor.check_ports(machine)
+    findings += doctor.check_settings(machine)
+    if known.serves:
+        findings += doctor.check_ports(machine)
     if not supervision.is_running(paths.of(known)):
         findings += doctor.check_network(machine) + doctor.check_disk(machine)
     bad = [f"{each.name}: {each.detail}\n    -> {each.remedy}" for each in findings if each.grade is doctor.Grade.BAD]

@@ -70,7 +70,7 @@ class Paths:
 
     @property
     def joined(self) -> pathlib.Path:
-        """By which token this machine joined last, as a hash."""
+        """By which token this machine joined last, as a server or as a host, as a hash."""
         return self.state / "joined.json"
 
     @property

@@ -214,6 +214,13 @@ class Agent(Instance):
             extra={"unit": "URLs"},
         ),
     ] = ()
+    serves: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether this machine runs a server besides its agent. `boxfleet node join` sets it to false.",
+            extra={"unit": "true or false"},
+        ),
+    ] = True
     cgroup_parent: Annotated[
         str,
         msgspec.Meta(

@@ -114,7 +114,7 @@ def up(
     joined = implementation.Join(url=join, authority=authority_hash, token_file=token_file) if join else None
     if not files:
         # What a further server shares has been delivered.
-        files = [otherwise] if otherwise and not join else []
+        files = [otherwise] if otherwise and known.serves and not join else []
     wish = implementation.Wish(join=joined, files=tuple(files), namespace=namespace, timeout=timeout, wait=wait)
     raise typer.Exit(implementation.run(known, wish, output))
 
@@ -430,11 +430,129 @@ def node_token(
     kubeconfig: options.Kubeconfig = None,
     state: options.State = None,
     run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Print a token by which agents join: it is said once and kept hashed."""
+    """Print the line by which another machine joins as a host: its token is said once and kept hashed."""
     from boxfleet.cli import keys
 
-    raise typer.Exit(keys.node_token(options.known(state, run), uses=uses, minutes=minutes, kubeconfig=kubeconfig))
+    known = options.known(state, run)
+    raise typer.Exit(keys.node_token(known, uses=uses, minutes=minutes, form=output, kubeconfig=kubeconfig))
+
+
+@nodes.command("join")
+def node_join(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The server, as boxfleet node token says it.")],
+    authority_hash: Annotated[str, typer.Option("--authority", help="Hash by which its authority is known.")],
+    token_file: Annotated[
+        str,
+        typer.Option(
+            "--token-file", help="File whose first line is the token, - for what is piped; asked for otherwise."
+        ),
+    ] = "",
+    node: Annotated[str | None, typer.Option(help="Name of this machine's Node; fixed by the first start.")] = None,
+    cgroup_parent: Annotated[
+        str | None, typer.Option(help="Parent cgroup of all instances; fixed by the first start.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    state: options.State = None,
+    run: options.Run = None,
+) -> None:
+    """Make this machine a host of that server: an agent, its containerd and its network; harmless when repeated."""
+    from boxfleet.cli import join
+
+    known = options.known(state, run, node=node, cgroup_parent=cgroup_parent, log_level=log_level)
+    raise typer.Exit(join.run(known, url=url, authority=authority_hash, token_file=token_file))
+
+
+NodeTimeout = Annotated[int, typer.Option("--timeout", min=1, help="Seconds to wait until everything has left.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would leave.")]
+
+
+@nodes.command("list")
+def node_list(
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """List the hosts, with how they are and how many instances each has."""
+    from boxfleet.cli import nodes as implementation
+
+    raise typer.Exit(implementation.show_all(options.known(state, run), output, kubeconfig=kubeconfig))
+
+
+@nodes.command("cordon")
+def node_cordon(
+    names: Annotated[list[str], typer.Argument(metavar="NODE...")],
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Keep new instances off nodes; those that are there stay."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(implementation.mark(known, names, unschedulable=True, form=output, kubeconfig=kubeconfig))
+
+
+@nodes.command("uncordon")
+def node_uncordon(
+    names: Annotated[list[str], typer.Argument(metavar="NODE...")],
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Let new instances come to nodes again."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(implementation.mark(known, names, unschedulable=False, form=output, kubeconfig=kubeconfig))
+
+
+@nodes.command("drain")
+def node_drain(
+    name: Annotated[str, typer.Argument(metavar="NODE")],
+    force: Annotated[bool, typer.Option("--force", help="Delete also Pods that nothing makes again.")] = False,
+    timeout: NodeTimeout = 300,
+    dry_run: DryRun = False,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Move every instance off a node, as fast as disruption budgets allow; it takes no new ones until uncordoned."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(
+        implementation.drain(
+            known, name, force=force, dry_run=dry_run, timeout=timeout, form=output, kubeconfig=kubeconfig
+        )
+    )
+
+
+@nodes.command("remove")
+def node_remove(
+    name: Annotated[str, typer.Argument(metavar="NODE")],
+    force: Annotated[bool, typer.Option("--force", help="Without draining it, as when the host is gone.")] = False,
+    timeout: NodeTimeout = 300,
+    dry_run: DryRun = False,
+    kubeconfig: options.Kubeconfig = None,
+    state: options.State = None,
+    run: options.Run = None,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Drain a node and take it from the fleet: its certificate ends, and it comes back by a new token only."""
+    from boxfleet.cli import nodes as implementation
+
+    known = options.known(state, run)
+    raise typer.Exit(
+        implementation.remove(
+            known, name, force=force, dry_run=dry_run, timeout=timeout, form=output, kubeconfig=kubeconfig
+        )
+    )
 
 
 @servers.command("token")

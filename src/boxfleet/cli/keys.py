@@ -4,10 +4,12 @@ import asyncio
 import base64
 import datetime
 import os
+import pathlib
 import sys
 import urllib.parse
 
 import msgspec
+from cryptography import x509
 
 from boxfleet.api import config, meta
 from boxfleet.apiserver.identity import join_tokens
@@ -15,6 +17,7 @@ from boxfleet.app import (
     access,
     bootstrap,
     handing_over,
+    hosts,
     lifecycle,
     objects,
     paths,
@@ -24,7 +27,7 @@ from boxfleet.app import (
     supervision,
     token_keys,
 )
-from boxfleet.cli import faults, output
+from boxfleet.cli import faults, options, output
 from boxfleet.kit import clock, ids
 from boxfleet.store import where as where_
 
@@ -101,9 +104,23 @@ def _tell_of_others(known: settings.All) -> None:
         )
 
 
-def node_token(known: settings.All, *, uses: int, minutes: int, kubeconfig: str | None) -> int:
-    """Make a join token."""
-    output.say(asyncio.run(_node_token(known, uses=uses, minutes=minutes, kubeconfig=kubeconfig)))
+def node_token(known: settings.All, *, uses: int, minutes: int, form: options.Format, kubeconfig: str | None) -> int:
+    """Make a join token, and say the line that joins a host by it."""
+    if kubeconfig is None:
+        server, authorities = access.announced_url(known), ""
+    else:
+        given = access.read_kubeconfig(pathlib.Path(kubeconfig))
+        server, authorities = given.server, given.authority
+    token = asyncio.run(_node_token(known, uses=uses, minutes=minutes, kubeconfig=kubeconfig))
+    certificates = authorities.encode() or paths.of(known).ca_certificate.read_bytes()
+    # The first one signs what the server shows, also during a rotation.
+    authority = handing_over.pin_of(x509.load_pem_x509_certificates(certificates)[0])
+    _warn_of_loopback(server)
+    line = hosts.line(server, authority, token)
+    if form is options.Format.TEXT:
+        output.say(line)
+    else:
+        output.data({"token": token, "server": server, "authority": authority, "line": line}, form)
     return 0
 
 
@@ -131,13 +148,17 @@ def server_token(known: settings.All, *, minutes: int, kubeconfig: str | None) -
             return msgspec.convert(await api.call("POST", handing_over.TOKENS_PATH, body=body), handing_over.Made)
 
     made = asyncio.run(work())
-    if urllib.parse.urlsplit(made.server).hostname in ("127.0.0.1", "::1", "localhost"):
-        sys.stderr.write(
-            f"boxfleet: no other machine reaches {made.server}: boxfleet up --listen ADDRESS, or set `advertise`\n"
-        )
+    _warn_of_loopback(made.server)
     # What is piped by the shell itself is in no list of processes.
     output.say(f"echo {made.token} | boxfleet up --join {made.server} --authority {made.authority} --token-file -")
     return 0
+
+
+def _warn_of_loopback(server: str) -> None:
+    if urllib.parse.urlsplit(server).hostname in ("127.0.0.1", "::1", "localhost"):
+        sys.stderr.write(
+            f"boxfleet: no other machine reaches {server}: boxfleet up --listen ADDRESS, or set `advertise`\n"
+        )
 
 
 def _restart(known: settings.All) -> None:

@@ -3,15 +3,14 @@
 import asyncio
 import dataclasses
 import datetime
-import getpass
 import os
-import pathlib
 import sys
 from collections.abc import Iterable
 
 from boxfleet.api import box
 from boxfleet.app import access, delivery, further, images, lifecycle, manifests, paths, settings
 from boxfleet.cli import faults, options, output, progress
+from boxfleet.cli import join as host_join
 from boxfleet.client import client as clients
 from boxfleet.planning import health, sites
 
@@ -40,6 +39,8 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
     """Start and deliver; 1 when not everything is Ready in time."""
     say = output.say if form is options.Format.TEXT else _quiet
     bundle = None
+    if not known.serves and (wish.files or wish.join is not None):
+        raise faults.CommandFailed(f"this machine is a host of {known.servers[0]}, and has no server: deliver there")
     piped = [*wish.files, *([wish.join.token_file] if wish.join is not None else [])].count(manifests.PIPED)
     if piped > 1:
         raise faults.CommandFailed("standard input can be read for one thing only: use a file for the others")
@@ -49,6 +50,8 @@ def run(known: settings.All, wish: Wish, form: options.Format) -> int:
             _warn(bundle.warnings, form)
         if os.geteuid() != 0:
             raise faults.CommandFailed("up needs root: it makes containers, bridges and mounts. Run it again with sudo")
+        if not known.serves:
+            return host_join.again(known, say=say)
         other = None if wish.join is None else _other(wish.join)
         with lifecycle.one_at_a_time(paths.of(known), say=say):
             if other is not None:
@@ -104,17 +107,8 @@ def read(files: Iterable[str], *, namespace: str) -> manifests.Bundle:
 
 
 def _other(join: Join) -> further.Other:
-    """With the token, which is no argument: those are seen by everybody on the machine."""
-    if not join.token_file:
-        token = getpass.getpass("Token: ")
-    elif join.token_file == manifests.PIPED:
-        token = sys.stdin.readline()
-    else:
-        try:
-            token = pathlib.Path(join.token_file).read_text().partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
-            raise faults.CommandFailed(f"cannot read {join.token_file}: {error}") from None
-    return further.Other(url=join.url, authority=join.authority, token=token.strip())
+    """With the token."""
+    return further.Other(url=join.url, authority=join.authority, token=host_join.token(join.token_file))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

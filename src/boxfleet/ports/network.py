@@ -11,13 +11,16 @@ class NetworkFault(Exception):
 
 
 class PoolNetwork(msgspec.Struct, frozen=True, kw_only=True):
-    """One AddressPool as a host sees it."""
+    """One AddressPool as a host sees it: `gateway` is this host's own address on it, that its instances send to."""
 
     name: str
     cidr: str
     gateway: str
     bridge: str
     mtu: int = 0
+    # This host's address among hosts, and those of the others on the network.
+    underlay: str = ""
+    peers: tuple[str, ...] = ()
 
     def may_give(self, address: str) -> bool:
         """Whether an instance may have the address: it is of this network and not the host's own."""

@@ -91,10 +91,13 @@ class Keeper:
             labels.OS: self._machine.info.operatingSystem,
             labels.CLUSTER: self._settings.cluster,
         }
+        wishes = {labels.HOST_ADDRESS: labels.GATEWAY if self._settings.gateway else labels.OWN}
         try:
-            mine = await self._api.create(node.Node(metadata=meta.ObjectMeta(name=name, labels=marks)))
+            fresh = meta.ObjectMeta(name=name, labels=marks, annotations=wishes)
+            mine = await self._api.create(node.Node(metadata=fresh))
         except errors.AlreadyExists:
-            mine = await self._api.patch(node.Node, name, {"metadata": {"labels": marks}})
+            change = {"metadata": {"labels": marks, "annotations": wishes}}
+            mine = await self._api.patch(node.Node, name, change)
         self.uid = mine.metadata.uid
         self._conditions = mine.status.conditions
         # Nobody shall find a Node that nothing is heard of.

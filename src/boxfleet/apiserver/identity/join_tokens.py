@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from boxfleet.api import config
+from boxfleet.api import config, roles
 from boxfleet.apiserver import authn, registry
 from boxfleet.kit import clock as clocks
 from boxfleet.store import errors
@@ -25,8 +25,9 @@ GROUP = "system:bootstrappers"
 NAMESPACE = "kube-system"
 TYPE = "boxfleet.dev/join-token"
 _USER = "system:bootstrap:"
+_SHOWN = roles.JOINING_NODES
 _HOST = "system:bootstrap:host:"
-_TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{32,128})")
+_TOKEN = re.compile(r"([a-z0-9]{6})(?:\.([a-z0-9]{32,128}))?")
 
 
 def secret_name(identifier: str) -> str:
@@ -37,6 +38,12 @@ def secret_name(identifier: str) -> str:
 def host_user(host: str) -> str:
     """Who the agent on the server's own machine is before it has its certificate."""
     return _HOST + host
+
+
+def public_part(token: str) -> str:
+    """What of a token may be shown to whoever answers; empty when it is no token of this kind."""
+    match = _TOKEN.fullmatch(token)
+    return match[1] if match is not None and match[2] else ""
 
 
 def data(secret: str, *, expires: str, uses: int) -> dict[str, str]:
@@ -61,10 +68,14 @@ class JoinTokens:
         if match is None or shown.audiences:
             return None
         known = self._read(match[1])
+        if not match[2]:
+            # What stands before the point is no secret: it opens the authority's certificate alone, by whose hash a
+            # host tells whom it speaks with before it shows the rest.
+            return None if known is None else authn.User(name=f"{_SHOWN}:{match[1]}", groups=(_SHOWN,))
         digest = hashlib.sha256(match[2].encode()).hexdigest()
         if known is None or not hmac.compare_digest(known.get("sha256", ""), digest):
             return None
-        return authn.User(name=_USER + match[1], groups=(GROUP, authn.AUTHENTICATED))
+        return authn.User(name=_USER + match[1], groups=(GROUP, _SHOWN, authn.AUTHENTICATED))
 
     def is_host(self, user: str, host: str) -> bool:
         """Whether it is the agent of that machine itself, which needs nobody's leave."""

@@ -5,11 +5,11 @@ import asyncio
 import msgspec
 import structlog
 
-from boxfleet.api import address, address_pool, labels, meta, pod, unit
+from boxfleet.api import address, address_pool, labels, meta, node, pod, unit
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, quotas, settings
-from boxfleet.controllers.address import claim, keep, ledger, pool
+from boxfleet.controllers.address import claim, hosts, keep, ledger, pool
 from boxfleet.kit import clock
 from boxfleet.planning import addresses, instances
 
@@ -55,18 +55,20 @@ class AddressController:
         self._clock = clock
         self._settings = settings
         self._pools = indexed.shared.of(address_pool.AddressPool)
+        self._nodes = indexed.shared.of(node.Node)
         self._ledger = ledger.Ledger(api, indexed.addresses, clock=clock, concurrency=settings.concurrency)
         self._waiting: set[_Want] = set()
         self._doubles: dict[meta.Key, float] = {}
         self._claims: loop.Loop[_Want] = loop.Loop("address claims", self._claim, workers=8)
         self._held: loop.Loop[meta.Key] = loop.Loop("addresses", self._keep, workers=8)
         self._status: loop.Loop[meta.Key] = loop.Loop("address pools", self._report_pool, workers=1)
+        self._hosts: loop.Loop[str] = loop.Loop("addresses of hosts", self._claim_for_host, workers=1)
         self._listen()
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for each in (self._claims, self._held, self._status):
+            for each in (self._claims, self._held, self._status, self._hosts):
                 group.create_task(each.run())
 
     async def _claim(self, want: _Want) -> float | None:
@@ -179,6 +181,20 @@ class AddressController:
             return
         await self._api.put_condition(subject, condition)
 
+    async def _claim_for_host(self, name: str) -> float | None:
+        subject = self._nodes.find(name)
+        if subject is None or hosts.wish(subject) != labels.OWN:
+            return None
+        for each in self._in_order():
+            if hosts.held(subject, each.metadata.name, self._indexed.addresses):
+                continue
+            try:
+                await self._ledger.claim([each], [hosts.claim(subject, each.metadata.name)], selector="spec.namespace=")
+            except ledger.PoolFull as error:
+                self._events.warning(subject, "AddressPoolFull", str(error))
+                return _FULL_RETRY
+        return None
+
     async def _keep(self, key: meta.Key) -> float | None:
         held = self._indexed.addresses.get(key)
         if held is None or held.metadata.deletionTimestamp:
@@ -224,7 +240,13 @@ class AddressController:
         if subject is None:
             return None
         used = sum(1 for each in self._indexed.addresses if each.spec.pool == key.name)
-        wanted = pool.status(subject, used=used, shadow=self._shadow(subject), now=clock.stamp(self._clock.now()))
+        wanted = pool.status(
+            subject,
+            used=used,
+            shadow=self._shadow(subject),
+            hosts=hosts.on_network(subject, self._nodes, self._indexed.addresses),
+            now=clock.stamp(self._clock.now()),
+        )
         if wanted != subject.status:
             await self._api.replace(msgspec.structs.replace(subject, status=wanted), subresource="status")
         return None
@@ -234,6 +256,7 @@ class AddressController:
         self._indexed.pods.listen(self._pod_changed)
         self._indexed.addresses.listen(self._address_changed)
         self._pools.listen(self._pool_changed)
+        self._nodes.listen(self._node_changed)
         quotas.Quotas(self._indexed.shared).listen(self._wake_waiting)
 
     def _unit_changed(self, old: unit.Unit | None, new: unit.Unit | None) -> None:
@@ -265,7 +288,11 @@ class AddressController:
             return
         self._held.add_after(subject.key, _STATUS_PAUSE)
         if old is None or new is None:
-            self._status.add_after(meta.Key("", subject.spec.pool), _POOL_PAUSE)
+            # What concerns hosts is waited for by one that joins.
+            host = subject.metadata.annotations.get(labels.HOST, "")
+            self._status.add_after(meta.Key("", subject.spec.pool), 0 if host else _POOL_PAUSE)
+            if host and new is None:
+                self._hosts.add(host)
             if new is not None and subject.spec.reserved and not subject.spec.unit:
                 # It may be meant for a Unit's instance.
                 unit_name = subject.spec.instance.rpartition("-")[0]
@@ -285,9 +312,22 @@ class AddressController:
             self._status.add(new.key)
         if old is None or new is None or old.spec != new.spec:
             self._wake_waiting()
+            for host in self._nodes:
+                self._hosts.add(host.metadata.name)
             # One pool decides whether another may hand out.
             for each in self._pools:
                 self._status.add(each.key)
+
+    def _node_changed(self, old: node.Node | None, new: node.Node | None) -> None:
+        before, after = (
+            None if each is None else (each.metadata.uid, hosts.wish(each), hosts.underlay(each)) for each in (old, new)
+        )
+        if before == after:
+            return
+        if new is not None:
+            self._hosts.add(new.metadata.name)
+        for each in self._pools:
+            self._status.add(each.key)
 
     def _wake_waiting(self) -> None:
         for want in list(self._waiting):

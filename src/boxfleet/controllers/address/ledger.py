@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from boxfleet.api import address, address_pool, meta
+from boxfleet.api import address, address_pool, labels, meta
 from boxfleet.client import cache, client, errors
 from boxfleet.controllers import caches
 from boxfleet.controllers.address import pool as pool_status
@@ -25,14 +25,16 @@ class PoolFull(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
-    """Who wants an address."""
+    """Who wants an address; a host has it by what is said in the metadata."""
 
     spec: address.AddressSpec
+    metadata: meta.ObjectMeta = dataclasses.field(default_factory=meta.ObjectMeta)
 
     @property
     def instance(self) -> str:
         """Namespace and name of the instance, as the cache's index has it."""
-        return f"{self.spec.namespace}/{self.spec.instance}"
+        host = self.metadata.annotations.get(labels.HOST, "")
+        return f"host/{host}/{self.spec.pool}" if host else f"{self.spec.namespace}/{self.spec.instance}"
 
 
 class Ledger:
@@ -125,14 +127,17 @@ class Ledger:
         self, claim: Claim, pools: Sequence[address_pool.AddressPool], free: Iterator[tuple[str, int]]
     ) -> None:
         for pool, number in free:
-            if await self._create(Claim(msgspec.structs.replace(claim.spec, pool=pool)), number):
+            if await self._create(
+                dataclasses.replace(claim, spec=msgspec.structs.replace(claim.spec, pool=pool)), number
+            ):
                 return
         raise PoolFull(pool_status.advice(pools))
 
     async def _create(self, claim: Claim, number: int) -> bool:
         # Reserved before the first await, so that no other claim of this process tries the same.
         self._reserved.add(number)
-        made = address.Address(metadata=meta.ObjectMeta(name=addresses.text_of(number)), spec=claim.spec)
+        metadata = msgspec.structs.replace(claim.metadata, name=addresses.text_of(number))
+        made = address.Address(metadata=metadata, spec=claim.spec)
         try:
             await self._api.create(made)
         except errors.AlreadyExists:

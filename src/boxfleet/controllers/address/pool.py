@@ -6,7 +6,9 @@ from boxfleet.api import address_pool
 from boxfleet.planning import addresses, conditions
 
 
-def status(subject: address_pool.AddressPool, *, used: int, shadow: str, now: str) -> address_pool.AddressPoolStatus:
+def status(
+    subject: address_pool.AddressPool, *, used: int, shadow: str, hosts: list[address_pool.PoolHost], now: str
+) -> address_pool.AddressPoolStatus:
     """The pool's status for that many addresses in use; `shadow` says which older pool it gets in the way of."""
     said = conditions.Conditions(subject.status.conditions, now=now)
     try:
@@ -31,6 +33,7 @@ def status(subject: address_pool.AddressPool, *, used: int, shadow: str, now: st
         capacity=capacity,
         used=used,
         free=max(0, capacity - used),
+        hosts=hosts,
         conditions=said.items,
     )
 

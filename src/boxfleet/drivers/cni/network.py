@@ -10,7 +10,7 @@ import re
 import shutil
 from typing import Any
 
-from boxfleet.drivers.cni import commands, conflist, ends, firewall, shared
+from boxfleet.drivers.cni import commands, conflist, ends, firewall, overlay, shared
 from boxfleet.kit import durable
 from boxfleet.ports import network
 
@@ -84,6 +84,7 @@ class Network:
                     await self._shared.join(record, bridge=pool.bridge)
                     await self._make_bridge(pool)
                     await firewall.open_for(self._run, pool)
+                    await overlay.follow(self._run, pool)
                 await self._attach(pool)
             self._pools = {pool.name: pool for pool in pools}
 
@@ -93,7 +94,7 @@ class Network:
             return ""
         links = await self._links()
         for pool in self._pools.values():
-            if text := ends.lacks(pool, links):
+            if text := ends.lacks(pool, links) or overlay.lacks(pool, links):
                 return text
             if names := self._loose(pool, links):
                 return f"{len(names)} instance(s) are not attached to bridge {pool.bridge}: {', '.join(names[:3])}"
@@ -143,6 +144,8 @@ class Network:
             noted = bridge in self._shared.bridges()
             if there and not noted:
                 return f"the interface {bridge}, which no Boxfleet has noted as its own: ip link delete dev {bridge}"
+            if there and noted:
+                await overlay.remove(self._run, bridge)
             if there and json.loads(await self._run.run("ip", "-json", "link", "show", "master", bridge)):
                 return f"the bridge {bridge} and its rules: something uses it, see: ip link show master {bridge}"
             if noted:
@@ -250,6 +253,7 @@ class Network:
         async with self._shared.changing() as record:
             await firewall.close_for(self._run, bridge=bridge, cni_network=cni_network)
             if await self._run.succeeds("ip", "link", "show", "dev", bridge):
+                await overlay.remove(self._run, bridge)
                 await self._run.run("ip", "link", "delete", "dev", bridge)
             await self._shared.leave(record, bridge=bridge)
         _forget_results(cni_network)
