@@ -18,7 +18,7 @@ from boxfleet.agent import (
     worker,
 )
 from boxfleet.agent import settings as agent_settings
-from boxfleet.agent.node import cgroups, facts, keeper
+from boxfleet.agent.node import cgroups, describer, facts, keeper
 from boxfleet.agent.volumes import manager
 from boxfleet.api import meta
 from boxfleet.api import pod as pods
@@ -115,7 +115,9 @@ class Agent:
             machine=machine,
             clock=self._clock,
             trouble=self._trouble,
+            offers=lambda: describing.offers(),
         )
+        describing = describer.Describer(self._api, settings=settings, clock=self._clock, changed=self._keeper.look)
         keeping = housekeeping.Housekeeping(given, self._images, pods_here=self._wanted_pods)
         given.observer.listen(self._engine_changed)
         given.sources.listen(self._sources_changed)
@@ -135,6 +137,7 @@ class Agent:
                 "reporter": given.reporter.run,
                 "events": given.recorder.run,
                 "node": self._keeper.run,
+                "facts": describing.run,
                 "housekeeping": keeping.run,
             }.items():
                 group.create_task(supervise.keep_running(name, part, clock=self._clock))

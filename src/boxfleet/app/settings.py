@@ -237,6 +237,30 @@ class Agent(Instance):
             extra={"unit": "bytes quantity"},
         ),
     ] = ""
+    facts_scripts: Annotated[
+        str,
+        msgspec.Meta(
+            description="Programs that say more labels of this host, one after the other; only what root alone can "
+            "write is run. STATE/facts.d when empty.",
+            extra={"unit": "folder"},
+        ),
+    ] = ""
+    measure_disk: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Measure the disk of `state` once, at a quiet moment after the first start: 16 MiB and some "
+            "hundred small writes, for at most some seconds.",
+            extra={"unit": "true or false"},
+        ),
+    ] = True
+    resources: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="What this host offers, whatever is found: bandwidth that its link does not say, devices that "
+            "have no name yet; an amount of 0 takes away.",
+            extra={"unit": "NAME=QUANTITY"},
+        ),
+    ] = ()
     image_cache: Annotated[
         str,
         msgspec.Meta(
@@ -324,10 +348,10 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    if name in ("run", "image_cache") and isinstance(value, str) and value:
+    if name in ("run", "image_cache", "facts_scripts") and isinstance(value, str) and value:
         # Services run elsewhere.
         value = str(pathlib.Path(value).absolute())
-    if name in ("names", "servers") and isinstance(value, str):
+    if name in ("names", "servers", "resources") and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return msgspec.convert(value, TYPES[name], strict=False)

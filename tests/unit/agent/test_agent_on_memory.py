@@ -78,6 +78,7 @@ class Bed:
     agent: agents.Agent = dataclasses.field(init=False)
     task: asyncio.Task[None] | None = None
     node_check: float = 10.0
+    resources: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def start(self) -> None:
         wish = settings.Settings(
@@ -86,6 +87,7 @@ class Bed:
             logs=str(self.folder / "logs"),
             cgroup_root=str(self.folder / "cgroup"),
             node_check=self.node_check,
+            resources=self.resources,
         )
         made = agents.Agent(
             wish,
@@ -385,6 +387,27 @@ async def test_a_runtime_that_is_down_makes_the_node_not_ready(bed: Bed) -> None
     await until(is_false)
     bed.engine.down = False
     await until(is_true)
+
+
+async def test_a_node_offers_what_it_is_told_to_and_what_others_say_of_it_stays(bed: Bed) -> None:
+    async def offered(**wanted: str | None) -> bool:
+        mine = await bed.api.admin.find(node.Node, server.NODE)
+        amounts = [] if mine is None else [mine.status.capacity, mine.status.allocatable]
+        return bool(amounts) and all(
+            each.get(f"{name}.example/device") == amount for each in amounts for name, amount in wanted.items()
+        )
+
+    await bed.kill()
+    bed.resources = {"own.example/device": "2"}
+    bed.start()
+    await until(lambda: offered(own="2"))
+    theirs = {"theirs.example/device": "1"}
+    change = {"status": {"capacity": theirs, "allocatable": theirs}}
+    await bed.api.admin.patch(node.Node, server.NODE, change, subresource="status")
+    await bed.kill()
+    bed.resources = {"own.example/device": "0"}
+    bed.start()
+    await until(lambda: offered(own=None, theirs="1"))
 
 
 async def test_the_node_says_why_its_network_fails_now(bed: Bed) -> None:

@@ -1,7 +1,7 @@
 """The Node object and its Lease: registered at the start, kept true, renewed. Deleted ones stay away."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ class Keeper:
         machine: facts.Machine,
         clock: clocks.Clock,
         trouble: Callable[[], tuple[str, str] | None],
+        offers: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
         self._api = api
         self._images = images
@@ -41,6 +42,8 @@ class Keeper:
         self._machine = machine
         self._clock = clock
         self._trouble = trouble
+        # Further resources; None for one that is not offered any more.
+        self._offers = offers
         self._wake = asyncio.Event()
         self._sent = b""
         self._sent_at = 0.0
@@ -110,6 +113,7 @@ class Keeper:
             before = meta.find_condition(self._conditions, one.type)
             if before is not None and before.status == one.status:
                 one.lastTransitionTime = before.lastTransitionTime
+        offers = dict(self._offers())
         status = node.NodeStatus(
             capacity=self._machine.capacity,
             allocatable=self._machine.allocatable,
@@ -122,7 +126,7 @@ class Keeper:
             images=await self._image_list(),
         )
         essence = msgspec.json.encode(
-            (status.capacity, status.allocatable, [_told(each) for each in fresh], status.images)
+            (status.capacity, status.allocatable, offers, [_told(each) for each in fresh], status.images)
         )
         moment = self._clock.monotonic()
         if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
@@ -130,6 +134,8 @@ class Keeper:
             await self._api.get(node.Node, self._settings.node)
             return
         body: dict[str, Any] = msgspec.to_builtins(status)
+        for amounts in (body["capacity"], body["allocatable"]):
+            amounts |= offers
         body.setdefault("images", [])
         await self._api.patch(node.Node, self._settings.node, {"status": body}, subresource="status")
         self._conditions = fresh
