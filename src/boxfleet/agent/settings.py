@@ -58,6 +58,8 @@ class Settings:
     # Free percent of memory and disk below which the node says so: Kubernetes' eviction thresholds, as a share.
     memory_pressure: int = 3
     disk_pressure: int = 10
+    # Seconds for which pressure and problems are told after they were seen last, so that nothing flaps.
+    pressure_hold: float = 60.0
     # Folder of drop-in scripts that say more labels; empty: none is run.
     facts_scripts: str = ""
     # Seconds between looks at what the host has and says, besides those when a script changes.

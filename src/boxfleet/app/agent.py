@@ -44,6 +44,7 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         names=engines.names,
         clock=clock,
         version=boxfleet.__version__,
+        restarts=lambda: engines.engine.restarts,
     )
     tls = ssl.create_default_context(cafile=str(where.ca_certificate))
     tls.load_cert_chain(member.pair)

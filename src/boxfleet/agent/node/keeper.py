@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from boxfleet.agent import settings
-from boxfleet.agent.node import conditions, facts
+from boxfleet.agent.node import facts, vitals
 from boxfleet.api import labels, lease, meta, node
 from boxfleet.client import client, errors
 from boxfleet.kit import clock as clocks
@@ -32,6 +32,7 @@ class Keeper:
         *,
         settings: settings.Settings,
         machine: facts.Machine,
+        vitals: vitals.Vitals,
         clock: clocks.Clock,
         trouble: Callable[[], tuple[str, str] | None],
         offers: Callable[[], Mapping[str, str | None]] = dict,
@@ -40,6 +41,7 @@ class Keeper:
         self._images = images
         self._settings = settings
         self._machine = machine
+        self._vitals = vitals
         self._clock = clock
         self._trouble = trouble
         # Further resources; None for one that is not offered any more.
@@ -107,8 +109,7 @@ class Keeper:
 
     async def _report(self) -> None:
         now = clocks.stamp(self._clock.now())
-        measured = conditions.measure(self._settings, self._machine)
-        fresh = conditions.conditions(measured, self._settings, trouble=self._trouble(), now=now)
+        fresh = self._vitals.conditions(trouble=self._trouble(), now=now)
         for one in fresh:
             before = meta.find_condition(self._conditions, one.type)
             if before is not None and before.status == one.status:
@@ -189,5 +190,5 @@ class Keeper:
 
 
 def _told(one: node.NodeCondition) -> tuple[str, ...]:
-    """What of a condition is news when it changes. Messages of the others hold numbers that move all the time."""
-    return (one.type, one.status, one.reason, one.message if one.type == "Ready" else "")
+    """What of a condition is news when it changes. Messages about pressure hold numbers that move all the time."""
+    return (one.type, one.status, one.reason, "" if one.type.endswith("Pressure") else one.message)
