@@ -19,7 +19,7 @@ from boxfleet.agent import (
     worker,
 )
 from boxfleet.agent import settings as agent_settings
-from boxfleet.agent.node import cgroups, describer, facts, keeper, vitals
+from boxfleet.agent.node import cgroups, describer, facts, keeper, shedding, vitals
 from boxfleet.agent.volumes import manager
 from boxfleet.api import meta
 from boxfleet.api import pod as pods
@@ -133,6 +133,13 @@ class Agent:
         )
         describing = describer.Describer(self._api, settings=settings, clock=self._clock, changed=self._keeper.look)
         keeping = housekeeping.Housekeeping(given, self._images, pods_here=self._wanted_pods)
+        making_room = shedding.Shedding(
+            given,
+            measuring,
+            workers=lambda: list(self._workers.values()),
+            relieve=keeping.relieve,
+            tell=self._keeper.look,
+        )
         given.observer.listen(self._engine_changed)
         given.sources.listen(self._sources_changed)
         claim_keeper.listen(self._sources_changed)
@@ -154,6 +161,7 @@ class Agent:
                 "facts": describing.run,
                 "vitals": measuring.run,
                 "housekeeping": keeping.run,
+                "shedding": making_room.run,
             }.items():
                 group.create_task(supervise.keep_running(name, part, clock=self._clock))
             # Yield once, so that the parts that others start tasks in have their task groups.

@@ -60,6 +60,8 @@ class Settings:
     disk_pressure: int = 10
     # Seconds for which pressure and problems are told after they were seen last, so that nothing flaps.
     pressure_hold: float = 60.0
+    # Seconds between looks whether an instance has to go, so between two that go: what one brought shall be seen.
+    shed_every: float = 10.0
     # Folder of drop-in scripts that say more labels; empty: none is run.
     facts_scripts: str = ""
     # Seconds between looks at what the host has and says, besides those when a script changes.

@@ -116,6 +116,8 @@ def agent_config(known: settings.Agent) -> agent_settings.Settings:
         cgroup_parent=known.cgroup_parent,
         reserved_cpu=quantity.milli(known.reserved_cpu) if known.reserved_cpu else None,
         reserved_memory=quantity.whole(known.reserved_memory) if known.reserved_memory else None,
+        memory_pressure=known.memory_pressure,
+        disk_pressure=known.disk_pressure,
         facts_scripts=known.facts_scripts or str(where.facts_scripts),
         # Not while the instances of a start are on their way.
         measure_disk=60.0 if known.measure_disk else None,

@@ -237,6 +237,25 @@ class Agent(Instance):
             extra={"unit": "bytes quantity"},
         ),
     ] = ""
+    memory_pressure: Annotated[
+        int,
+        msgspec.Meta(
+            description="Free memory below which the host gets no new instances and stops some, one after the other; "
+            "0 is never.",
+            ge=0,
+            le=50,
+            extra={"unit": "percent"},
+        ),
+    ] = 3
+    disk_pressure: Annotated[
+        int,
+        msgspec.Meta(
+            description="Free room of the file system of `state`, as for memory; what nobody needs goes first.",
+            ge=0,
+            le=50,
+            extra={"unit": "percent"},
+        ),
+    ] = 10
     facts_scripts: Annotated[
         str,
         msgspec.Meta(
