@@ -374,8 +374,16 @@ class PodWorker:
             if ip and self._parts.network.is_seen(ip, namespace=info.namespace, instance=info.name):
                 # Written along: the start asks for it next, and would have to write for it alone.
                 self._record.address = ip
-            await asyncio.to_thread(self._parts.wanted.save, self._record)
-            self._unsaved = False
+            try:
+                await asyncio.to_thread(self._parts.wanted.save, self._record)
+                self._unsaved = False
+            except OSError as error:
+                # A disk without room must not keep from ending what may have filled it; all else waits. Whoever
+                # comes after us is told anew.
+                deleted = self.pod.metadata.deletionTimestamp or self._gone_from_server
+                if not (deleted or self._evicted or self._shrunk):
+                    raise
+                log.info("cannot write down a pod that has to go", pod=str(self.pod.key), cause=str(error))
 
     async def _account(self) -> service_account.ServiceAccount | None:
         """The ServiceAccount, when its image pull secrets count."""
@@ -427,9 +435,10 @@ class PodWorker:
                 log.warning("cannot forget an address assignment", pod=str(pod.key), cause=str(error))
         if not deleted:
             # Ended by itself: its containers stay for their logs until the Pod is deleted.
-            await asyncio.to_thread(given.wanted.save, self._record)
             if self._shrunk or pod.status.reason == shedding.EVICTED:
+                # First: without room nothing can be written.
                 await self._clear()
+            await asyncio.to_thread(given.wanted.save, self._record)
             self.stopped.set()
             await self._wait(None)
             return
