@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -18,7 +19,7 @@ from boxfleet.agent import (
     worker,
 )
 from boxfleet.agent import settings as agent_settings
-from boxfleet.agent.node import cgroups, facts, keeper
+from boxfleet.agent.node import cgroups, describer, facts, keeper, shedding, vitals
 from boxfleet.agent.volumes import manager
 from boxfleet.api import meta
 from boxfleet.api import pod as pods
@@ -45,6 +46,7 @@ class Agent:
         names: network_ports.NameServer,
         clock: clocks.Clock,
         version: str = "",
+        restarts: Callable[[], Iterable[float]] = tuple,
     ) -> None:
         state = pathlib.Path(settings.state)
         for folder in (state, state / "pods", state / "volumes", pathlib.Path(settings.logs)):
@@ -57,6 +59,8 @@ class Agent:
         self._names = names
         self._clock = clock
         self._version = version
+        # When the engine had to be started again, by the clock that never goes back.
+        self._restarts = restarts
         self._workers: dict[str, worker.PodWorker] = {}
         self._ending: dict[meta.Key, asyncio.Event] = {}
 
@@ -110,15 +114,34 @@ class Agent:
             host_resolver=facts.host_resolver(),
         )
         given = self._parts
+        measuring = vitals.Vitals(
+            self._api,
+            self._engine,
+            settings=settings,
+            machine=machine,
+            clock=self._clock,
+            restarts=self._restarts,
+            faults=lambda: describing.faults,
+        )
         self._keeper = keeper.Keeper(
             self._api,
             self._images,
             settings=settings,
             machine=machine,
+            vitals=measuring,
             clock=self._clock,
             trouble=self._trouble,
+            offers=lambda: describing.offers(),
         )
+        describing = describer.Describer(self._api, settings=settings, clock=self._clock, changed=self._keeper.look)
         keeping = housekeeping.Housekeeping(given, self._images, pods_here=self._wanted_pods)
+        making_room = shedding.Shedding(
+            given,
+            measuring,
+            workers=lambda: list(self._workers.values()),
+            relieve=keeping.relieve,
+            tell=self._keeper.look,
+        )
         given.observer.listen(self._engine_changed)
         given.sources.listen(self._sources_changed)
         claim_keeper.listen(self._sources_changed)
@@ -137,7 +160,10 @@ class Agent:
                 "reporter": given.reporter.run,
                 "events": given.recorder.run,
                 "node": self._keeper.run,
+                "facts": describing.run,
+                "vitals": measuring.run,
                 "housekeeping": keeping.run,
+                "shedding": making_room.run,
             }.items():
                 group.create_task(supervise.keep_running(name, part, clock=self._clock))
             # Yield once, so that the parts that others start tasks in have their task groups.

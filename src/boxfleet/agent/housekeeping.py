@@ -61,8 +61,12 @@ class Housekeeping:
                 (path.parent / old).rename(path.parent / new)
             await self._parts.engine.reopen_log(container.id)
 
-    async def clean_images(self) -> None:
-        """Remove images that nothing needs, when the disk is full or they are old."""
+    async def relieve(self) -> bool:
+        """Remove every image that nothing needs now, for there is no room; whether there was any."""
+        return await self.clean_images(all_unused=True) > 0
+
+    async def clean_images(self, *, all_unused: bool = False) -> int:
+        """Remove images that nothing needs, when the disk is full or they are old; how many."""
         wish = self._parts.settings
         now = self._parts.clock.now().timestamp()
         found = await self._images.list()
@@ -82,8 +86,8 @@ class Housekeeping:
             policy=image_cleanup.Policy(
                 high=wish.image_high,
                 low=wish.image_low,
-                min_age=wish.image_min_age,
-                max_age=wish.image_max_age,
+                min_age=0.0 if all_unused else wish.image_min_age,
+                max_age=0.0 if all_unused else wish.image_max_age,
                 keep_prefix=wish.image_keep_prefix,
             ),
         )
@@ -94,6 +98,7 @@ class Housekeeping:
         if set(decision.last_used) != set(self._last_used):
             durable.write(self._memory, msgspec.json.encode(decision.last_used))
         self._last_used = decision.last_used
+        return len(decision.remove)
 
 
 def _used_percent(path: pathlib.Path) -> int:

@@ -60,6 +60,19 @@ class Settings:
     # Free percent of memory and disk below which the node says so: Kubernetes' eviction thresholds, as a share.
     memory_pressure: int = 3
     disk_pressure: int = 10
+    # Seconds for which pressure and problems are told after they were seen last, so that nothing flaps.
+    pressure_hold: float = 60.0
+    # Seconds between looks whether an instance has to go, so between two that go: what one brought shall be seen.
+    shed_every: float = 10.0
+    # Folder of drop-in scripts that say more labels; empty: none is run.
+    facts_scripts: str = ""
+    # Seconds between looks at what the host has and says, besides those when a script changes.
+    facts_every: float = 3600.0
+    # Seconds after the start at which the disk may be measured; None: it never is. Several agents on one disk would
+    # only measure each other.
+    measure_disk: float | None = None
+    # Resources that are offered whatever is found: quantities by name, 0 for what shall not be offered.
+    resources: dict[str, str] = dataclasses.field(default_factory=dict)
     # Sandboxes made at once: each costs a handful of processes, and more at once only slow each other down.
     starts: int = 8
     # Images pulled at once: more only share one line.

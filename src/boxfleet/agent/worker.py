@@ -14,7 +14,7 @@ from boxfleet.agent.probes import prober
 from boxfleet.api import config, labels, meta, service_account, volume_claim
 from boxfleet.api import pod as pods
 from boxfleet.client import errors
-from boxfleet.planning import pod_actions, pod_runtime, pod_status, pod_volumes, probing, pull_secrets
+from boxfleet.planning import pod_actions, pod_runtime, pod_status, pod_volumes, probing, pull_secrets, shedding
 from boxfleet.ports import network, runtime
 
 log = structlog.get_logger()
@@ -46,6 +46,9 @@ class PodWorker:
         self._unsaved = True
         self._gone_from_server = False
         self._grace = 0
+        # Why the host can have it no longer; empty while it can.
+        self._evicted = ""
+        self._shrunk = False
         self._reported_ready = frozenset(
             status.containerID.partition("://")[2]
             for status in record.pod.status.every_container
@@ -112,6 +115,25 @@ class PodWorker:
         """The API does not have the Pod any more: stop it, and tell nobody."""
         self._gone_from_server = True
         self._wake.set()
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is being stopped, or has ended."""
+        return self._stop is not None or bool(self._evicted) or self.pod.status.has_ended
+
+    def evict(self, message: str) -> None:
+        """Stop it with its grace, as one that has failed, to make room for others."""
+        self._evicted = message
+        self._parts.recorder.warning(self.pod, shedding.EVICTED, message)
+        self._wake.set()
+
+    def shrink(self) -> bool:
+        """Let go of what an ended Pod still has on disk besides its logs; whether it was one, and has not yet."""
+        if self._shrunk or not self.pod.status.has_ended or not self.stopped.is_set():
+            return False
+        self._shrunk = True
+        self._wake.set()
+        return True
 
     async def run(self) -> None:
         """Look after the Pod until nothing of it is left."""
@@ -289,6 +311,12 @@ class PodWorker:
             if self._stop is None or self._stop.reason or (deadline < self._stop.deadline and grace < self._grace):
                 self._stop = pod_actions.Stop(deadline=deadline)
             self._grace = grace
+        elif self._stop is None and self._evicted and not self.pod.status.has_ended:
+            self._stop = pod_actions.Stop(
+                deadline=now + self.pod.spec.terminationGracePeriodSeconds,
+                reason=shedding.EVICTED,
+                message=self._evicted,
+            )
         elif self._stop is None and now >= pod_actions.pod_deadline(self.pod):
             self._stop = pod_actions.Stop(
                 deadline=now + self.pod.spec.terminationGracePeriodSeconds,
@@ -346,8 +374,16 @@ class PodWorker:
             if ip and self._parts.network.is_seen(ip, namespace=info.namespace, instance=info.name):
                 # Written along: the start asks for it next, and would have to write for it alone.
                 self._record.address = ip
-            await asyncio.to_thread(self._parts.wanted.save, self._record)
-            self._unsaved = False
+            try:
+                await asyncio.to_thread(self._parts.wanted.save, self._record)
+                self._unsaved = False
+            except OSError as error:
+                # A disk without room must not keep from ending what may have filled it; all else waits. Whoever
+                # comes after us is told anew.
+                deleted = self.pod.metadata.deletionTimestamp or self._gone_from_server
+                if not (deleted or self._evicted or self._shrunk):
+                    raise
+                log.info("cannot write down a pod that has to go", pod=str(self.pod.key), cause=str(error))
 
     async def _account(self) -> service_account.ServiceAccount | None:
         """The ServiceAccount, when its image pull secrets count."""
@@ -399,6 +435,9 @@ class PodWorker:
                 log.warning("cannot forget an address assignment", pod=str(pod.key), cause=str(error))
         if not deleted:
             # Ended by itself: its containers stay for their logs until the Pod is deleted.
+            if self._shrunk or pod.status.reason == shedding.EVICTED:
+                # First: without room nothing can be written.
+                await self._clear()
             await asyncio.to_thread(given.wanted.save, self._record)
             self.stopped.set()
             await self._wait(None)
@@ -408,16 +447,21 @@ class PodWorker:
             self._wake.set()
             await given.clock.sleep(_FAULT_PAUSE)
             return
-        for sandbox in given.observer.sandboxes_of(self.uid):
-            await given.engine.remove_sandbox(sandbox.id)
-            given.observer.drop_sandbox(sandbox.id)
-        await asyncio.to_thread(given.volumes.release, self.uid)
+        await self._clear()
         logs = pathlib.Path(given.settings.logs) / pod_runtime.log_folder(pod)
         await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
         # Last: as long as the record is there, an agent that was killed on the way goes on with the rest.
         await asyncio.to_thread(given.wanted.remove, self.uid)
         given.reporter.forget(self.uid)
         self.finished = True
+
+    async def _clear(self) -> None:
+        """Take away what a Pod that has ended has on this host, besides its logs."""
+        given = self._parts
+        for sandbox in given.observer.sandboxes_of(self.uid):
+            await given.engine.remove_sandbox(sandbox.id)
+            given.observer.drop_sandbox(sandbox.id)
+        await asyncio.to_thread(given.volumes.release, self.uid)
 
     async def _delete(self) -> bool:
         """Let go of the object in the API; whether that is settled."""

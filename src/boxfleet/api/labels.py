@@ -41,6 +41,14 @@ HOST = "boxfleet.dev/host"
 HOSTNAME = "kubernetes.io/hostname"
 ARCH = "kubernetes.io/arch"
 OS = "kubernetes.io/os"
+INSTANCE_TYPE = "node.kubernetes.io/instance-type"
+REGION = "topology.kubernetes.io/region"
+ZONE = "topology.kubernetes.io/zone"
+# Prefixes of what a host says of itself, and of what its drop-in scripts say.
+HOST = "host.boxfleet.dev/"
+HOST_SCRIPTS = "local.host.boxfleet.dev/"
+# On a Node: the labels that its host said last, so that those of others are left alone.
+HOST_SAID = "host.boxfleet.dev/said"
 
 # Namespaces and objects wait for these before they go.
 FOREGROUND = "foregroundDeletion"
@@ -49,6 +57,10 @@ ORPHAN = "orphan"
 TAINT_NOT_READY = "node.kubernetes.io/not-ready"
 TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+TAINT_MEMORY = "node.kubernetes.io/memory-pressure"
+TAINT_DISK = "node.kubernetes.io/disk-pressure"
+TAINT_PIDS = "node.kubernetes.io/pid-pressure"
+TAINT_UNHEALTHY = "boxfleet.dev/unhealthy"
 
 LEASE_NAMESPACE = "kube-node-lease"
 

@@ -227,6 +227,8 @@ class PodSpec(meta.Model):
     volumes: list[pod_sources.Volume] = []
     restartPolicy: str = "Always"
     terminationGracePeriodSeconds: int = 30
+    # Set by the API from priorityClassName.
+    priority: int | None = None
     activeDeadlineSeconds: int | None = None
     nodeName: str = ""
     nodeSelector: dict[str, str] = {}

@@ -3,6 +3,7 @@
 Authorization knows an object by its path; what stands in it is looked at here.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from boxfleet.api import kind as kinds
@@ -12,7 +13,8 @@ from boxfleet.apiserver import authn, authz, faults
 JsonObject = dict[str, Any]
 
 # What an agent knows of its host. Any other label could draw instances there that were not meant for it.
-_OWN_LABELS = frozenset({labels.HOSTNAME, labels.ARCH, labels.OS})
+_OWN_LABELS = frozenset({labels.HOSTNAME, labels.ARCH, labels.OS, labels.INSTANCE_TYPE, labels.REGION, labels.ZONE})
+_OWN_PREFIXES = (labels.HOST, labels.HOST_SCRIPTS)
 
 
 def check(
@@ -43,15 +45,20 @@ def _node_fault(new: JsonObject, old: JsonObject | None) -> str:
     after = new["metadata"].get("labels") or {}
     if old is None:
         # The cluster that it joins: who hands a token out for it decides that, and later nobody else than an admin.
-        strange = after.keys() - _OWN_LABELS - {labels.CLUSTER}
+        strange = _others(after) - {labels.CLUSTER}
         return f"may not give itself the label {min(strange)}" if strange else ""
     before = old["metadata"].get("labels") or {}
-    changed = {key for key in after.keys() | before.keys() if after.get(key) != before.get(key)} - _OWN_LABELS
+    changed = _others(key for key in after.keys() | before.keys() if after.get(key) != before.get(key))
     if changed:
         return f"may not change its label {min(changed)}"
     if (new.get("spec") or {}) != (old.get("spec") or {}):
         return "may not change its spec, such as taints"
     return _metadata_fault(new, old, "ownerReferences")
+
+
+def _others(keys: Iterable[str]) -> set[str]:
+    """Those of the labels that are not the host's own matter."""
+    return {key for key in keys if key not in _OWN_LABELS and not key.startswith(_OWN_PREFIXES)}
 
 
 def _claim_fault(new: JsonObject, old: JsonObject, node: str) -> str:

@@ -44,6 +44,7 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         names=engines.names,
         clock=clock,
         version=boxfleet.__version__,
+        restarts=lambda: engines.engine.restarts,
     )
     tls = ssl.create_default_context(cafile=str(where.ca_certificate))
     tls.load_cert_chain(member.pair)
@@ -103,7 +104,8 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
 
 def agent_config(known: settings.Agent) -> agent_settings.Settings:
     """The agent's settings from the host's."""
-    folder = paths.of(known).agent
+    where = paths.of(known)
+    folder = where.agent
     return agent_settings.Settings(
         node=known.node,
         state=str(folder),
@@ -115,4 +117,12 @@ def agent_config(known: settings.Agent) -> agent_settings.Settings:
         cgroup_parent=known.cgroup_parent,
         reserved_cpu=quantity.milli(known.reserved_cpu) if known.reserved_cpu else None,
         reserved_memory=quantity.whole(known.reserved_memory) if known.reserved_memory else None,
+        memory_pressure=known.memory_pressure,
+        disk_pressure=known.disk_pressure,
+        facts_scripts=known.facts_scripts or str(where.facts_scripts),
+        # Not while the instances of a start are on their way.
+        measure_disk=60.0 if known.measure_disk else None,
+        resources={
+            name: quantity.canonical(amount) for name, _, amount in (one.partition("=") for one in known.resources)
+        },
     )

@@ -104,6 +104,11 @@ class Paths:
         return self.audit / "sessions"
 
     @property
+    def facts_scripts(self) -> pathlib.Path:
+        """Programs that say more labels of this host."""
+        return self.state / "facts.d"
+
+    @property
     def agent(self) -> pathlib.Path:
         """The agent's wanted state, logs and volumes of instances."""
         return self.state / "agent"

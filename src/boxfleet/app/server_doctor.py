@@ -11,9 +11,10 @@ import shutil
 
 from cryptography import x509
 
-from boxfleet.api import lease, roles
+from boxfleet.api import lease, node, roles
 from boxfleet.app import access, credentials, doctor, locks, objects, paths, settings
 from boxfleet.client import client, errors, plain
+from boxfleet.planning import health
 
 # The server renews its certificate long before; one that is this near its end was not renewed.
 _CERTIFICATE_DAYS = 30
@@ -113,6 +114,7 @@ async def _asked(known: settings.All) -> list[doctor.Finding]:
     try:
         answer = await way.request("GET", "/readyz", query={"verbose": "true"})
         office = await api.find(lease.Lease, roles.OFFICE, namespace="kube-system") if answer.status == 200 else None
+        host = await api.find(node.Node, known.node) if answer.status == 200 else None
     finally:
         await api.close()
     failing = [line for line in answer.body.decode(errors="replace").splitlines() if line.startswith("[-]")]
@@ -124,7 +126,15 @@ async def _asked(known: settings.All) -> list[doctor.Finding]:
     # Where one server is alone, it leads without saying so.
     if office is not None:
         found.append(doctor.Finding("leader", doctor.Grade.GOOD, office.spec.holderIdentity or "nobody just now"))
-    return found
+    return found + (check_host(host) if host is not None else [])
+
+
+def check_host(subject: node.Node) -> list[doctor.Finding]:
+    """What the agent says of this machine by conditions of its Node; nothing while all is well."""
+    return [
+        doctor.Finding("host", doctor.Grade.POOR, f"{each.reason}: {each.message}", each.advice)
+        for each in health.of_node(subject, []).troubles
+    ]
 
 
 def _changed(path: pathlib.Path) -> datetime.datetime:

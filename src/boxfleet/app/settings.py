@@ -244,6 +244,49 @@ class Agent(Instance):
             extra={"unit": "bytes quantity"},
         ),
     ] = ""
+    memory_pressure: Annotated[
+        int,
+        msgspec.Meta(
+            description="Free memory below which the host gets no new instances and stops some, one after the other; "
+            "0 is never.",
+            ge=0,
+            le=50,
+            extra={"unit": "percent"},
+        ),
+    ] = 3
+    disk_pressure: Annotated[
+        int,
+        msgspec.Meta(
+            description="Free room of the file system of `state`, as for memory; what nobody needs goes first.",
+            ge=0,
+            le=50,
+            extra={"unit": "percent"},
+        ),
+    ] = 10
+    facts_scripts: Annotated[
+        str,
+        msgspec.Meta(
+            description="Programs that say more labels of this host, one after the other; only what root alone can "
+            "write is run. STATE/facts.d when empty.",
+            extra={"unit": "folder"},
+        ),
+    ] = ""
+    measure_disk: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Measure the disk of `state` once, at a quiet moment after the first start: 16 MiB and some "
+            "hundred small writes, for at most some seconds.",
+            extra={"unit": "true or false"},
+        ),
+    ] = True
+    resources: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="What this host offers, whatever is found: bandwidth that its link does not say, devices that "
+            "have no name yet; an amount of 0 takes away.",
+            extra={"unit": "NAME=QUANTITY"},
+        ),
+    ] = ()
     image_cache: Annotated[
         str,
         msgspec.Meta(
@@ -331,10 +374,10 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    if name in ("run", "image_cache") and isinstance(value, str) and value:
+    if name in ("run", "image_cache", "facts_scripts") and isinstance(value, str) and value:
         # Services run elsewhere.
         value = str(pathlib.Path(value).absolute())
-    if name in ("names", "servers") and isinstance(value, str):
+    if name in ("names", "servers", "resources") and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return msgspec.convert(value, TYPES[name], strict=False)

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from boxfleet.api import names, pool_rules
+from boxfleet.api import names, pool_rules, resource_names
 from boxfleet.app import settings
 
 # What clients may call a server by; a certificate may speak for all names below one.
@@ -29,6 +29,17 @@ def _faults(known: settings.All) -> Iterator[tuple[str, str]]:
         for value in values:
             if not _is_host(value):
                 yield name, f"{value!r} is neither a DNS name nor an IP address"
+    for value in known.resources:
+        if why := _resource_fault(value):
+            yield "resources", f"{value!r} {why}"
+
+
+def _resource_fault(text: str) -> str:
+    name, sign, amount = text.partition("=")
+    if not sign or "/" not in name or names.label_key(name) is not None:
+        return "is not NAME=QUANTITY with a name such as example.com/device"
+    errors = resource_names.quantity_errors("", f"count/{name}", amount)
+    return errors[0].message if errors else ""
 
 
 def _is_host(text: str) -> bool:

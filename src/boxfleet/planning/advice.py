@@ -31,6 +31,15 @@ _BY_REASON = {
     "WaitingForClaim": "delete the Pods that still use the claim; the Unit makes it again when it is gone",
     "NameConflict": "rename the Box or the Unit, or delete the one that has the name",
     "HostPortConflict": "port",
+    "MemoryPressure": "see what uses it: kubectl top pods -A; give large instances limits, or add a host",
+    "DiskPressure": "make room in the state folder's file system: what is not Boxfleet's, then Boxes that nobody needs",
+    "PIDPressure": "see what makes so many processes: ps -eLf | wc -l, systemd-cgtop",
+    "IOPressure": "see what uses the disk: iotop, cat /proc/pressure/io",
+    "DiskProblem": "read what the kernel says: dmesg; replace the disk, or check its file system (fsck) unmounted",
+    "ReadOnlyProblem": "read why the kernel made it so: dmesg; check the file system, then mount it again or reboot",
+    "ClockProblem": "let the clocks of hosts and servers follow one time: timedatectl set-ntp true, or chrony",
+    "RuntimeProblem": "read STATE/logs/containerd.log on that host",
+    "FactsProblem": "correct the script that is named, or take it out of its folder",
     "NodeNotReady": "look after the node: boxfleet status on it; its agent's log is in STATE/logs/agent",
 }
 _IMAGE = (

@@ -114,10 +114,13 @@ def of_node(subject: node.Node, pods: Iterable[pod.Pod]) -> Part:
     name = subject.metadata.name
     troubles = []
     for condition in subject.status.conditions:
+        if condition.type == "CPUPressure":
+            # Processors that are all in use are what they are for.
+            continue
         wanted = "False" if condition.type.endswith(("Pressure", "Unavailable", "Problem")) else "True"
         if condition.status != wanted:
             words = condition.message or condition.reason
-            remedy = advice.of("NodeNotReady") if condition.type == "Ready" else ""
+            remedy = advice.of("NodeNotReady" if condition.type == "Ready" else condition.type)
             troubles.append(
                 Trouble(
                     subject=f"node {name}",

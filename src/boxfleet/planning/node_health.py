@@ -4,6 +4,18 @@ from boxfleet.api import labels, meta, node
 
 UNKNOWN = "Unknown"
 REASON = "NodeStatusUnknown"
+# What a condition that is True keeps away: the standard ones by their own taint, the others by one.
+_TAINTS = {
+    "MemoryPressure": labels.TAINT_MEMORY,
+    "DiskPressure": labels.TAINT_DISK,
+    "PIDPressure": labels.TAINT_PIDS,
+    "IOPressure": labels.TAINT_UNHEALTHY,
+    "DiskProblem": labels.TAINT_UNHEALTHY,
+    "ReadOnlyProblem": labels.TAINT_UNHEALTHY,
+    "ClockProblem": labels.TAINT_UNHEALTHY,
+    "RuntimeProblem": labels.TAINT_UNHEALTHY,
+}
+_OURS = {labels.TAINT_UNREACHABLE, labels.TAINT_NOT_READY, labels.TAINT_UNSCHEDULABLE, *_TAINTS.values()}
 
 
 def is_ready(subject: node.Node) -> bool:
@@ -31,19 +43,20 @@ def lost_condition(*, silent: float, now: str, since: str) -> node.NodeCondition
 
 def wanted_taints(subject: node.Node, *, lost: bool, now: str) -> list[node.Taint]:
     """The node's taints with those of its health put right; all others stay as they are."""
-    wanted = set()
+    wanted = {
+        _TAINTS[each.type] for each in subject.status.conditions if each.type in _TAINTS and each.status == "True"
+    }
     if lost:
         wanted.add(labels.TAINT_UNREACHABLE)
     elif not is_ready(subject):
         wanted.add(labels.TAINT_NOT_READY)
     if subject.spec.unschedulable:
         wanted.add(labels.TAINT_UNSCHEDULABLE)
-    ours = {labels.TAINT_UNREACHABLE, labels.TAINT_NOT_READY, labels.TAINT_UNSCHEDULABLE}
     kept = [
         each
         for each in subject.spec.taints
         # NoExecute is another matter: whoever sets it decides when it goes.
-        if each.key not in ours or each.effect != "NoSchedule" or each.key in wanted
+        if each.key not in _OURS or each.effect != "NoSchedule" or each.key in wanted
     ]
     present = {each.key for each in kept if each.effect == "NoSchedule"}
     added = [node.Taint(key=key, effect="NoSchedule", timeAdded=now) for key in sorted(wanted - present)]

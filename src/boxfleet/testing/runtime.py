@@ -148,6 +148,8 @@ class MemoryRuntime:
         self.containers: dict[str, runtime.ContainerStatus] = {}
         self.container_configs: dict[str, runtime.ContainerConfig] = {}
         self.sessions: list[MemorySession] = []
+        # Bytes of memory and of disk that each container of a sandbox uses, by the sandbox' name.
+        self.uses: dict[str, tuple[int, int]] = {}
 
     # What a test does to the imagined machine.
 
@@ -384,19 +386,22 @@ class MemoryRuntime:
         self._running(container_id)
 
     async def stats(self) -> list[runtime.Stats]:
-        """A fixed use for every running container."""
+        """A fixed use for every running container, unless `uses` says another."""
         self._enter("stats")
-        return [
-            runtime.Stats(
-                id=one.id,
-                timestamp=self._nanoseconds(),
-                cpu_ns=1_000_000,
-                memory_working_set=2**20,
-                writable_bytes=4096,
-            )
-            for one in self.containers.values()
-            if one.state is runtime.State.RUNNING
-        ]
+        found = []
+        for one in self.containers.values():
+            if one.state is runtime.State.RUNNING:
+                memory, disk = self.uses.get(self.sandboxes[one.sandbox_id].name, (2**20, 4096))
+                found.append(
+                    runtime.Stats(
+                        id=one.id,
+                        timestamp=self._nanoseconds(),
+                        cpu_ns=1_000_000,
+                        memory_working_set=memory,
+                        writable_bytes=disk,
+                    )
+                )
+        return found
 
     async def events(self) -> AsyncIterator[runtime.RuntimeEvent]:
         """RESYNC, then hints as they happen."""

@@ -90,7 +90,7 @@ async def test_the_node_and_its_lease(bed: beds.Bed) -> None:
     assert found is not None
     assert found.metadata.labels["kubernetes.io/os"] == "linux"
     assert found.status.nodeInfo.containerRuntimeVersion.startswith("containerd://")
-    assert {one.type for one in found.status.conditions} == {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}
+    assert {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"} <= {one.type for one in found.status.conditions}
     assert found.status.capacity["pods"] == "110"
     held = await bed.api.admin.get(lease.Lease, "node-1", namespace="kube-node-lease")
     assert held.spec.holderIdentity == "node-1"

@@ -144,6 +144,7 @@ async def test_containers_outlive_a_killed_containerd(
                     pass
             assert drivers.containerd.pid not in (None, first)
             assert drivers.told == ["containerd died: starting it again"]
+            assert len(drivers.containerd.restarts) == 1
             assert (await bed.engine.container_status(container_id)).state is runtime.State.RUNNING
             assert (await bed.engine.sandbox_status(sandbox_id)).ip == address
             assert (await bed.engine.exec_sync(container_id, ["echo", "here"], timeout=10)).stdout == b"here\n"

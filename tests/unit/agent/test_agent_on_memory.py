@@ -78,6 +78,8 @@ class Bed:
     agent: agents.Agent = dataclasses.field(init=False)
     task: asyncio.Task[None] | None = None
     node_check: float = 10.0
+    resources: dict[str, str] = dataclasses.field(default_factory=dict)
+    disk_pressure: int = 0
 
     def start(self) -> None:
         wish = settings.Settings(
@@ -86,6 +88,9 @@ class Bed:
             logs=str(self.folder / "logs"),
             cgroup_root=str(self.folder / "cgroup"),
             node_check=self.node_check,
+            resources=self.resources,
+            disk_pressure=self.disk_pressure,
+            shed_every=0.05,
         )
         made = agents.Agent(
             wish,
@@ -385,6 +390,95 @@ async def test_a_runtime_that_is_down_makes_the_node_not_ready(bed: Bed) -> None
     await until(is_false)
     bed.engine.down = False
     await until(is_true)
+
+
+async def test_a_node_offers_what_it_is_told_to_and_what_others_say_of_it_stays(bed: Bed) -> None:
+    async def offered(**wanted: str | None) -> bool:
+        mine = await bed.api.admin.find(node.Node, server.NODE)
+        amounts = [] if mine is None else [mine.status.capacity, mine.status.allocatable]
+        return bool(amounts) and all(
+            each.get(f"{name}.example/device") == amount for each in amounts for name, amount in wanted.items()
+        )
+
+    await bed.kill()
+    bed.resources = {"own.example/device": "2"}
+    bed.start()
+    await until(lambda: offered(own="2"))
+    theirs = {"theirs.example/device": "1"}
+    change = {"status": {"capacity": theirs, "allocatable": theirs}}
+    await bed.api.admin.patch(node.Node, server.NODE, change, subresource="status")
+    await bed.kill()
+    bed.resources = {"own.example/device": "0"}
+    bed.start()
+    await until(lambda: offered(own=None, theirs="1"))
+
+
+async def evicted(bed: Bed, name: str) -> bool:
+    pod = await bed.api.admin.get(pods.Pod, name, namespace="default")
+    return (pod.status.phase, pod.status.reason) == ("Failed", "Evicted")
+
+
+async def test_under_memory_pressure_the_right_instances_go_one_by_one(bed: Bed) -> None:
+    asks = {"resources": {"requests": {"memory": "2Gi"}}}
+    used = {"small": 2**20, "within": 2**30, "over": 500 * 2**20, "vital": 3 * 2**30}
+    bed.engine.uses = {name: (amount, 0) for name, amount in used.items()}
+    await bed.pod("small", 5)
+    await bed.pod("within", 6, containers=[{"name": "main", "image": IMAGE, **asks}])
+    await bed.pod("over", 7)
+    await bed.pod("vital", 8, priorityClassName="system-node-critical")
+    for name in used:
+        await until(lambda name=name: bed.ready(name))  # type: ignore[misc]
+    told = {one.name: sandbox for sandbox, one in bed.engine.sandboxes.items()}
+    memory_files = bed.folder / "cgroup/memory/boxfleet"
+    memory_files.mkdir(parents=True)
+    (memory_files / "memory.limit_in_bytes").write_text(str(2**30))
+    (memory_files / "memory.usage_in_bytes").write_text(str(2**30 - 2**20))
+    for name in ("over", "within"):
+        await until(lambda name=name: evicted(bed, name))  # type: ignore[misc]
+    stops = [what for call, what in bed.engine.calls if call == "stop_sandbox"]
+    assert stops == [told["over"], told["within"]]
+    # Nothing of them is left but their logs, and they do not come back.
+    await until(lambda: {one.name for one in bed.engine.sandboxes.values()} == {"small", "vital"})
+    over = await bed.api.admin.get(pods.Pod, "over", namespace="default")
+    assert over.status.message == ("The node was low on resource: memory. The instance used 500Mi, its request is 0.")
+    found = [one for one in (await bed.api.admin.list(event.Event)).items if one.reason == "Evicted"]
+    assert {one.involvedObject.name for one in found} == {"over", "within"}
+    mine = await bed.api.admin.get(node.Node, server.NODE)
+    pressure = meta.find_condition(mine.status.conditions, "MemoryPressure")
+    assert pressure is not None and pressure.status == "True"
+    assert not await evicted(bed, "small") and not await evicted(bed, "vital")
+    (memory_files / "memory.usage_in_bytes").write_text("0")
+    await bed.kill()
+    bed.start()
+    await until(lambda: bed.ready("small"))
+    assert await evicted(bed, "over")
+
+
+async def test_under_disk_pressure_what_nobody_needs_goes_before_instances(bed: Bed) -> None:
+    bed.engine.uses = {"large": (0, 2**40), "small": (0, 0)}
+    await bed.pod("small", 5)
+    await bed.pod("large", 6)
+    container = {"name": "main", "image": IMAGE, "command": ["sh", "-c", "exit 0"]}
+    await bed.pod("done", 7, restartPolicy="Never", containers=[container])
+
+    async def is_done() -> bool:
+        return (await bed.api.admin.get(pods.Pod, "done", namespace="default")).status.phase == "Succeeded"
+
+    await until(is_done)
+    for name in ("small", "large"):
+        await until(lambda name=name: bed.ready(name))  # type: ignore[misc]
+    bed.images.add("x/unused:1")
+    await bed.kill()
+    bed.disk_pressure = 101
+    bed.start()
+    await until(lambda: "x/unused:1" not in bed.images.images)
+    await until(lambda: evicted(bed, "large"))
+    assert IMAGE in bed.images.images
+    await until(lambda: [one.name for one in bed.engine.sandboxes.values()] == ["small"])
+    assert await is_done()
+    ended = await bed.api.admin.get(pods.Pod, "done", namespace="default")
+    assert ended.status.containerStatuses[0].state.terminated is not None
+    assert await bed.ready("small")
 
 
 async def test_the_node_says_why_its_network_fails_now(bed: Bed) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from boxfleet.api import roles, usage
+from boxfleet.api import labels, roles, usage
 from boxfleet.apiserver import authn, authz, route
 from boxfleet.apiserver.access import rights
 from boxfleet.apiserver.identity import issuer_documents
@@ -184,8 +184,11 @@ async def test_an_agent_says_of_itself_and_its_pods_what_it_is_asked_for(api: se
             refused = await _status(api, "PATCH", f"{nodes}/{server.NODE}{part}", change)
             # Through the status nothing of the spec is even looked at.
             assert refused == (200 if part and "spec" in change else 403), (change, part)
-    change = {"metadata": {"labels": {"kubernetes.io/hostname": "other"}}}
-    assert await _status(api, "PATCH", f"{nodes}/{server.NODE}", change) == 200
+    for own in ("kubernetes.io/hostname", "host.boxfleet.dev/os.id", "local.host.boxfleet.dev/rack", labels.ZONE):
+        change = {"metadata": {"labels": {own: "other"}}}
+        assert await _status(api, "PATCH", f"{nodes}/{server.NODE}", change) == 200
+    change = {"metadata": {"labels": {"other.host.boxfleet.dev/rack": "vault"}}}
+    assert await _status(api, "PATCH", f"{nodes}/{server.NODE}", change) == 403
 
 
 async def test_a_pod_gets_its_node_by_binding_alone(api: server.Api) -> None:

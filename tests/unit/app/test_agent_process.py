@@ -25,6 +25,7 @@ class Engine:
     """A containerd without containers."""
 
     pid = 0
+    restarts = ()
 
     def __init__(self) -> None:
         self.images = runtime.MemoryImages()

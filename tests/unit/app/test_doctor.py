@@ -101,6 +101,8 @@ def test_a_good_machine_has_nothing_to_mend() -> None:
         ({"settings": {"cidr": "10.88.0.1/16"}}, "cidr", "--cidr"),
         ({"settings": {"names": ("one.example", "two example")}}, "names", "--names"),
         ({"settings": {"advertise": "https://one"}}, "advertise", "docs/settings.md"),
+        ({"settings": {"resources": ("cpu=1",)}}, "resources", "docs/settings.md"),
+        ({"settings": {"resources": ("example.com/a=1", "example.com/b=1.5")}}, "resources", "docs/settings.md"),
         ({"interfaces": {"boxfleet0": "other"}}, "network", "--bridge"),
         ({"routes": [("172.17.0.0/16", "boxfleet0")]}, "network", "--bridge"),
         ({"routes": [("10.88.4.0/24", "wg0")]}, "network", "--cidr"),

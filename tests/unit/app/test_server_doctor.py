@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from boxfleet.app import doctor, locks, paths, pki, server_doctor, settings
+from boxfleet.testing import views
 
 
 def present() -> datetime.datetime:
@@ -65,6 +66,14 @@ def test_a_server_that_runs_and_does_not_answer(known: settings.All) -> None:
         os.close(handle)
     assert found.grade is doctor.Grade.BAD
     assert "does not answer" in found.detail
+
+
+def test_a_host_that_is_not_well() -> None:
+    assert server_doctor.check_host(views.a_node(views.condition("True"))) == []
+    off = views.a_node(views.condition("True"), views.condition("True", "ClockIsOff", "20 s", type="ClockProblem"))
+    (found,) = server_doctor.check_host(off)
+    assert (found.grade, found.detail) == (doctor.Grade.POOR, "ClockProblem is True: 20 s")
+    assert "set-ntp" in found.remedy
 
 
 def test_what_was_recorded(known: settings.All) -> None:

@@ -140,6 +140,11 @@ def test_nodes_say_what_ails_them() -> None:
     sick = views.a_node(views.condition("False", "RuntimeDown", "containerd is away"))
     part = health.of_node(sick, [])
     assert part.troubles[0].message == "containerd is away" and "STATE/logs/agent" in part.troubles[0].advice
+    busy = views.a_node(views.condition("True"), views.condition("True", "ProcessorsAreBusy", type="CPUPressure"))
+    assert health.of_node(busy, []).level is health.Level.WELL
+    off = views.a_node(views.condition("True"), views.condition("True", "ClockIsOff", "20 s", type="ClockProblem"))
+    (trouble,) = health.of_node(off, []).troubles
+    assert (trouble.reason, trouble.message) == ("ClockProblem is True", "20 s") and "set-ntp" in trouble.advice
     full = views.a_node(views.condition("True"), views.condition("True", "Low", "3% free", type="DiskPressure"))
     assert health.of_node(full, []).level is health.Level.BAD
 

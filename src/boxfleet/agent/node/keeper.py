@@ -1,14 +1,14 @@
 """The Node object and its Lease: registered at the start, kept true, renewed. Deleted ones stay away."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 
 from boxfleet.agent import settings
-from boxfleet.agent.node import conditions, facts
+from boxfleet.agent.node import facts, vitals
 from boxfleet.api import labels, lease, meta, node
 from boxfleet.client import client, errors
 from boxfleet.kit import clock as clocks
@@ -32,15 +32,20 @@ class Keeper:
         *,
         settings: settings.Settings,
         machine: facts.Machine,
+        vitals: vitals.Vitals,
         clock: clocks.Clock,
         trouble: Callable[[], tuple[str, str] | None],
+        offers: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
         self._api = api
         self._images = images
         self._settings = settings
         self._machine = machine
+        self._vitals = vitals
         self._clock = clock
         self._trouble = trouble
+        # Further resources; None for one that is not offered any more.
+        self._offers = offers
         self._wake = asyncio.Event()
         self._sent = b""
         self._sent_at = 0.0
@@ -107,12 +112,12 @@ class Keeper:
 
     async def _report(self) -> None:
         now = clocks.stamp(self._clock.now())
-        measured = conditions.measure(self._settings, self._machine)
-        fresh = conditions.conditions(measured, self._settings, trouble=self._trouble(), now=now)
+        fresh = self._vitals.conditions(trouble=self._trouble(), now=now)
         for one in fresh:
             before = meta.find_condition(self._conditions, one.type)
             if before is not None and before.status == one.status:
                 one.lastTransitionTime = before.lastTransitionTime
+        offers = dict(self._offers())
         status = node.NodeStatus(
             capacity=self._machine.capacity,
             allocatable=self._machine.allocatable,
@@ -125,7 +130,7 @@ class Keeper:
             images=await self._image_list(),
         )
         essence = msgspec.json.encode(
-            (status.capacity, status.allocatable, [_told(each) for each in fresh], status.images)
+            (status.capacity, status.allocatable, offers, [_told(each) for each in fresh], status.images)
         )
         moment = self._clock.monotonic()
         if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
@@ -133,6 +138,8 @@ class Keeper:
             await self._api.get(node.Node, self._settings.node)
             return
         body: dict[str, Any] = msgspec.to_builtins(status)
+        for amounts in (body["capacity"], body["allocatable"]):
+            amounts |= offers
         body.setdefault("images", [])
         await self._api.patch(node.Node, self._settings.node, {"status": body}, subresource="status")
         self._conditions = fresh
@@ -186,5 +193,5 @@ class Keeper:
 
 
 def _told(one: node.NodeCondition) -> tuple[str, ...]:
-    """What of a condition is news when it changes. Messages of the others hold numbers that move all the time."""
-    return (one.type, one.status, one.reason, one.message if one.type == "Ready" else "")
+    """What of a condition is news when it changes. Messages about pressure hold numbers that move all the time."""
+    return (one.type, one.status, one.reason, "" if one.type.endswith("Pressure") else one.message)

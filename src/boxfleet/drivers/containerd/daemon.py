@@ -5,6 +5,7 @@ containerd takes them over.
 """
 
 import asyncio
+import collections
 import functools
 import os
 import time
@@ -20,6 +21,8 @@ _STOP = 20.0
 _CHECK_EVERY = 10.0
 _CHECK_PATIENCE = 5.0
 _WELL = 60.0
+# Restarts whose moment is remembered.
+_REMEMBERED = 50
 # Bytes. Without room a new containerd cannot write down what it finds, and takes what runs for lost.
 _ROOM = 16 * 2**20
 # Bytes of log that are kept when it starts; twice this is the most on disk.
@@ -37,6 +40,8 @@ class Daemon:
         self._told = told
         # Whether it came up with all that it needs; what happens to it later is for `supervise` to find out.
         self._complete = False
+        # When it had to be started again, the last of many (time.monotonic).
+        self.restarts: collections.deque[float] = collections.deque(maxlen=_REMEMBERED)
 
     @functools.cached_property
     def facts(self) -> config.HostFacts:
@@ -82,6 +87,7 @@ class Daemon:
             if self._complete:
                 why = await daemon.trouble(self.settings.pid_file, answers=self._answers, every=_CHECK_EVERY)
                 self._told(f"containerd {why}: starting it again")
+                self.restarts.append(time.monotonic())
                 await daemon.kill(self.settings.pid_file)
             elif not await self._answers():
                 await daemon.kill(self.settings.pid_file)
