@@ -234,8 +234,6 @@ class PodSpec(meta.Model):
     nodeSelector: dict[str, str] = {}
     affinity: pod_affinity.Affinity | None = None
     tolerations: list[pod_affinity.Toleration] = []
-    # The value of its class, by admission.
-    priority: int | None = None
     # Who binds it; empty: Boxfleet's scheduler.
     schedulerName: str = ""
     schedulingGates: list[PodSchedulingGate] = []
