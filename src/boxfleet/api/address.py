@@ -36,6 +36,13 @@ class AddressStatus(meta.Model):
     ] = ""
     ready: Annotated[bool, msgspec.Meta(description="Whether its instance is ready for work.")] = False
     node: Annotated[str, msgspec.Meta(description="The host where it is.")] = ""
+    reachedAt: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where its instance is reached now, while it runs in a Cluster that gives addresses of its "
+            "own; empty: here. It is kept for the instance to come back to."
+        ),
+    ] = ""
 
 
 # What it answers to may change; whose it is may not.

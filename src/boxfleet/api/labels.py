@@ -16,7 +16,7 @@ CLUSTER = "boxfleet.dev/cluster"
 # On a Node that shows a host of a Cluster which somebody else runs: it has no agent, and its own Cluster fills it.
 MIRRORED = "boxfleet.dev/mirrored"
 # On such a Node: its own name there.
-HOST = "boxfleet.dev/host"
+NAME_THERE = "boxfleet.dev/name-there"
 # On a Cluster and its Placements: what was made there is taken away before they go.
 CLUSTER_FINALIZER = "boxfleet.dev/cluster"
 # The scheduler's name of Pods whose node their own Cluster chooses.
@@ -36,7 +36,7 @@ SELECTED_NODE = "volume.kubernetes.io/selected-node"
 HOST_ADDRESS = "boxfleet.dev/host-address"
 GATEWAY, OWN = "gateway", "own"
 # On an Address: the Node that it is of.
-HOST = "boxfleet.dev/host"
+HOST_OF = "boxfleet.dev/host"
 
 HOSTNAME = "kubernetes.io/hostname"
 ARCH = "kubernetes.io/arch"
@@ -45,7 +45,7 @@ INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 REGION = "topology.kubernetes.io/region"
 ZONE = "topology.kubernetes.io/zone"
 # Prefixes of what a host says of itself, and of what its drop-in scripts say.
-HOST = "host.boxfleet.dev/"
+HOST_FACTS = "host.boxfleet.dev/"
 HOST_SCRIPTS = "local.host.boxfleet.dev/"
 # On a Node: the labels that its host said last, so that those of others are left alone.
 HOST_SAID = "host.boxfleet.dev/said"

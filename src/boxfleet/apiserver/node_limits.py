@@ -14,7 +14,7 @@ JsonObject = dict[str, Any]
 
 # What an agent knows of its host. Any other label could draw instances there that were not meant for it.
 _OWN_LABELS = frozenset({labels.HOSTNAME, labels.ARCH, labels.OS, labels.INSTANCE_TYPE, labels.REGION, labels.ZONE})
-_OWN_PREFIXES = (labels.HOST, labels.HOST_SCRIPTS)
+_OWN_PREFIXES = (labels.HOST_FACTS, labels.HOST_SCRIPTS)
 
 
 def check(

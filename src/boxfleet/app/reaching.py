@@ -104,7 +104,7 @@ class Reach:
     async def _host(self, found: cluster.Cluster, name: str) -> str:
         """The cluster's own name of a host."""
         shown = await self._api.get(nodes.Node, name)
-        return shown.metadata.annotations.get(labels.HOST, name.removeprefix(f"{found.metadata.name}."))
+        return shown.metadata.annotations.get(labels.NAME_THERE, name.removeprefix(f"{found.metadata.name}."))
 
     async def _translated(
         self, order: tunnel.ExecOrder | tunnel.AttachOrder | tunnel.LogOrder | tunnel.ForwardOrder

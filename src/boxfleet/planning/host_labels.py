@@ -19,7 +19,7 @@ Found = Mapping[str, str]
 
 def of_facts(found: Found) -> dict[str, str]:
     """Facts as labels; those that are not known are left out, names without a prefix get the host's."""
-    values = {name if "/" in name else labels.HOST + name: value(text) for name, text in found.items()}
+    values = {name if "/" in name else labels.HOST_FACTS + name: value(text) for name, text in found.items()}
     return {name: text for name, text in values.items() if text}
 
 

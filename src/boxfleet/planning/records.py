@@ -8,7 +8,9 @@ from boxfleet.ports import network
 
 
 def of(addresses: Iterable[address.Address], *, suffix: str, api: str = "") -> frozenset[network.Record]:
-    """An instance's name always has its address; a Unit's name has those of its ready members.
+    """An instance's name always has its address, or the one that it has in a cluster of others.
+
+    A Unit's name has those of its ready members.
 
     The API has the name that Kubernetes gives it, for its address `api`; no instance has it besides.
 
@@ -17,10 +19,11 @@ def of(addresses: Iterable[address.Address], *, suffix: str, api: str = "") -> f
     found = set()
     for item in addresses:
         spec = item.spec
+        where = item.status.reachedAt if _is_address(item.status.reachedAt) else item.metadata.name
         if spec.domain.endswith(f".{suffix}"):
-            found.add(network.Record(spec.domain, item.metadata.name))
+            found.add(network.Record(spec.domain, where))
         if spec.unitDomain.endswith(f".{suffix}") and item.status.ready:
-            found.add(network.Record(spec.unitDomain, item.metadata.name))
+            found.add(network.Record(spec.unitDomain, where))
     if _is_address(api):
         name = f"kubernetes.default.svc.{suffix}"
         found = {each for each in found if each.name != name} | {network.Record(name, api)}

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 from tests.integration.controllers import fleetbed
 
-from boxfleet.api import cluster, labels, meta, node, placement, pod, unit
+from boxfleet.api import address, cluster, labels, meta, node, placement, pod, unit
 from boxfleet.controllers import settings as controller_settings
+from boxfleet.planning import records
 from boxfleet.ports import cluster as ports
+from boxfleet.ports import network
 from boxfleet.testing import clusters
 
 QUICK = controller_settings.Settings(cluster_look=0.2, cluster_silence=0.5)
@@ -129,6 +131,40 @@ async def test_a_pod_deleted_by_force_and_a_new_server_leave_what_runs_alone(tmp
         await known.bed.until(lambda: known.ready("web-0"))
         (one,) = known.east.running.values()
         assert one.instance.incarnation == came
+
+
+@pytest.mark.anyio
+async def test_others_are_told_where_an_instance_is_reached(tmp_path: pathlib.Path) -> None:
+    async with fleet(tmp_path) as known:
+        await known.bed.apply("""
+apiVersion: boxfleet.dev/v1
+kind: Box
+metadata: {name: shop}
+spec:
+  units:
+    db:
+      placement: {clusters: [east]}
+      template: {spec: {containers: [{name: main, image: "db:1"}]}}
+    web:
+      placement: {clusters: [local]}
+      env: {DB: "{{ units.db.members[0].address }}"}
+      template: {spec: {containers: [{name: main, image: "web:1"}]}}
+""")
+        await known.bed.until(lambda: known.ready("shop-db-0", "shop-web-0"))
+
+        def told() -> str:
+            found = known.bed.get(pod.Pod, "shop-web-0")
+            env = found.spec.containers[0].env if found is not None else []
+            return env[0].value if env else ""
+
+        await known.bed.until(lambda: told() == "198.51.100.7")
+        held = known.bed.address_of("shop-db-0")
+        assert held.startswith("10.88.")
+        kept = known.bed.get(address.Address, held)
+        assert kept is not None
+        assert kept.status.reachedAt == "198.51.100.7"
+        named = records.of(known.bed.all(address.Address), suffix=QUICK.domain)
+        assert network.Record(f"shop-db-0.db.shop.default.{QUICK.domain}", "198.51.100.7") in named
 
 
 @pytest.mark.anyio

@@ -289,7 +289,7 @@ class AddressController:
         self._held.add_after(subject.key, _STATUS_PAUSE)
         if old is None or new is None:
             # What concerns hosts is waited for by one that joins.
-            host = subject.metadata.annotations.get(labels.HOST, "")
+            host = subject.metadata.annotations.get(labels.HOST_OF, "")
             self._status.add_after(meta.Key("", subject.spec.pool), 0 if host else _POOL_PAUSE)
             if host and new is None:
                 self._hosts.add(host)

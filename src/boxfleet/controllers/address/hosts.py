@@ -24,7 +24,7 @@ def claim(subject: node.Node, pool: str) -> ledger.Claim:
     )
     return ledger.Claim(
         address.AddressSpec(pool=pool, reserved=True),
-        meta.ObjectMeta(annotations={labels.HOST: subject.metadata.name}, ownerReferences=[owner]),
+        meta.ObjectMeta(annotations={labels.HOST_OF: subject.metadata.name}, ownerReferences=[owner]),
     )
 
 
@@ -34,7 +34,7 @@ def held(subject: node.Node, pool: str, known: Iterable[address.Address]) -> str
         each
         for each in known
         if each.spec.pool == pool
-        and each.metadata.annotations.get(labels.HOST) == subject.metadata.name
+        and each.metadata.annotations.get(labels.HOST_OF) == subject.metadata.name
         and any(owner.uid == subject.metadata.uid for owner in each.metadata.ownerReferences)
     ]
     return min(found, key=lambda each: each.metadata.creationTimestamp).metadata.name if found else ""
@@ -44,7 +44,7 @@ def on_network(
     pool: address_pool.AddressPool, nodes: Iterable[node.Node], known: Iterable[address.Address]
 ) -> list[address_pool.PoolHost]:
     """The hosts that have an address in a pool; of several that take the gateway for theirs, the oldest."""
-    own = [each for each in known if labels.HOST in each.metadata.annotations]
+    own = [each for each in known if labels.HOST_OF in each.metadata.annotations]
     found, has_gateway = [], False
     for each in sorted(nodes, key=lambda one: (one.metadata.creationTimestamp, one.metadata.name)):
         where = ""

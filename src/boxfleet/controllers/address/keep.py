@@ -21,7 +21,11 @@ def status(held: address.Address, current: pod.Pod | None) -> address.AddressSta
     """What is so of the address, from its instance."""
     if current is None or current.metadata.annotations.get(labels.ADDRESS) != held.metadata.name:
         return address.AddressStatus(phase="Reserved" if held.spec.reserved else "Held")
-    return address.AddressStatus(phase="Bound", ready=instances.is_ready(current), node=current.spec.nodeName)
+    foreign = current.spec.schedulerName == labels.CLUSTER_SCHEDULER
+    elsewhere = current.status.podIP if foreign and current.status.podIP != held.metadata.name else ""
+    return address.AddressStatus(
+        phase="Bound", ready=instances.is_ready(current), node=current.spec.nodeName, reachedAt=elsewhere
+    )
 
 
 async def adopt(api: client.Client, held: address.Address, wanted: address.AddressSpec) -> None:

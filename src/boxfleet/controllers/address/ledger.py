@@ -33,7 +33,7 @@ class Claim:
     @property
     def instance(self) -> str:
         """Namespace and name of the instance, as the cache's index has it."""
-        host = self.metadata.annotations.get(labels.HOST, "")
+        host = self.metadata.annotations.get(labels.HOST_OF, "")
         return f"host/{host}/{self.spec.pool}" if host else f"{self.spec.namespace}/{self.spec.instance}"
 
 

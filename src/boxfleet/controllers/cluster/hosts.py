@@ -40,7 +40,7 @@ def node_of(cluster: str, host: ports.Node, *, now: str, old: node.Node | None, 
         "metadata": {
             "name": name_of(cluster, host.name),
             "labels": _labels(host.labels) | own,
-            "annotations": {labels.HOST: host.name},
+            "annotations": {labels.NAME_THERE: host.name},
         },
         "spec": {
             "unschedulable": host.unschedulable,

@@ -45,7 +45,7 @@ class UnitController:
         self._settings = settings
         self._boxes = indexed.shared.of(box.Box)
         self._pools = indexed.shared.of(address_pool.AddressPool)
-        self._renderer = render.Renderer(addresses=self._addresses, suffix=settings.domain)
+        self._renderer = render.Renderer(addresses=self._reached, suffix=settings.domain)
         self._views = observe.Views()
         self._replacements = remove.Replacements(clock=clock)
         self._reports = report.Reports(clock=clock)
@@ -190,6 +190,9 @@ class UnitController:
     def _addresses(self, subject: unit.Unit) -> dict[str, str]:
         return observe.address_map(subject, self._indexed)
 
+    def _reached(self, subject: unit.Unit) -> dict[str, str]:
+        return observe.reach_map(subject, self._indexed)
+
     def _address_problem(self, namespace: str) -> dependencies.Blocked | None:
         if why := self._quotas.addresses_used_up(namespace):
             return dependencies.Blocked(gate.QUOTA_EXCEEDED, why)
@@ -252,7 +255,9 @@ class UnitController:
     def _address_changed(self, old: address.Address | None, new: address.Address | None) -> None:
         subject = new or old
         # Whether it answers is the name server's matter; here it counts that it is there.
-        if subject is None or not subject.spec.unit or (old is not None and new is not None and old.spec == new.spec):
+        if subject is None or not subject.spec.unit:
+            return
+        if old is not None and new is not None and (old.spec, _where(old)) == (new.spec, _where(new)):
             return
         key = meta.Key(subject.spec.namespace, subject.spec.unit)
         self._loop.add(key)
@@ -302,6 +307,10 @@ def _claim_going(situation: observe.Situation, ordinal: int) -> make.ClaimGoing 
         if claim is not None and claim.metadata.deletionTimestamp:
             return make.ClaimGoing(claim, instance=manifest.instance_name(situation.unit, ordinal))
     return None
+
+
+def _where(subject: address.Address) -> str:
+    return subject.status.reachedAt
 
 
 def _owner(subject: pod.Pod | None) -> str:

@@ -91,7 +91,17 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
 
 
 def address_map(subject: units.Unit, indexed: caches.Indexed) -> dict[str, str]:
-    """Addresses of a Unit's instances by instance name."""
+    """Addresses of a Unit's instances by instance name: those that are kept for them."""
+    return {instance: each.metadata.name for instance, each in _held(subject, indexed).items()}
+
+
+def reach_map(subject: units.Unit, indexed: caches.Indexed) -> dict[str, str]:
+    """Where a Unit's instances are reached, by instance name: what others are told."""
+    held = _held(subject, indexed)
+    return {instance: each.status.reachedAt or each.metadata.name for instance, each in held.items()}
+
+
+def _held(subject: units.Unit, indexed: caches.Indexed) -> dict[str, address.Address]:
     found: dict[str, address.Address] = {}
     key = f"{subject.metadata.namespace}/{subject.metadata.name}"
     for each in indexed.addresses.by_index(caches.UNIT, key):
@@ -100,7 +110,7 @@ def address_map(subject: units.Unit, indexed: caches.Indexed) -> dict[str, str]:
         other = found.get(each.spec.instance)
         if other is None or caches.preferred(other, each, indexed.pods) is each:
             found[each.spec.instance] = each
-    return {instance: each.metadata.name for instance, each in found.items()}
+    return found
 
 
 def _siblings(subject: units.Unit, indexed: caches.Indexed) -> dict[str, units.Unit]:
