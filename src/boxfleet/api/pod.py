@@ -226,6 +226,11 @@ class PodSpec(meta.Model):
     nodeSelector: dict[str, str] = {}
     affinity: pod_affinity.Affinity | None = None
     tolerations: list[pod_affinity.Toleration] = []
+    topologySpreadConstraints: list[pod_affinity.TopologySpreadConstraint] = []
+    priorityClassName: str = ""
+    # The value of its class, and whether others make room for it: by admission.
+    priority: int | None = None
+    preemptionPolicy: str = ""
     hostname: str = ""
     hostNetwork: bool = False
     hostPID: bool = False
