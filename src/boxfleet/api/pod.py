@@ -227,8 +227,6 @@ class PodSpec(meta.Model):
     volumes: list[pod_sources.Volume] = []
     restartPolicy: str = "Always"
     terminationGracePeriodSeconds: int = 30
-    # Set by the API from priorityClassName.
-    priority: int | None = None
     activeDeadlineSeconds: int | None = None
     nodeName: str = ""
     nodeSelector: dict[str, str] = {}
@@ -237,6 +235,11 @@ class PodSpec(meta.Model):
     # Who binds it; empty: Boxfleet's scheduler.
     schedulerName: str = ""
     schedulingGates: list[PodSchedulingGate] = []
+    topologySpreadConstraints: list[pod_affinity.TopologySpreadConstraint] = []
+    priorityClassName: str = ""
+    # The value of its class, and whether others make room for it: by admission.
+    priority: int | None = None
+    preemptionPolicy: str = ""
     hostname: str = ""
     hostNetwork: bool = False
     hostPID: bool = False

@@ -29,6 +29,10 @@ _LIMIT_STANDARD = frozenset({*_SHORT, "storage"})
 _WHOLE = frozenset(_COUNTED)
 _HUGE = re.compile(r"(requests\.)?hugepages-\S+")
 
+# Devices, and thousandths of one device that is shared.
+GPU = "nvidia.com/gpu"
+GPU_SHARE = "boxfleet.dev/gpu-milli"
+
 Errors = list[kind.FieldError]
 
 

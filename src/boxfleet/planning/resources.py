@@ -50,6 +50,17 @@ def requests_of(spec: pod.PodSpec) -> Amounts:
     return total
 
 
+def limits_of(spec: pod.PodSpec) -> Amounts:
+    """What an instance may come to use of CPU and memory; nothing where a container has no limit."""
+    found: Amounts = {}
+    for resource in ("cpu", "memory"):
+        values = [each.resources.limits.get(resource) for each in spec.containers]
+        given = [_amount(resource, str(each)) for each in values if each is not None]
+        if given and len(given) == len(values):
+            found[resource] = sum(given)
+    return found
+
+
 def add(total: Amounts, more: Mapping[str, int], *, sign: int = 1) -> None:
     """Add amounts in place, or take them away with sign -1."""
     for resource, amount in more.items():
