@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from boxfleet.api import cells, cluster_rules, disruption_budget, kind, meta, node
+from boxfleet.api import rebalance as moving
 
 # Where the Secrets with the keys of Clusters are.
 NAMESPACE = "boxfleet-clusters"
@@ -93,6 +94,9 @@ class ClusterSpec(meta.Model):
     cost: Annotated[
         float, msgspec.Meta(description="What a CPU costs there, in any unit that is the same for all.", ge=0)
     ] = 0.0
+    rebalance: Annotated[
+        moving.Rebalance, msgspec.Meta(description="For type hosts: whether instances that run are moved.")
+    ] = msgspec.field(default_factory=moving.Rebalance)
     onDelete: Annotated[
         OnDelete,
         msgspec.Meta(

@@ -1,6 +1,6 @@
 """What a Cluster must say."""
 
-from boxfleet.api import fields, kind, taints
+from boxfleet.api import fields, kind, rebalance, taints
 
 # The part of the spec that says how a place of that type is driven.
 _ACCESS = {"kubernetes": "kubernetes", "docker": "docker"}
@@ -26,4 +26,8 @@ def validate(new: kind.JsonObject, old: kind.JsonObject | None) -> list[kind.Fie
     if host.startswith("tcp://") and not credentials:
         detail = "an engine that listens on the network is root for everybody who reaches it: use TLS"
         errors.append(fields.required("spec.credentials.secret", detail))
+    errors += rebalance.validate(spec.get("rebalance") or {}, "spec.rebalance")
+    if own != "hosts" and (spec.get("rebalance") or {}).get("mode", "Off") != "Off":
+        detail = "is for clusters of type hosts: others have their own"
+        errors.append(fields.forbidden("spec.rebalance.mode", detail))
     return errors + taints.taints(spec.get("taints") or (), "spec.taints")

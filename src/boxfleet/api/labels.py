@@ -56,6 +56,8 @@ ORPHAN = "orphan"
 
 TAINT_NOT_READY = "node.kubernetes.io/not-ready"
 TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
+# Of effect PreferNoSchedule: the host is busy, or is being emptied.
+TAINT_AVOID = "boxfleet.dev/avoid"
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 TAINT_MEMORY = "node.kubernetes.io/memory-pressure"
 TAINT_DISK = "node.kubernetes.io/disk-pressure"

@@ -93,6 +93,13 @@ class PlacementPolicy(meta.Model):
             "Near: shortest way from the control plane."
         ),
     ] = Preference.FREE
+    drift: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Move instances, one at a time, when another Cluster suits much better by now. Those with "
+            "claims stay where their data is."
+        ),
+    ] = False
     failover: Annotated[Failover, msgspec.Meta(description="When its Cluster is lost.")] = msgspec.field(
         default_factory=Failover
     )

@@ -137,6 +137,8 @@ def _controllers() -> list[kind.JsonObject]:
         rule("", ("namespaces", "resourcequotas"), _READ),
         rule(kind.GROUP, "tenants", _READ),
         rule("policy", "poddisruptionbudgets", _READ),
+        rule("", "pods/eviction", "create"),
+        rule(usage.GROUP, ("nodes", "pods"), "list"),
         rule("autoscaling", "horizontalpodautoscalers", _READ),
         rule("policy", "poddisruptionbudgets/status", "patch"),
         rule("autoscaling", "horizontalpodautoscalers/status", "patch"),

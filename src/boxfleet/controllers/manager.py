@@ -17,6 +17,7 @@ from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
 from boxfleet.controllers.node import cluster, eviction, health
 from boxfleet.controllers.quota import controller as quota
+from boxfleet.controllers.rebalance import controller as rebalance
 from boxfleet.controllers.root_ca import controller as root_ca
 from boxfleet.controllers.tenant import controller as tenant
 from boxfleet.controllers.token_secrets import controller as token_secrets
@@ -80,6 +81,9 @@ class Manager:
             "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,
             "clusters": driving.ClusterController(
                 reaching, indexed, connectors=connectors or {}, events=reached, clock=clock, settings=settings
+            ).run,
+            "rebalance": rebalance.RebalanceController(
+                api, indexed, events=self._events, clock=clock, settings=settings
             ).run,
             "events": self._events.run,
             "events of clusters": reached.run,

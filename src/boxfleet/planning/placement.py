@@ -15,6 +15,9 @@ _WEIGHT_PREFERENCE = 4.0
 _WEIGHT_ROOM = 1.0
 # Units of one Box stay together while their Clusters have room: they speak to each other most.
 _WEIGHT_TOGETHER = 8.0
+# What a score has to gain before an instance that runs is moved: about half of what a preference can give.
+_MUCH_BETTER = 2.0
+_NEARER = 1e-6
 _ROOM_OF = ("cpu", "memory", "pods")
 
 
@@ -135,6 +138,44 @@ def divide(wish: Wish, *, placed: Mapping[str, Collection[int]], clusters: Colle
         shares.setdefault(name, []).append(ordinal)
     divided = {name: sorted(ordinals) for name, ordinals in shares.items()}
     return Division(shares=divided, verdicts=verdicts, waiting=waiting, retry=retry)
+
+
+def drift(wish: Wish, *, placed: Mapping[str, Collection[int]], clusters: Collection[Candidate]) -> Division | None:
+    """The division with one instance moved to where it would be much better off; None where none would.
+
+    What is compared is the place that the instance has, without it, and the best other one: so a move that was made is
+    not taken back by the next look.
+    """
+    if wish.keeps_data:
+        return None
+    known = {each.name: each for each in clusters}
+    ordered = sorted(clusters, key=lambda each: each.name)
+    best: tuple[float, str, str] | None = None
+    for name, ordinals in sorted(placed.items()):
+        if not ordinals or name not in known:
+            continue
+        counts = collections.Counter({other: len(found) for other, found in placed.items()})
+        counts[name] -= 1
+        without = dict(known[name].used)
+        resources.add(without, wish.requests, sign=-1)
+        places = [dataclasses.replace(each, used=without) if each.name == name else each for each in ordered]
+        verdicts = {each.cluster: each for each in judge(wish, places, counts=counts)}
+        here = verdicts[name]
+        for other, there in verdicts.items():
+            if other == name or there.obstacles:
+                continue
+            gain = there.score - here.score if not here.obstacles else _MUCH_BETTER
+            if gain >= (_NEARER if wish.policy.weights else _MUCH_BETTER):
+                rank = (-gain, name, other)
+                best = rank if best is None else min(best, rank)
+    if best is None:
+        return None
+    _, source, target = best
+    shares = {name: sorted(ordinals) for name, ordinals in placed.items()}
+    # The last one: the others keep their row without gaps.
+    moved = shares[source].pop()
+    shares[target] = sorted([*shares.get(target, []), moved])
+    return Division(shares=shares, verdicts=judge(wish, ordered, counts=collections.Counter()))
 
 
 def must_leave(wish: Wish, at: Candidate) -> bool:

@@ -13,6 +13,8 @@ from boxfleet.scheduler import candidates
 
 # Seconds after which instances that no Cluster takes are looked at again, whatever was heard.
 _AGAIN = 30.0
+# Seconds between looks for a better place of instances that run.
+_DRIFT = 60.0
 
 
 class Divider:
@@ -60,7 +62,34 @@ class Divider:
         self._tell(subject, division, placed)
         if division.waiting or going:
             return _AGAIN
-        return division.retry
+        if not subject.spec.placement.drift:
+            return division.retry
+        await self._drift(subject, wish, division, places, known)
+        return _DRIFT if division.retry is None else min(_DRIFT, division.retry)
+
+    async def _drift(
+        self,
+        subject: unit.Unit,
+        wish: planning.Wish,
+        division: planning.Division,
+        places: list[planning.Candidate],
+        known: dict[str, placement.Placement],
+    ) -> None:
+        """Move one instance to where it is much better off, when its Unit is whole and nothing else goes on."""
+        placed = {name: each.spec.ordinals for name, each in known.items()}
+        whole = subject.status.readyReplicas >= subject.spec.replicas and subject.metadata.generation == (
+            subject.status.observedGeneration
+        )
+        if not whole or dict(division.shares) != placed:
+            return
+        better = planning.drift(wish, placed=placed, clusters=places)
+        if better is None:
+            return
+        for name, ordinals in sorted(
+            better.shares.items(), key=lambda each: len(each[1]) > len(placed.get(each[0], ()))
+        ):
+            await self._write(subject, name, ordinals, known.get(name))
+        self._tell(subject, better, placed)
 
     def _tell(self, subject: unit.Unit, division: planning.Division, placed: dict[str, list[int]]) -> None:
         """Say where new instances went and why, or why they wait; each thing once."""

@@ -3,7 +3,7 @@
 import dataclasses
 
 from boxfleet.api import labels, meta, node, pod
-from boxfleet.planning import node_health, resources, scheduling
+from boxfleet.planning import node_places, scheduling
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class State:
         if new is None or labels.MIRRORED in new.metadata.labels:
             self.places.pop(name, None)
             return False
-        place = _place(new, default_cluster=self._cluster)
+        place = node_places.place_of(new, default_cluster=self._cluster)
         if old is not None:
             place.used, place.ports, place.groups = old.used, old.ports, old.groups
             if place == old:
@@ -86,22 +86,3 @@ class State:
             if (place := self.places.get(new.node)) is not None:
                 place.take(new.ask)
         return old is not None
-
-
-def _place(subject: node.Node, *, default_cluster: str) -> scheduling.Place:
-    metadata, status = subject.metadata, subject.status
-    try:
-        offers = resources.amounts(status.allocatable or status.capacity)
-    except ValueError:
-        # A node that reports nonsense offers nothing.
-        offers = {}
-    return scheduling.Place(
-        name=metadata.name,
-        labels=metadata.labels,
-        taints=tuple(each for each in subject.spec.taints if each.effect != "PreferNoSchedule"),
-        unschedulable=subject.spec.unschedulable,
-        ready=node_health.is_ready(subject),
-        cluster=metadata.labels.get(labels.CLUSTER) or default_cluster,
-        offers=offers,
-        images=frozenset(name for image in status.images for name in image.names),
-    )

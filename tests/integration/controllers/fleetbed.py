@@ -207,6 +207,14 @@ class Bed:
         await self.agent.renew()
         self._spawn(self.agent.run())
 
+    async def add_agent(self, name: str, **allocatable: str) -> FakeAgent:
+        """One more host."""
+        made = FakeAgent(self.api, name)
+        await made.register(**allocatable)
+        await made.renew()
+        self._spawn(made.run())
+        return made
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()

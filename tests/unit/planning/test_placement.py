@@ -133,6 +133,35 @@ def test_who_must_leave_waits_for_somebody_who_takes_him() -> None:
     assert divide(wish(2, cpu=6000), [going, at("west")], east=[0, 1]) == {"east": [1], "west": [0]}
 
 
+def test_an_instance_drifts_to_a_much_better_cluster_and_stays_there() -> None:
+    cheap, dear = at("cheap", cost=1.0), at("dear", cost=10.0, cpu=1000)
+    subject = wish(2, prefer="Cheap", drift=True)
+    first = placement.drift(subject, placed={"dear": [0, 1]}, clusters=[cheap, dear])
+    assert first is not None
+    assert first.shares == {"cheap": [1], "dear": [0]}
+    settled = at("cheap", cost=1.0, cpu=2000)
+    assert placement.drift(subject, placed={"cheap": [0, 1]}, clusters=[settled, at("dear", cost=10.0)]) is None
+    data = wish(2, prefer="Cheap", drift=True, keeps_data=True)
+    assert placement.drift(data, placed={"dear": [0, 1]}, clusters=[cheap, dear]) is None
+
+
+def test_a_cluster_that_came_back_gets_its_part_again() -> None:
+    subject = wish(4, spread=[{}], drift=True)
+    placed = {"east": [0, 1, 2, 3]}
+    moves = 0
+    while (found := placement.drift(subject, placed=placed, clusters=[at("east"), at("west")])) is not None:
+        placed = dict(found.shares)
+        moves += 1
+        assert moves < 5
+    assert {name: len(ordinals) for name, ordinals in placed.items()} == {"east": 2, "west": 2}
+    assert moves == 2
+    parts = wish(4, cpu=10, weights=[{"cluster": "east", "weight": 3}, {"cluster": "west", "weight": 1}], drift=True)
+    found = placement.drift(parts, placed={"east": [0, 1, 2, 3]}, clusters=[at("east"), at("west")])
+    assert found is not None
+    assert {name: len(ordinals) for name, ordinals in found.shares.items()} == {"east": 3, "west": 1}
+    assert placement.drift(parts, placed=found.shares, clusters=[at("east"), at("west")]) is None
+
+
 @given(
     replicas=st.integers(0, 12),
     cpu=st.lists(st.integers(0, 10000), min_size=1, max_size=5),

@@ -1,0 +1,48 @@
+"""Nodes as places, with what runs on them."""
+
+from collections.abc import Iterable
+
+from boxfleet.api import labels, node, pod
+from boxfleet.planning import node_health, resources, scheduling
+
+
+def place_of(subject: node.Node, *, default_cluster: str) -> scheduling.Place:
+    """An empty place; of the cluster that its label names, or else of the default one."""
+    metadata, status = subject.metadata, subject.status
+    try:
+        offers = resources.amounts(status.allocatable or status.capacity)
+    except ValueError:
+        # A node that reports nonsense offers nothing.
+        offers = {}
+    return scheduling.Place(
+        name=metadata.name,
+        labels=metadata.labels,
+        taints=tuple(subject.spec.taints),
+        unschedulable=subject.spec.unschedulable,
+        ready=node_health.is_ready(subject),
+        cluster=metadata.labels.get(labels.CLUSTER) or default_cluster,
+        offers=offers,
+        images=frozenset(name for image in status.images for name in image.names),
+    )
+
+
+def ask_of(subject: pod.Pod) -> scheduling.Ask:
+    """What a Pod that runs takes; one that was bound with quantities that are none counts as one Pod."""
+    try:
+        return scheduling.ask_of(subject)
+    except ValueError:
+        return scheduling.Ask(requests={"pods": 1})
+
+
+def board(nodes: Iterable[node.Node], pods: Iterable[pod.Pod], *, default_cluster: str) -> dict[str, scheduling.Place]:
+    """All nodes with an agent of ours, by name, with what runs there."""
+    places = {
+        each.metadata.name: place_of(each, default_cluster=default_cluster)
+        for each in nodes
+        if labels.MIRRORED not in each.metadata.labels
+    }
+    for each in pods:
+        place = places.get(each.spec.nodeName)
+        if place is not None and not each.status.has_ended:
+            place.take(ask_of(each))
+    return places
