@@ -1,9 +1,16 @@
 """Nodes as places, with what runs on them."""
 
+import contextlib
 from collections.abc import Iterable
 
-from boxfleet.api import labels, node, pod
+from boxfleet.api import labels, node, pod, resource_names
 from boxfleet.planning import node_health, resources, scheduling
+from boxfleet.planning.engine import asks, places
+
+# On a Node: what its pool lets instances have beyond what there is, in percent, as `cpu=200,limits.memory=150`.
+OVERCOMMIT = "boxfleet.dev/overcommit"
+# The label in which NVIDIA's feature discovery says what devices a node has.
+_GPU_MODEL = "nvidia.com/gpu.product"
 
 
 def place_of(subject: node.Node, *, default_cluster: str) -> scheduling.Place:
@@ -14,6 +21,10 @@ def place_of(subject: node.Node, *, default_cluster: str) -> scheduling.Place:
     except ValueError:
         # A node that reports nonsense offers nothing.
         offers = {}
+    gpus = (asks.WHOLE,) * offers.get(resource_names.GPU, 0)
+    # A policy that is none changes nothing.
+    with contextlib.suppress(ValueError):
+        offers = places.overcommitted(offers, places.policy(metadata.annotations.get(OVERCOMMIT, "")))
     return scheduling.Place(
         name=metadata.name,
         labels=metadata.labels,
@@ -23,6 +34,8 @@ def place_of(subject: node.Node, *, default_cluster: str) -> scheduling.Place:
         cluster=metadata.labels.get(labels.CLUSTER) or default_cluster,
         offers=offers,
         images=frozenset(name for image in status.images for name in image.names),
+        gpu_model=metadata.labels.get(_GPU_MODEL, ""),
+        gpus=gpus,
     )
 
 

@@ -39,7 +39,7 @@ def ask_of(subject: pod.Pod, *, pinned: str = "") -> asks.Ask:
         cluster=metadata.labels.get(labels.CLUSTER, ""),
         pinned=pinned,
         namespace=metadata.namespace,
-        labels={key: value for key, value in metadata.labels.items() if key not in _OWN},
+        labels=labels_of(metadata.labels),
         spread=tuple(_spread(each, metadata.namespace, metadata.labels) for each in spec.topologySpreadConstraints),
         near=_required(affinity.podAffinity, metadata.namespace, metadata.labels),
         apart=_required(affinity.podAntiAffinity, metadata.namespace, metadata.labels),
@@ -50,6 +50,11 @@ def ask_of(subject: pod.Pod, *, pinned: str = "") -> asks.Ask:
         priority=spec.priority or 0,
         preempts=spec.preemptionPolicy != "Never",
     )
+
+
+def labels_of(own: Mapping[str, str]) -> dict[str, str]:
+    """The labels by which terms of others may mean an instance."""
+    return {key: value for key, value in own.items() if key not in _OWN}
 
 
 _NO_AFFINITY = pod_affinity.Affinity()

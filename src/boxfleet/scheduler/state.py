@@ -1,18 +1,26 @@
 """What is used of every node: as the cache says, plus what was decided a moment ago."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from boxfleet.api import labels, meta, node, pod
-from boxfleet.planning import node_places, scheduling
+from boxfleet.planning import node_places, pod_asks, scheduling
+from boxfleet.planning.engine import fragments, table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Seat:
+class Seat:
+    """An instance on its node."""
+
     uid: str
     node: str
     ask: scheduling.Ask
     # Decided here and not seen in the cache yet.
     assumed: bool
+    # Which of the node's GPUs it has.
+    devices: tuple[int, ...] = ()
+    # When its agent took it on; empty before that.
+    started: str = ""
 
 
 class State:
@@ -20,25 +28,26 @@ class State:
 
     def __init__(self, *, cluster: str) -> None:
         self._cluster = cluster
-        self.places: dict[str, scheduling.Place] = {}
-        self._seats: dict[meta.Key, _Seat] = {}
+        self.places = table.Table()
+        self._seats: dict[meta.Key, Seat] = {}
+        self._on: dict[str, dict[meta.Key, None]] = {}
+        self._typical = fragments.Typical()
 
     def node_changed(self, name: str, new: node.Node | None) -> bool:
         """Take in a node; says whether anything changed that placement looks at."""
-        old = self.places.get(name)
         if new is None or labels.MIRRORED in new.metadata.labels:
-            self.places.pop(name, None)
+            self.places.remove(name)
             return False
         place = node_places.place_of(new, default_cluster=self._cluster)
-        if old is not None:
-            place.used, place.ports, place.groups = old.used, old.ports, old.groups
-            if place == old:
+        if name in self.places:
+            if self.places.said(name) == place:
                 return False
-        else:
-            for seat in self._seats.values():
-                if seat.node == name:
-                    place.take(seat.ask)
-        self.places[name] = place
+            self.places.set(place)
+            return True
+        self.places.set(place)
+        for key in self._on.get(name, ()):
+            seat = self._seats[key]
+            self._seats[key] = dataclasses.replace(seat, devices=self.places.take(name, seat.ask))
         return True
 
     def pod_changed(self, key: meta.Key, new: pod.Pod | None) -> bool:
@@ -48,23 +57,31 @@ class State:
             return self._set(key, None)
         uid, name = new.metadata.uid, new.spec.nodeName
         if name:
-            if seat is not None and (seat.uid, seat.node) == (uid, name):
+            if (
+                seat is not None
+                and (seat.uid, seat.node) == (uid, name)
+                and seat.ask.labels == pod_asks.labels_of(new.metadata.labels)
+            ):
                 # Requests of a bound Pod do not change.
-                self._seats[key] = dataclasses.replace(seat, assumed=False)
+                started = new.status.startTime or ""
+                if seat.assumed or seat.started != started:
+                    self._seats[key] = dataclasses.replace(seat, assumed=False, started=started)
                 return False
             try:
                 ask = scheduling.ask_of(new)
             except ValueError:
                 # Bound by someone else with quantities that are none: it counts as one Pod.
-                ask = scheduling.Ask(requests={"pods": 1})
-            return self._set(key, _Seat(uid, name, ask, assumed=False))
+                ask = scheduling.Ask(requests={"pods": 1}, labels=pod_asks.labels_of(new.metadata.labels))
+            self._set(key, Seat(uid, name, ask, assumed=False, started=new.status.startTime or ""))
+            # It moved, or other terms mean it now: either may help somebody.
+            return seat is not None
         if seat is not None and seat.assumed and seat.uid == uid:
             return False
         return self._set(key, None)
 
     def assume(self, key: meta.Key, *, uid: str, node: str, ask: scheduling.Ask) -> None:
         """Count a decision that is about to be written."""
-        self._set(key, _Seat(uid, node, ask, assumed=True))
+        self._set(key, Seat(uid, node, ask, assumed=True))
 
     def forget(self, key: meta.Key, *, uid: str) -> None:
         """Take back a decision that could not be written."""
@@ -77,12 +94,25 @@ class State:
         seat = self._seats.get(key)
         return seat is not None and seat.uid == uid
 
-    def _set(self, key: meta.Key, new: _Seat | None) -> bool:
+    def seats(self, name: str) -> Iterator[tuple[meta.Key, Seat]]:
+        """Who is on a node."""
+        return ((key, self._seats[key]) for key in self._on.get(name, ()))
+
+    def _set(self, key: meta.Key, new: Seat | None) -> bool:
         old = self._seats.pop(key, None)
-        if old is not None and (place := self.places.get(old.node)) is not None:
-            place.take(old.ask, sign=-1)
+        if old is not None:
+            on = self._on[old.node]
+            del on[key]
+            if not on:
+                del self._on[old.node]
+            if old.node in self.places:
+                self.places.give(old.node, old.ask, devices=old.devices)
         if new is not None:
+            if new.node in self.places:
+                new = dataclasses.replace(new, devices=self.places.take(new.node, new.ask))
             self._seats[key] = new
-            if (place := self.places.get(new.node)) is not None:
-                place.take(new.ask)
+            self._on.setdefault(new.node, {})[key] = None
+            # Only where there are devices does it matter what is asked of them.
+            if new.ask.gpus is not None and self._typical.add(new.ask):
+                self.places.prefer(self._typical.fragments())
         return old is not None

@@ -77,6 +77,10 @@ class Table(Mapping[str, places.Place]):
     def __len__(self) -> int:
         return len(self.row_of)
 
+    def said(self, name: str) -> places.Place:
+        """What was said of a place when it was last taken in."""
+        return self.facts.of(self.row_of[name])
+
     def values(self) -> Values:
         """All places, each a picture of the moment."""
         return Values(self)
@@ -230,8 +234,11 @@ class Table(Mapping[str, places.Place]):
                 found = self.groups[ask.group] = Counter()
             found[row] += sign
         if ask.gpus is not None:
+            there = len(self.facts.of(row).gpus)
             for number in devices:
-                self.arrays.gpus[row, number] -= sign * ask.gpus.milli
+                # A device that broke is no longer counted.
+                if number < there:
+                    self.arrays.gpus[row, number] -= sign * ask.gpus.milli
         if kind.feeds:
             self._surroundings.count(kind, row, sign)
         self._touch(row)
