@@ -43,7 +43,9 @@ def requests_of(spec: pod.PodSpec) -> Amounts:
     By Kubernetes' rule: the sum over containers and sidecars, or the largest init container with the sidecars
     started before it, whichever is more; limits stand in for requests that are not given. One `pods` each.
     """
-    total = _sum(_container(each) for each in spec.containers)
+    containers = spec.containers
+    # Nearly always it is one.
+    total = _container(containers[0]) if len(containers) == 1 else _sum(map(_container, containers))
     if spec.initContainers:
         _start(spec.initContainers, total)
     total["pods"] = 1

@@ -184,6 +184,7 @@ async def running(
             default_roles=roles.objects(),
             node_reads=roles.NODE_READS,
             audit=audit,
+            own_users=roles.PARTS,
         )
         await app.start()
         kept = [

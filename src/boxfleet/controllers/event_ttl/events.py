@@ -25,9 +25,7 @@ class OldEvents:
         subject = self._events.get(key)
         if subject is None:
             return None
-        said = subject.lastTimestamp or subject.firstTimestamp or subject.metadata.creationTimestamp
-        left = self._ttl - (self._clock.now() - clock.parse(said)).total_seconds() if said else 0.0
-        if left > 0:
+        if (left := self._left(subject)) > 0:
             return left
         try:
             await self._api.delete(partial.AgedEvent, key.name, namespace=key.namespace, uid=subject.metadata.uid)
@@ -38,4 +36,15 @@ class OldEvents:
     def _changed(self, old: partial.AgedEvent | None, new: partial.AgedEvent | None) -> None:
         # One that is said again is looked at when its first time is over.
         if old is None and new is not None:
-            self._loop.add(new.key)
+            # There may be many, and hardly one is old when it comes.
+            self._loop.add_after(new.key, self._left(new))
+
+    def _left(self, subject: partial.AgedEvent) -> float:
+        """Seconds until it is old."""
+        for said in (subject.lastTimestamp, subject.firstTimestamp, subject.metadata.creationTimestamp):
+            try:
+                return self._ttl - (self._clock.now() - clock.parse(said or "")).total_seconds()
+            except (ValueError, TypeError):
+                # A time that is none, or of no zone: the server's own is the last.
+                continue
+        return 0.0
