@@ -243,8 +243,13 @@ def _env_from(sources: Collection[Json], path: str) -> Errors:
     return errors
 
 
+def _is_extended(name: str) -> bool:
+    """Whether a resource is none of Kubernetes' own: bandwidth, accelerators."""
+    return "/" in name and "kubernetes.io/" not in name
+
+
 def resources(found: Json, path: str) -> Errors:
-    """Requests and limits: no negative amount, no request above its limit."""
+    """Requests and limits: no negative amount, no request above its limit, and no part of what is counted in pieces."""
     errors: Errors = []
     amounts: dict[str, dict[str, Any]] = {}
     for key in ("limits", "requests"):
@@ -257,9 +262,17 @@ def resources(found: Json, path: str) -> Errors:
                 errors.append(fields.invalid(at, found[key][name], "must be greater than or equal to 0"))
             if name == "cpu" and amount > 0 and amount * 1000 < 1:
                 errors.append(fields.invalid(at, found[key][name], "must be at least 1m, a thousandth of a CPU"))
+            if _is_extended(name) and amount != int(amount):
+                errors.append(fields.invalid(at, found[key][name], "must be an integer"))
     for name, amount in amounts["requests"].items():
         limit = amounts["limits"].get(name)
-        if limit is not None and amount > limit:
+        # Of devices and the like nobody can have more than was set aside for him (core/v1, extended resources).
+        if limit is None and _is_extended(name):
+            errors.append(fields.required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
+        elif limit is not None and amount != limit and _is_extended(name):
+            message = f"must be equal to {name} limit of {found['limits'][name]}"
+            errors.append(fields.invalid(f"{path}.requests", found["requests"][name], message))
+        elif limit is not None and amount > limit:
             message = f"must be less than or equal to {name} limit of {found['limits'][name]}"
             errors.append(fields.invalid(f"{path}.requests", found["requests"][name], message))
     return errors

@@ -8,7 +8,7 @@ import msgspec
 from boxfleet.api import meta
 from boxfleet.api import pod as pods
 from boxfleet.kit import clock
-from boxfleet.planning import pod_actions, pod_resources
+from boxfleet.planning import pod_actions, pod_resources, shedding
 from boxfleet.ports import runtime
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
@@ -257,6 +257,17 @@ def _conditions(
     )
     up = sandbox is not None and sandbox.ready
     result = list(foreign(facts.pod.status.conditions))
+    if status.reason == shedding.EVICTED and meta.find_condition(result, "DisruptionTarget") is None:
+        # Kubernetes' word for "it was not its own fault alone", which the owners of Pods may go by.
+        result.append(
+            meta.Condition(
+                type="DisruptionTarget",
+                status="True",
+                reason="TerminationByKubelet",
+                message=status.message,
+                lastTransitionTime=now,
+            )
+        )
     previous = facts.pod.status.conditions
     for kind, (value, reason, message) in {
         "PodReadyToStartContainers": ("True" if up else "False", "", ""),

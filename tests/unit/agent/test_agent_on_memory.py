@@ -441,6 +441,7 @@ async def test_under_memory_pressure_the_right_instances_go_one_by_one(bed: Bed)
     await until(lambda: {one.name for one in bed.engine.sandboxes.values()} == {"small", "vital"})
     over = await bed.api.admin.get(pods.Pod, "over", namespace="default")
     assert over.status.message == ("The node was low on resource: memory. The instance used 500Mi, its request is 0.")
+    assert meta.is_true(over.status.conditions, "DisruptionTarget")
     found = [one for one in (await bed.api.admin.list(event.Event)).items if one.reason == "Evicted"]
     assert {one.involvedObject.name for one in found} == {"over", "within"}
     mine = await bed.api.admin.get(node.Node, server.NODE)

@@ -168,6 +168,20 @@ async def test_a_runtime_that_is_silent_or_restarts_often_is_a_problem(api: serv
     assert (found.status, found.reason) == ("True", "RuntimeRestarts")
 
 
+class Hung(memory.MemoryRuntime):
+    """A runtime that takes calls and answers none."""
+
+    async def version(self) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+
+async def test_a_runtime_that_hangs_is_a_problem(api: server.Api, tmp_path: pathlib.Path) -> None:
+    made = measuring(api, tmp_path, clock=Off(), engine=Hung(memory.MemoryImages()), patience=0.01)
+    async with running(made):
+        await until(lambda: "gives no answer for 0.01 s" in made.measure().runtime_silent)
+
+
 async def test_the_node_says_what_is_wrong_with_scripts(api: server.Api, tmp_path: pathlib.Path) -> None:
     faults: list[str] = []
     made = measuring(api, tmp_path, faults=lambda: faults)

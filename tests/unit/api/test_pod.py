@@ -166,6 +166,12 @@ def test_host_network_fills_host_ports() -> None:
         ({"envFrom": [{"prefix": "A_"}]}, "envFrom[0]", "one source"),
         ({"envFrom": [{"secretRef": {}}]}, "envFrom[0].secretRef.name", "Required value"),
         ({"resources": {"requests": {"cpu": "-1"}}}, "resources.requests[cpu]", "greater than or equal to 0"),
+        ({"resources": {"requests": {"a.b/gpu": "1"}}}, "resources.limits", "Limit must be set"),
+        (
+            {"resources": {"limits": {"a.b/gpu": "2"}, "requests": {"a.b/gpu": "1"}}},
+            "resources.requests",
+            "must be equal to a.b/gpu limit of 2",
+        ),
         ({"resources": {"requests": {"cpu": "1u"}}}, "resources.requests[cpu]", "a thousandth"),
         ({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}}, "resources.requests", "cpu limit of 1"),
         ({"volumeMounts": [{"name": "x", "mountPath": "/x"}]}, "volumeMounts[0].name", "there are no volumes"),
@@ -338,3 +344,13 @@ def test_status_writes_are_not_checked_again() -> None:
 def test_grace(spec: dict[str, Any], phase: str, seconds: int) -> None:
     assert KIND.grace is not None
     assert KIND.grace(a_pod(spec) | {"status": {"phase": phase}}) == seconds
+
+
+def test_devices_are_counted_in_whole_pieces() -> None:
+    path = "spec.containers[0].resources"
+    words = "must be an integer"
+    found = errors(a_pod(resources={"limits": {"a.b/gpu": "1500m"}}))
+    assert {name: words in each.message for name, each in found.items()} == {
+        f"{path}.limits[a.b/gpu]": True, f"{path}.requests[a.b/gpu]": True,
+    }  # fmt: skip
+    assert errors(a_pod(resources={"limits": {"a.b/gpu": "2", "boxfleet.dev/bandwidth": "1k"}})) == {}

@@ -124,6 +124,13 @@ def test_the_end_of_a_pod() -> None:
     stop = pod_actions.Stop(deadline=given.NOW, reason="DeadlineExceeded", message="too long")
     late = status(given.pod(), containers=[given.container(state=runtime.State.EXITED, exit_code=143)], stop=stop)
     assert (late.phase, late.reason) == ("Failed", "DeadlineExceeded")
+    assert meta.find_condition(late.conditions, "DisruptionTarget") is None
+    stop = pod_actions.Stop(deadline=given.NOW, reason="Evicted", message="no room")
+    gone = status(given.pod(), containers=[given.container(state=runtime.State.EXITED, exit_code=143)], stop=stop)
+    target = meta.find_condition(gone.conditions, "DisruptionTarget")
+    assert target is not None and (target.status, target.reason, target.message) == (
+        "True", "TerminationByKubelet", "no room",
+    )  # fmt: skip
 
 
 def test_transition_times_move_only_with_the_status() -> None:

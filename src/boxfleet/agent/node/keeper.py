@@ -20,6 +20,8 @@ log = structlog.get_logger()
 _IMAGES = 50
 # Seconds until what failed is tried again.
 _SOON = 2.0
+# Seconds for the runtime to name its images.
+_PATIENCE = 10.0
 
 
 class Keeper:
@@ -152,8 +154,10 @@ class Keeper:
 
     async def _image_list(self) -> list[node.ContainerImage]:
         try:
-            found = await self._images.list()
-        except runtime.RuntimeFault:
+            # One that hangs must not keep the Node from saying so.
+            async with asyncio.timeout(_PATIENCE):
+                found = await self._images.list()
+        except (runtime.RuntimeFault, TimeoutError):
             return []
         largest = sorted(found, key=lambda image: (-image.size, image.id))[:_IMAGES]
         return [node.ContainerImage(names=[*image.digests, *image.tags], sizeBytes=image.size) for image in largest]

@@ -45,6 +45,7 @@ class Vitals:
         restarts: Callable[[], Iterable[float]] = tuple,
         faults: Callable[[], Sequence[str]] = tuple,
         root: pathlib.Path = pathlib.Path("/"),
+        patience: float = _PATIENCE,
     ) -> None:
         self._api = api
         self._engine = engine
@@ -54,6 +55,7 @@ class Vitals:
         self._restarts = restarts
         self._faults = faults
         self._root = root
+        self._patience = patience
         self._limits = host_health.Limits(
             memory=settings.memory_pressure, disk=settings.disk_pressure, hold=settings.pressure_hold
         )
@@ -119,11 +121,11 @@ class Vitals:
 
     async def _ask_runtime(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await self._engine.version()
             self._silent = ""
         except TimeoutError:
-            self._silent = f"the container runtime gives no answer for {_PATIENCE:g} s"
+            self._silent = f"the container runtime gives no answer for {self._patience:g} s"
         except runtime.RuntimeFault as error:
             self._silent = f"the container runtime does not answer: {error}"
 
