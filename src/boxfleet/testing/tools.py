@@ -8,10 +8,14 @@ import functools
 import pathlib
 import re
 import subprocess
+from collections.abc import Mapping
+from typing import Any
 
 from boxfleet.drivers.containerd import oci
 
 IMAGE = "boxfleet.local/tools:1"
+CONFIG: Mapping[str, Any] = {"Entrypoint": ["/bin/sh"], "Env": ["PATH=/bin:/usr/bin"]}
+Files = oci.Files
 _PROGRAMS = (
     "/bin/sh",
     "/bin/cat",
@@ -58,6 +62,12 @@ def client(address: str, port: int) -> list[str]:
 @functools.cache
 def archive() -> bytes:
     """The image as an OCI archive."""
+    return oci.archive(files(), config=CONFIG, name=IMAGE)
+
+
+@functools.cache
+def files() -> Files:
+    """All files of the image."""
     files: dict[str, tuple[bytes, int]] = {}
     for program in _PROGRAMS:
         _add(files, pathlib.Path(program))
@@ -67,7 +77,7 @@ def archive() -> bytes:
         for file in sorted(base.rglob("*")):
             if file.is_file():
                 _add(files, file)
-    return oci.archive(files, config={"Entrypoint": ["/bin/sh"], "Env": ["PATH=/bin:/usr/bin"]}, name=IMAGE)
+    return files
 
 
 def _add(files: dict[str, tuple[bytes, int]], path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from boxfleet.testing import docker
 from boxfleet.testing import host as test_host
 
 
@@ -27,3 +28,15 @@ async def drivers(host: test_host.Host) -> AsyncIterator[test_host.Drivers]:
         await drivers.network.prepare([test_host.POOL])
         await drivers.containerd.start()
         yield drivers
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.Engine]:
+    """A Docker engine for all tests of the session."""
+    engine = docker.Engine(tls=True)
+    try:
+        asyncio.run(engine.start())
+        yield engine
+    finally:
+        asyncio.run(engine.stop())
+    assert engine.leftovers() == []

@@ -8,11 +8,10 @@ import pytest
 
 from boxfleet.agent import host_ports, pulls, wanted
 from boxfleet.agent.node import cgroups, facts
-from boxfleet.agent.probes import http
 from boxfleet.agent.volumes import atomic_files, host_path, ownership
 from boxfleet.api import config, meta
 from boxfleet.api import pod as pods
-from boxfleet.kit import clock
+from boxfleet.kit import clock, http_get
 from boxfleet.planning import pod_actions, pod_volumes
 from boxfleet.ports import runtime
 from boxfleet.testing import runtime as memory
@@ -156,7 +155,7 @@ async def test_a_probes_get(answer: bytes, status: int) -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         assert host_ports.taken([runtime.PortMapping(container_port=1, host_port=port)])
-        got, _ = await http.get(
+        got, _ = await http_get.get(
             host="127.0.0.1", port=port, path="/x?y", scheme="HTTP", headers=[("Host", "me")], timeout=2, patience=2
         )
     assert got == status
@@ -169,7 +168,7 @@ async def test_a_refused_connection_is_said_in_plain_words() -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
     with pytest.raises(ConnectionError) as refused:
-        await http.connect(host="127.0.0.1", port=port, timeout=2)
+        await http_get.connect(host="127.0.0.1", port=port, timeout=2)
     assert str(refused.value) == f"cannot connect to 127.0.0.1:{port}: Connection refused"
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import msgspec
 
-from boxfleet.agent.probes import http
 from boxfleet.api import pod as pods
+from boxfleet.kit import http_get
 from boxfleet.planning import probing
 from boxfleet.ports import runtime
 
@@ -45,7 +45,7 @@ async def ask(
             return Answer(success=result.exit_code == 0, message=said or f"exit code {result.exit_code}")
         if handler.httpGet is not None:
             get = handler.httpGet
-            status, said = await http.get(
+            status, said = await http_get.get(
                 host=get.host or subject.ip,
                 port=probing.port(subject.container, get.port),
                 path=get.path,
@@ -58,7 +58,7 @@ async def ask(
             return Answer(success=good, message="" if good else f"HTTP status {status} {said[:256]}".strip())
         if handler.tcpSocket is not None:
             port = probing.port(subject.container, handler.tcpSocket.port)
-            await http.connect(host=handler.tcpSocket.host or subject.ip, port=port, timeout=patience)
+            await http_get.connect(host=handler.tcpSocket.host or subject.ip, port=port, timeout=patience)
             return Answer(success=True)
         if isinstance(handler, pods.LifecycleHandler) and handler.sleep is not None:
             await asyncio.sleep(handler.sleep.seconds)
