@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 
-from boxfleet.api import roles
+from boxfleet.api import cluster, roles
 from boxfleet.app import control, settings
 from boxfleet.client import client, shared
 from boxfleet.controllers import manager
+from boxfleet.controllers.cluster import controller as driving
 from boxfleet.controllers.token_secrets import controller as token_secrets
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import supervise
@@ -24,14 +25,20 @@ async def run(
     *,
     clock: clocks.Clock,
     sign: token_secrets.Sign,
+    connectors: Mapping[cluster.ClusterType, driving.Connect],
 ) -> None:
-    """Work until cancelled; `apis` holds a client for each of `roles.PARTS`, `sign` makes tokens of Secrets."""
+    """Work until cancelled; `apis` holds a client for each of `roles.PARTS`, `sign` makes tokens of Secrets.
+
+    `connectors` make drivers of Clusters that others run.
+    """
     caches = shared.Caches(apis[roles.CONTROLLERS], clock=clock)
     placing = caches.speaking(apis[roles.SCHEDULER])
     controllers = manager.Manager(
         caches,
         clock=clock,
         settings=control.settings_of(known),
+        cluster_api=apis[roles.CLUSTER_CONTROLLER],
+        connectors=connectors,
         garbage_api=apis[roles.GARBAGE_COLLECTOR],
         namespace_api=apis[roles.NAMESPACE_CONTROLLER],
         quota_api=apis[roles.QUOTA_CONTROLLER],

@@ -16,6 +16,7 @@ from boxfleet.app import (
     access,
     announcing,
     auditing,
+    clusters,
     controlling,
     credentials,
     gateway,
@@ -24,6 +25,7 @@ from boxfleet.app import (
     objects,
     paths,
     pki,
+    reaching,
     secret_keys,
     server_tokens,
     services,
@@ -105,14 +107,21 @@ async def run(known: settings.Server, *, stop: asyncio.Event, settled: Callable[
             for user, token in tokens.items()
         }
 
+        connectors = clusters.connectors(fleet=lambda: handing_over.fleet_of(store), clock=clock, domain=known.domain)
+        reach = reaching.Reach(apis[roles.CLUSTER_CONTROLLER], connectors=connectors, clock=clock)
+        app.agents.elsewhere = reach
+
         async def work() -> None:
-            await controlling.run(known, apis, store, clock=clock, sign=who.accounts.secret_token)
+            await controlling.run(
+                known, apis, store, clock=clock, sign=who.accounts.secret_token, connectors=connectors
+            )
 
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "api": app.run,
             "certificates of clients": who.signer.run,
             "certificate": lambda: _renew(known, clock=clock, stop=stop),
             "control": work,
+            "clusters of others": reach.run,
         }
         if store.shared:
             candidate = election.Election(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from boxfleet.cli import options
+from boxfleet.cli import cluster_commands, options
 
 app = typer.Typer(
     name="boxfleet",
@@ -34,6 +34,10 @@ app.add_typer(tokens, name="tokens")
 
 records = typer.Typer(help="Who did what, when, from where.", invoke_without_command=True)
 app.add_typer(records, name="audit")
+
+app.add_typer(cluster_commands.clusters, name="cluster")
+app.command("why")(cluster_commands.why)
+app.command("rebalance")(cluster_commands.rebalance)
 
 tenants = typer.Typer(help="Who shares the fleet, with which rights and quotas.", no_args_is_help=True)
 app.add_typer(tenants, name="tenant")
