@@ -222,7 +222,8 @@ class ApiServer:
             if call.lane is not None:
                 self._fairness.leave(call.user, call.lane, seconds=seconds - call.waited)
             self.metrics.end(call, status=status, seconds=seconds)
-            request_log.tell(call, code=status, seconds=seconds, streamed=answer is None)
+            if status >= 500 or seconds > request_log.SLOW:
+                request_log.tell(call, code=status, seconds=seconds, streamed=answer is None)
             recorded = self._audit.end(call, answer, code=status, seconds=seconds)
         if recorded is not None and (fault := await self._audit.settle(recorded)) is not None:
             answer = answers.failure(fault) if answer is not None else None

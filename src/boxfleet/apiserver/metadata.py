@@ -50,13 +50,12 @@ SYSTEM_FIELDS = frozenset({
 })  # fmt: skip
 
 
-def validate(kind: kinds.Kind, obj: JsonObject) -> list[kinds.FieldError]:
-    """Everything wrong with the metadata of a schema-valid object that has its name."""
+def validate(kind: kinds.Kind, obj: JsonObject, *, stored: bool = False) -> list[kinds.FieldError]:
+    """Everything wrong with the metadata of a schema-valid object that has its name; of a stored one it stays."""
     metadata = obj["metadata"]
-    name = metadata["name"]
     errors = []
-    if faults_ := name_faults(kind, name):
-        errors += [_invalid("metadata.name", name, text) for text in faults_]
+    if not stored and (faults_ := name_faults(kind, metadata["name"])):
+        errors += [_invalid("metadata.name", metadata["name"], text) for text in faults_]
     if labels := metadata.get("labels"):
         errors += _labels(labels)
     if annotations := metadata.get("annotations"):

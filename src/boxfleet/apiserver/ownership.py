@@ -1,5 +1,6 @@
 """Ownership of fields at the border of HTTP: who a request writes as, and the account of it in the object."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,16 +39,23 @@ class Ownership:
 
     def updates(self, kind: kinds.Kind, author: managers.Manager) -> Account:
         """The account of an update by somebody."""
+        return functools.partial(self._updated, kind, author)
 
-        def account(old: JsonObject, entries: list[Entry], new: JsonObject, given: list[Entry] | None) -> list[Entry]:
-            if given is not None and not author.subresource:
-                entries = given
-            if not entries:
-                # Nobody keeps account of this object; the first apply begins with it.
-                return []
-            return tracking.updated(self._views(kind, entries), old, new, entries, author, now=self._now())
-
-        return account
+    def _updated(
+        self,
+        kind: kinds.Kind,
+        author: managers.Manager,
+        old: JsonObject,
+        entries: list[Entry],
+        new: JsonObject,
+        given: list[Entry] | None,
+    ) -> list[Entry]:
+        if given is not None and not author.subresource:
+            entries = given
+        if not entries:
+            # Nobody keeps account of this object; the first apply begins with it.
+            return []
+        return tracking.updated(self._views(kind, entries), old, new, entries, author, now=self._now())
 
     def apply(
         self, kind: kinds.Kind, live: JsonObject, applied: JsonObject, applier: managers.Manager, *, force: bool

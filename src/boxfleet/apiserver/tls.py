@@ -181,7 +181,7 @@ class Tls(asyncio.Protocol):
         try:
             if len(data) <= _PIECE:
                 self.engine.write(data)
-                self._flush()
+                self._raw.write(self._engines.outgoing.read())
                 return
             whole, pieces = memoryview(data), []
             for at in range(0, len(data), _PIECE):

@@ -70,7 +70,7 @@ class Writing:
     async def create(self, call: route.Call, kind: kinds.Kind) -> bytes:
         """Create the object in the body; returns it as stored."""
         wanted = options.for_write(call, type_name="CreateOptions")
-        obj = await self.read_body(call)
+        obj = bodies.decode_as(call, await bodies.read(call))
         _judge_duplicates(call, kind, wanted)
         return await self.create_object(
             kind,
@@ -97,9 +97,10 @@ class Writing:
         objects.check_type(kind, obj)
         self.check_schema(kind, obj, name="", wanted=wanted, warnings=warnings)
         obj = objects.prepare_create(kind, obj, namespace=namespace, now=self._registry.clock.now(), uid=ids.new_uid())
-        prefix = obj["metadata"].get("generateName", "")
-        generated = not obj["metadata"]["name"] and bool(prefix)
-        if not obj["metadata"]["name"] and not generated:
+        data = obj["metadata"]
+        name, prefix = data["name"], data.get("generateName", "")
+        generated = not name and bool(prefix)
+        if not name and not generated:
             raise faults.invalid(
                 kind,
                 "",
@@ -111,8 +112,7 @@ class Writing:
             )
         for _ in range(_NAME_TRIES if generated else 1):
             if generated:
-                self._generate_name(kind, obj, prefix)
-            name = obj["metadata"]["name"]
+                name = self._generate_name(kind, obj, prefix)
             self._admission.default(kind, obj, None)
             self.check_rules(kind, obj, None)
             if admit is not None:
@@ -270,7 +270,8 @@ class Writing:
             subresource=subresource,
             dry_run=wanted.dry_run,
             admit=functools.partial(self.judge.check_write, call.user, subresource=subresource),
-            account=account or self.account(call, kind, wanted, subresource=subresource),
+            account=account
+            or self._ownership.updates(kind, ownership.author(call, kind, wanted, subresource=subresource)),
             sparing=True,
         )
 
@@ -302,7 +303,7 @@ class Writing:
             wished = change(own)
             entries = old["metadata"].pop("managedFields", [])
             said = (wished.get("metadata") or {}).get("managedFields")
-            given = None if said is entries or said == entries else managers.from_client(said)
+            given = managers.from_client(said) if said is not None and said != entries else None
             new = objects.prepare_update(kind, wished, old, subresource=subresource)
             if subresource != "status":
                 self._admission.default(kind, new, old)
@@ -363,7 +364,7 @@ class Writing:
 
     def check_rules(self, kind: kinds.Kind, new: JsonObject, old: JsonObject | None, *, subresource: str = "") -> None:
         """Hold a prepared object against the rules of metadata and of its kind; raises Fault 422."""
-        found = metadata.validate(kind, new)
+        found = metadata.validate(kind, new, stored=old is not None)
         if old is not None:
             if "deletionTimestamp" in old["metadata"]:
                 found += objects.finalizer_errors(new, old)
@@ -376,15 +377,17 @@ class Writing:
         if subresource != "status":
             self._admission.check_write(kind, new, old)
 
-    def _generate_name(self, kind: kinds.Kind, obj: JsonObject, prefix: str) -> None:
-        obj["metadata"]["name"] = prefix[: metadata.GENERATED_PREFIX_LIMIT] + ids.name_suffix()
-        name_faults = metadata.name_faults(kind, obj["metadata"]["name"])
+    def _generate_name(self, kind: kinds.Kind, obj: JsonObject, prefix: str) -> str:
+        name: str = prefix[: metadata.GENERATED_PREFIX_LIMIT] + ids.name_suffix()
+        obj["metadata"]["name"] = name
+        name_faults = metadata.name_faults(kind, name)
         if name_faults:
             errors_ = [
                 kinds.FieldError("metadata.generateName", f"Invalid value: {faults.shown(prefix)}: {text}")
                 for text in name_faults
             ]
             raise faults.invalid(kind, "", errors_)
+        return name
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str, name: str) -> None:
         """Nothing is created in a Namespace that is not there or on its way out; raises Fault 404 and 403."""

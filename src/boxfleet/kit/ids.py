@@ -11,35 +11,38 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class _Pool:
-    """Random bytes of the kernel, taken many at a time: a call costs more than an object's whole validation."""
+    """Random digits of the kernel, taken many at a time: a call costs more than an object's whole validation."""
 
     SIZE = 4096
 
     def __init__(self) -> None:
-        self._bytes = b""
+        self._digits = ""
         self._at = 0
         # Two processes must never hand out the same bytes.
         os.register_at_fork(after_in_child=self._clear)
 
-    def take(self, size: int) -> bytes:
-        if self._at + size > len(self._bytes):
-            self._bytes, self._at = os.urandom(self.SIZE), 0
-        self._at += size
-        return self._bytes[self._at - size : self._at]
+    def take(self, size: int) -> str:
+        """So many hexadecimal digits."""
+        at = self._at
+        if at + size > len(self._digits):
+            self._digits, at = os.urandom(self.SIZE).hex(), 0
+        self._at = at + size
+        return self._digits[at : self._at]
 
     def _clear(self) -> None:
-        self._bytes = b""
+        self._digits = ""
         self._at = 0
 
 
 _pool = _Pool()
+# The digit of a UUID that says of which kind it is has two random bits.
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def new_uid() -> str:
     """A fresh UUID (RFC 9562, version 4) for an object's metadata.uid."""
-    drawn = _pool.take(16).hex()
-    variant = "89ab"[int(drawn[16], 16) & 3]
-    return f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:]}"
+    drawn = _pool.take(32)
+    return f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{_VARIANTS[drawn[16]]}{drawn[17:20]}-{drawn[20:]}"
 
 
 def name_suffix(*, length: int = 5) -> str:

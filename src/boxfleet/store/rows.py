@@ -112,12 +112,13 @@ class History:
 
     def add(self, change: Change) -> None:
         """Remember a change and forget the oldest beyond the bounds."""
-        self._changes.append(change)
-        self._size += change.size()
-        while len(self._changes) > self._limit or (self._size > self._size_limit and len(self._changes) > 1):
-            oldest = self._changes.popleft()
-            self._size -= oldest.size()
+        changes, size = self._changes, self._size + change.size()
+        changes.append(change)
+        while len(changes) > self._limit or (size > self._size_limit and len(changes) > 1):
+            oldest = changes.popleft()
+            size -= oldest.size()
             self.floor = oldest.revision
+        self._size = size
 
     def after(self, revision: int) -> list[Change]:
         """Changes after a revision, oldest first; raises Compacted when some are forgotten."""

@@ -1,5 +1,8 @@
 """What a write changes: the fields that are new or other, and those that are gone."""
 
+import itertools
+import operator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from boxfleet.apiserver.apply import claims, fieldsets, shapes
@@ -48,22 +51,28 @@ def _compare(shape: shapes.Shape | None, old: Any, new: Any, changed: Tree, remo
 
 
 def _members(shape: shapes.Record, old: dict[str, Any], new: dict[str, Any], changed: Tree, removed: Tree) -> None:
-    member_of, old_of = shape.member, old.get
-    for key, item in new.items():
-        was = old_of(key, _NOTHING)
-        if was == item or (member := member_of(key)) is None:
+    member_of = shape.member
+    for key, item in _unlike(old, new):
+        member = member_of(key)
+        if member is None:
             continue
-        if was is _NOTHING:
+        if key not in old:
             claims.add_member(changed, member, item, fresh=False)
         elif member.shape is None:
             changed[member.element] = {}
         else:
-            _differing(member.shape, was, item, member.element, changed, removed)
+            _differing(member.shape, old[key], item, member.element, changed, removed)
     if old.keys() <= new.keys():
         return
     for key, was in old.items():
         if key not in new and (member := member_of(key)) is not None:
             claims.add_member(removed, member, was, fresh=False)
+
+
+def _unlike(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The items of the new one that the old one has not, or not so; without a step of ours for all the others."""
+    unlike = map(operator.ne, new.values(), map(old.get, new, itertools.repeat(_NOTHING)))
+    return itertools.compress(new.items(), unlike)
 
 
 def _entries(
@@ -76,17 +85,13 @@ def _entries(
     mark: str,
 ) -> None:
     """Compare items of maps and lists by their key; path elements begin with the mark."""
-    old_of = old.get
-    for key, item in new.items():
-        was = old_of(key, _NOTHING)
-        if was == item:
-            continue
+    for key, item in _unlike(old, new):
         if shape is None:
             changed[mark + key] = {}
-        elif was is _NOTHING:
+        elif key not in old:
             changed[mark + key] = fieldsets.with_self(claims.whole(shape, item))
         else:
-            _differing(shape, was, item, mark + key, changed, removed)
+            _differing(shape, old[key], item, mark + key, changed, removed)
     if old.keys() <= new.keys():
         return
     for key, was in old.items():

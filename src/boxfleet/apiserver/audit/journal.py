@@ -140,8 +140,8 @@ class Journal:
     def _write_whole(self, data: bytes) -> None:
         if self._handle < 0:
             raise OSError(errno.EBADF, self.trouble)
-        done = 0
         try:
+            done = os.write(self._handle, data)
             while done < len(data):
                 done += os.write(self._handle, data[done:])
         except OSError:
