@@ -1,11 +1,11 @@
 """What is used of every node: as the cache says, plus what was decided a moment ago."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 
 from boxfleet.api import labels, meta, node, pod
 from boxfleet.planning import node_places, pod_asks, scheduling
-from boxfleet.planning.engine import fragments, table
+from boxfleet.planning.engine import fragments, preemption, table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,6 +97,26 @@ class State:
     def seats(self, name: str) -> Iterator[tuple[meta.Key, Seat]]:
         """Who is on a node."""
         return ((key, self._seats[key]) for key in self._on.get(name, ()))
+
+    def make_room(
+        self,
+        ask: scheduling.Ask,
+        *,
+        budgets: Callable[[meta.Key], tuple[Hashable, ...]],
+        allowed: Mapping[Hashable, int],
+    ) -> preemption.Room | None:
+        """Who has to go, and from where, so that an ask fits that fits nowhere; keys of victims are those of Pods.
+
+        `budgets` says which disruption budgets count a Pod, `allowed` how many each lets go.
+        """
+
+        def on(name: str) -> Iterator[preemption.Victim]:
+            for key, seat in self.seats(name):
+                yield preemption.Victim(
+                    key=key, ask=seat.ask, devices=seat.devices, started=seat.started, budgets=budgets(key)
+                )
+
+        return preemption.make_room(ask, self.places, on, allowed=allowed)
 
     def _set(self, key: meta.Key, new: Seat | None) -> bool:
         old = self._seats.pop(key, None)

@@ -157,3 +157,16 @@ def test_a_decision_that_could_not_be_written_is_taken_back() -> None:
     known.forget(subject.key, uid="uid-web-0")
     assert place(known, instance("web-1")) == "a"
     assert [key.name for key, _ in known.seats("a")] == ["web-1"]
+
+
+def test_something_important_is_made_room_for() -> None:
+    known = fleet(host("a"))
+    for name, priority in (("low", 1), ("high", 9)):
+        subject = instance(name, on="a", requests={"cpu": "2"}, priority=priority)
+        known.pod_changed(subject.key, subject)
+    ask = scheduling.ask_of(instance("new", requests={"cpu": "2"}, priority=5))
+    room = known.make_room(ask, budgets=lambda key: (), allowed={})
+    assert room is not None and room.place == "a"
+    assert [each.key for each in room.victims] == [instance("low").key]
+    never = scheduling.ask_of(instance("new", requests={"cpu": "2"}, priority=5, preemptionPolicy="Never"))
+    assert known.make_room(never, budgets=lambda key: (), allowed={}) is None

@@ -48,8 +48,9 @@ class Fragments:
         free = np.arange(asks.WHOLE + 1)[:, None]
         self._can = ((free >= shares) & (free > 0)).astype(np.float64)
         self._use = self._can * free
-        # What is stranded by row; not a number where it must be worked out.
-        self._now = np.empty(0)
+        # By row what is stranded, not a number where it must be worked out; and over its devices, for each share, how
+        # many it fits on, and what of them is of use.
+        self.forget()
 
     def changed(self, row: int) -> None:
         """Something was taken of a row, or given back, or the row is another place."""
@@ -59,6 +60,7 @@ class Fragments:
     def forget(self) -> None:
         """Rows are no longer what they were."""
         self._now = np.empty(0)
+        self._all_can = self._all_use = np.empty((0, self._can.shape[1]))
 
     def worth(
         self, held: arrays.Arrays, rows: columns.Rows, amounts: columns.Counts, wanted: asks.Gpus | None
@@ -85,9 +87,8 @@ class Fragments:
         """By how much more is stranded, for each row and each device that may be chosen."""
         free = np.maximum(held.gpus[rows], 0)
         cpu, memory = (held.free[rows, number] for number in (0, 1))
-        can, use = self._can[free], self._use[free]
-        all_can, all_use, total = can.sum(1), use.sum(1), free.sum(1)
-        before = self._before(rows, cpu, memory, total, all_can, all_use)
+        self._look(held, rows)
+        before, all_can, all_use, total = self._now[rows], self._all_can[rows], self._all_use[rows], free.sum(1)
         cpu, memory = cpu - amounts[0], memory - amounts[1]
         if wanted is None or wanted.count == 0:
             return (self._stranded(cpu, memory, total, all_can, all_use) - before)[:, None]
@@ -104,36 +105,33 @@ class Fragments:
         untouched = free == asks.WHOLE
         # Of devices that are whole one stands for all.
         line, device = np.nonzero(fits & ~(untouched & (untouched.cumsum(1) > 1)))
-        new = free[line, device] - wanted.milli
+        old = free[line, device]
+        new = old - wanted.milli
         after = self._stranded(
             cpu[line],
             memory[line],
             total[line] - wanted.milli,
-            all_can[line] - can[line, device] + self._can[new],
-            all_use[line] - use[line, device] + self._use[new],
+            all_can[line] - self._can[old] + self._can[new],
+            all_use[line] - self._use[old] + self._use[new],
         )
         growth = np.full(free.shape, np.inf)
         growth[line, device] = after - before[line]
         return growth
 
-    def _before(
-        self,
-        rows: columns.Rows,
-        cpu: columns.Counts,
-        memory: columns.Counts,
-        total: columns.Counts,
-        can: columns.Numbers,
-        use: columns.Numbers,
-    ) -> columns.Numbers:
-        """What is stranded now: worked out once after every change."""
+    def _look(self, held: arrays.Arrays, rows: columns.Rows) -> None:
+        """Work out what is kept of rows, for those that changed."""
         if len(rows) and (most := int(rows.max())) >= len(self._now):
-            self._now = np.concatenate([self._now, np.full(most + 64 - len(self._now), np.nan)])
-        found = self._now[rows]
-        unknown = np.flatnonzero(np.isnan(found))
-        if len(unknown):
-            found[unknown] = self._stranded(cpu[unknown], memory[unknown], total[unknown], can[unknown], use[unknown])
-            self._now[rows] = found
-        return found
+            more = most + 64 - len(self._now)
+            self._now = np.concatenate([self._now, np.full(more, np.nan)])
+            empty = np.zeros((more, self._can.shape[1]))
+            self._all_can, self._all_use = (np.concatenate([each, empty]) for each in (self._all_can, self._all_use))
+        unknown = rows[np.isnan(self._now[rows])]
+        if not len(unknown):
+            return
+        free = np.maximum(held.gpus[unknown], 0)
+        self._all_can[unknown] = can = self._can[free].sum(1)
+        self._all_use[unknown] = use = self._use[free].sum(1)
+        self._now[unknown] = self._stranded(held.free[unknown, 0], held.free[unknown, 1], free.sum(1), can, use)
 
     def _stranded(
         self,

@@ -1,6 +1,6 @@
 """GPUs are kept whole for what is typically asked."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxfleet.planning.engine import asks, fragments, places, policies, table
@@ -70,6 +70,7 @@ SHAPES = st.tuples(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.lists(st.integers(0, 1000), max_size=4), min_size=1, max_size=5),
     st.dictionaries(SHAPES, st.integers(1, 2), max_size=5),
