@@ -15,6 +15,7 @@ from boxfleet.api import (
     meta,
     namespace,
     node,
+    node_pool,
     placement,
     pod,
     priority_class,
@@ -56,6 +57,7 @@ TYPES: tuple[type[meta.Object], ...] = (
     address_pool.AddressPool,
     address.Address,
     cluster.Cluster,
+    node_pool.NodePool,
     tenant.Tenant,
     tenant.NamespaceSet,
 )

@@ -22,6 +22,11 @@ CLUSTER_FINALIZER = "boxfleet.dev/cluster"
 # The scheduler's name of Pods whose node their own Cluster chooses.
 CLUSTER_SCHEDULER = "boxfleet-cluster"
 
+# On a Node: the NodePool that it was made for.
+NODE_POOL = "boxfleet.dev/node-pool"
+# On a NodePool: its machines are deleted before it goes.
+NODE_POOL_FINALIZER = "boxfleet.dev/node-pool"
+
 # On a Namespace and what is made in it for its tenant: the Tenant's name.
 TENANT = "boxfleet.dev/tenant"
 # On a Namespace: that it was made for its tenant, not taken over.

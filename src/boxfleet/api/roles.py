@@ -15,6 +15,7 @@ CLUSTER_CONTROLLER = "system:boxfleet:cluster-controller"
 CONTROLLERS = "system:boxfleet:controllers"
 GARBAGE_COLLECTOR = "system:boxfleet:garbage-collector"
 NAMESPACE_CONTROLLER = "system:boxfleet:namespace-controller"
+NODE_POOL_CONTROLLER = "system:boxfleet:node-pool-controller"
 QUOTA_CONTROLLER = "system:boxfleet:quota-controller"
 SCHEDULER = "system:boxfleet:scheduler"
 # The servers themselves, as far as each announces where it is.
@@ -39,6 +40,7 @@ PARTS = (
     CONTROLLERS,
     GARBAGE_COLLECTOR,
     NAMESPACE_CONTROLLER,
+    NODE_POOL_CONTROLLER,
     QUOTA_CONTROLLER,
     SCHEDULER,
     SERVER,
@@ -69,6 +71,7 @@ def _of_kinds() -> list[kind.JsonObject]:
             [
                 rule("", ("nodes", "nodes/status", "persistentvolumes"), _READ),
                 rule(kind.GROUP, ("addresspools", "addresspools/status", "clusters", "clusters/status"), _READ),
+                rule(kind.GROUP, ("nodepools", "nodepools/status"), _READ),
                 rule("coordination.k8s.io", "leases", _READ),
                 rule("apiextensions.k8s.io", "customresourcedefinitions", _READ),
                 rule(
@@ -101,6 +104,7 @@ def _of_parts() -> list[kind.JsonObject]:
         CONTROLLERS: _controllers(),
         GARBAGE_COLLECTOR: [rbac_objects.rule("*", "*", (*_READ, "delete", "patch"))],
         NAMESPACE_CONTROLLER: _namespaces(),
+        NODE_POOL_CONTROLLER: _node_pools(),
         QUOTA_CONTROLLER: _quotas(),
         SCHEDULER: _scheduler(),
         SERVER: [rbac_objects.rule("coordination.k8s.io", "leases", ("create", "delete", "list", "patch"))],
@@ -121,7 +125,7 @@ def _of_parts() -> list[kind.JsonObject]:
 
 def _controllers() -> list[kind.JsonObject]:
     rule = rbac_objects.rule
-    own = ("addresses", "addresspools", "boxes", "clusters", "placements", "units")
+    own = ("addresses", "addresspools", "boxes", "clusters", "nodepools", "placements", "units")
     status = ("addresses/status", "addresspools/status", "boxes/status", "clusters/status")
     return [
         rule(kind.GROUP, own, _READ),
@@ -173,6 +177,21 @@ def _namespaces() -> list[kind.JsonObject]:
         rule("", "serviceaccounts", "create"),
         rule("", "namespaces/finalize", "update"),
         rule("", "namespaces/status", "patch"),
+    ]
+
+
+def _node_pools() -> list[kind.JsonObject]:
+    rule = rbac_objects.rule
+    # Secrets: a join token for each machine, and what providers are handed.
+    return [
+        rule(kind.GROUP, "nodepools", (*_READ, "patch")),
+        rule(kind.GROUP, "nodepools/status", ("patch", "update")),
+        rule("", "nodes", (*_READ, "delete", "patch")),
+        rule("", ("namespaces", "persistentvolumeclaims", "pods"), _READ),
+        rule("", "pods/eviction", "create"),
+        rule("", "secrets", ("create", "delete", "get")),
+        rule("policy", "poddisruptionbudgets", _READ),
+        rule("", "events", ("create", "get", "patch", "update")),
     ]
 
 

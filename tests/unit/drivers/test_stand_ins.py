@@ -1,5 +1,6 @@
 """The stand-ins in memory do what their ports promise."""
 
+import asyncio
 import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Sequence
@@ -7,12 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from boxfleet.api import meta
-from boxfleet.ports import cluster, network, runtime
+from boxfleet.ports import cluster, network, provider, runtime
 from boxfleet.testing import clusters as memory_clusters
 from boxfleet.testing import network as memory_network
+from boxfleet.testing import providers as memory_providers
 from boxfleet.testing import runtime as memory_runtime
 from boxfleet.testing.conformance import cluster as cluster_suite
 from boxfleet.testing.conformance import network as network_suite
+from boxfleet.testing.conformance import provider as provider_suite
 from boxfleet.testing.conformance import runtime as runtime_suite
 
 POOL = network.PoolNetwork(name="default", cidr="198.18.0.0/24", gateway="198.18.0.1", bridge="bfdrv0")
@@ -55,6 +58,31 @@ class TestMemoryNames(network_suite.NamesConformance):
             return names.resolve(name)
 
         return network_suite.NamesBed(names=names, address="198.18.0.1", domain="fleet.test", resolve=resolve)
+
+
+class TestMemoryProvider(provider_suite.ProviderConformance):
+    @pytest.fixture
+    def bed(self) -> provider_suite.ProviderBed:
+        cloud = memory_providers.MemoryCloud()
+
+        def sell_out() -> None:
+            cloud.stock = 0
+
+        def refuse() -> None:
+            cloud.failures["create"] = [provider.Refused("not this one")]
+
+        def silence() -> None:
+            cloud.silent = asyncio.Event()
+
+        return provider_suite.ProviderBed(
+            driver=cloud.provider(),
+            again=cloud.provider,
+            stranger=lambda: cloud.provider(fleet="other"),
+            neighbour=lambda: cloud.provider(pool="other"),
+            sell_out=sell_out,
+            refuse=refuse,
+            silence=silence,
+        )
 
 
 class TestMemoryCluster(cluster_suite.ClusterConformance):

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from boxfleet.api import config, roles
+from boxfleet.api import node as nodes
 from boxfleet.apiserver import authn, registry
 from boxfleet.kit import clock as clocks
 from boxfleet.store import errors
@@ -24,6 +25,7 @@ JsonObject = dict[str, Any]
 GROUP = "system:bootstrappers"
 NAMESPACE = "kube-system"
 TYPE = "boxfleet.dev/join-token"
+_MARKS = "marks"
 _USER = "system:bootstrap:"
 _SHOWN = roles.JOINING_NODES
 _HOST = "system:bootstrap:host:"
@@ -46,13 +48,22 @@ def public_part(token: str) -> str:
     return match[1] if match is not None and match[2] else ""
 
 
-def data(secret: str, *, expires: str, uses: int) -> dict[str, str]:
+def data(secret: str, *, expires: str, uses: int, marks: "Marks | None" = None) -> dict[str, str]:
     """What a Secret says of a token; `expires` is RFC 3339."""
-    return {"sha256": hashlib.sha256(secret.encode()).hexdigest(), "expires": expires, "uses": str(uses)}
+    said = {"sha256": hashlib.sha256(secret.encode()).hexdigest(), "expires": expires, "uses": str(uses)}
+    return said if marks is None else said | {_MARKS: msgspec.json.encode(marks).decode()}
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The one node that a token is for, and what that has from its first moment on; its agent has no say in it."""
+
+    node: str
+    labels: dict[str, str] = {}
+    taints: list[nodes.Taint] = []
 
 
 class UsedUp(Exception):
-    """The token was good for fewer uses."""
+    """The token was good for fewer uses, or for another node."""
 
 
 class JoinTokens:
@@ -87,15 +98,21 @@ class JoinTokens:
             return False
         return user == host_user(host) or _is_counted(user)
 
-    def check_use(self, user: str) -> None:
-        """Raise UsedUp when the token of a user is not good for one more."""
+    def check_use(self, user: str, host: str) -> Marks | None:
+        """What that node gets by the token of a user; raises UsedUp when it is not good for one more, or not for it."""
         if not _is_counted(user):
-            return
+            return None
         known = self._read(user.removeprefix(_USER))
         if known is None or int(known["uses"]) <= 0:
             raise UsedUp(
                 "this join token has ended or was used as often as it may: boxfleet node token makes a new one"
             )
+        if _MARKS not in known:
+            return None
+        marks = msgspec.json.decode(known[_MARKS], type=Marks)
+        if marks.node != host:
+            raise UsedUp(f"this join token is for the node {marks.node} alone: boxfleet node token makes another one")
+        return marks
 
     async def use(self, user: str) -> None:
         """Count a use; raises `errors.Conflict` when somebody else does at the moment."""
@@ -123,8 +140,10 @@ class JoinTokens:
             return None
         try:
             known = {key: base64.b64decode(text, validate=True).decode() for key, text in secret.data.items()}
+            if _MARKS in known:
+                msgspec.json.decode(known[_MARKS], type=Marks)
             good = int(known["uses"]) >= 0 and clocks.parse(known["expires"]) > self._clock.now()
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, msgspec.ValidationError):
             return None
         return known if good else None
 

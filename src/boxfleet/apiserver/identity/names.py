@@ -55,10 +55,10 @@ class NodeNames:
         free = row is None or renewal or approved or self._tokens.is_host(maker, host)
         if not free and self._is_alive(host):
             raise Taken(f"there is a node {host}, and it is alive: choose another name, or delete that Node first")
-        if not renewal:
-            self._tokens.check_use(maker)
+        marks = None if renewal else self._tokens.check_use(maker, host)
         if row is None:
-            row = await self._store.write(where, lambda revision: _node(host, self._clock.now(), revision), expected=0)
+            now = self._clock.now()
+            row = await self._store.write(where, lambda revision: _node(host, now, revision, marks), expected=0)
         if not renewal:
             await self._tokens.use(maker)
         return msgspec.json.decode(row.value, type=_Object).metadata.uid
@@ -74,7 +74,7 @@ class NodeNames:
         return self._clock.now() - clocks.parse(spec.renewTime) < datetime.timedelta(seconds=seconds)
 
 
-def _node(host: str, now: datetime.datetime, revision: int) -> bytes:
+def _node(host: str, now: datetime.datetime, revision: int, marks: join_tokens.Marks | None) -> bytes:
     """A Node that its agent fills in when it comes."""
     return msgspec.json.encode(
         {
@@ -86,9 +86,10 @@ def _node(host: str, now: datetime.datetime, revision: int) -> bytes:
                 "resourceVersion": str(revision),
                 "generation": 1,
                 "creationTimestamp": clocks.stamp(now),
-                "labels": {labels.HOSTNAME: host, labels.CLUSTER: wellknown.CLUSTER},
+                "labels": (marks.labels if marks is not None else {})
+                | {labels.HOSTNAME: host, labels.CLUSTER: wellknown.CLUSTER},
             },
-            "spec": {},
+            "spec": {"taints": msgspec.to_builtins(marks.taints)} if marks is not None and marks.taints else {},
             "status": {},
         }
     )

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from boxfleet.api import tunnel
+from boxfleet.api import node, tunnel
 from boxfleet.apiserver.identity import join_tokens
 from boxfleet.kit import clock
 from boxfleet.testing import certificates, server
@@ -237,9 +237,15 @@ async def test_certificates_of_others_and_old_ones_are_worth_nothing(
         await call.who(own)
 
 
-async def token(api: server.Api, *, uses: int = 1, expires: datetime.timedelta = datetime.timedelta(hours=1)) -> str:
+async def token(
+    api: server.Api,
+    *,
+    uses: int = 1,
+    expires: datetime.timedelta = datetime.timedelta(hours=1),
+    marks: join_tokens.Marks | None = None,
+) -> str:
     end = clock.stamp(datetime.datetime.now(datetime.UTC) + expires)
-    data = join_tokens.data(_SECRET, expires=end, uses=uses)
+    data = join_tokens.data(_SECRET, expires=end, uses=uses, marks=marks)
     body = {"metadata": {"name": join_tokens.secret_name("abc123")}, "type": join_tokens.TYPE, "stringData": data}
     reply = await server.send(api.app, "POST", "/api/v1/namespaces/kube-system/secrets", body)
     assert reply.status == 201
@@ -294,6 +300,25 @@ async def test_a_token_is_good_as_often_and_as_long_as_it_says(api: server.Api, 
     await server.send(api.app, "DELETE", "/api/v1/namespaces/kube-system/secrets/join-token-abc123")
     key = await token(api, expires=datetime.timedelta(seconds=-1))
     assert (await server.send(api.app, "GET", "/version", token=key)).status == 401
+
+
+async def test_a_token_for_one_node_opens_no_other_and_says_what_that_one_has(
+    api: server.Api, tmp_path: pathlib.Path
+) -> None:
+    taint = node.Taint(key="gpu", value="yes", effect="NoSchedule")
+    marks = join_tokens.Marks(node="mine", labels={"disk": "ssd", "boxfleet.dev/cluster": "other"}, taints=[taint])
+    key = await token(api, uses=2, marks=marks)
+    await ask(api, wish("system:node:yours", "system:nodes")[0], name="j1", signer=_NODE, token=key)
+    status = await answered(api, "j1")
+    assert status["types"] == ["Denied"]
+    assert "is for the node mine alone" in status["conditions"][0]["message"]
+    assert (await server.send(api.app, "GET", "/api/v1/nodes/yours")).status == 404
+    await join(api, tmp_path, "mine", key, name="j2")
+    made = (await server.send(api.app, "GET", "/api/v1/nodes/mine")).json
+    # Whose it is does not come with the token.
+    assert made["metadata"]["labels"]["disk"] == "ssd"
+    assert made["metadata"]["labels"]["boxfleet.dev/cluster"] == "local"
+    assert made["spec"]["taints"] == [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]
 
 
 async def test_a_name_of_a_living_node_is_not_given_away(api: server.Api, tmp_path: pathlib.Path) -> None:
