@@ -134,7 +134,7 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                ssl=self._tls if self._tls is not None else True, limit=0, socket_factory=_watched
+                ssl=self._tls if self._tls is not None else True, limit=0, socket_factory=probed
             )
             headers = {"User-Agent": self._program}
             if self._token:
@@ -145,7 +145,7 @@ class Http:
         return self._session
 
 
-def _watched(about: aiohttp.AddrInfoType) -> socket.socket:
+def probed(about: aiohttp.AddrInfoType) -> socket.socket:
     """A socket whose peer is probed while it is silent."""
     family, kind, protocol, _, _ = about
     made = socket.socket(family=family, type=kind, proto=protocol)

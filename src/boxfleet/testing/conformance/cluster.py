@@ -114,13 +114,12 @@ class Bed:
 
     @contextlib.asynccontextmanager
     async def delivered(self, share: cluster.Share) -> AsyncIterator[Sequence[cluster.Instance]]:
-        """The share's instances, ready; withdrawn at the end."""
+        """The share's instances, ready; withdrawn at the end, without waiting until they are gone."""
         try:
             await self.driver.deliver(share)
             yield await self.ready(share)
         finally:
             await self.driver.withdraw(share.key)
-            await self.gone(share.key)
 
     async def ready(self, share: cluster.Share, *, driver: cluster.Cluster | None = None) -> Sequence[cluster.Instance]:
         """The instances, once there is one ready of every order, and no other; sorted by name."""
@@ -288,6 +287,7 @@ class ClusterConformance:
                 assert container["state"]["running"]["startedAt"]
             assert {each.name for each in bed.driver.instances()} >= {"life-0", "life-1"}
             assert await bed.traces(bed.namespace, "life")
+        await bed.gone(share.key)
         await bed.untraced("life")
 
     async def test_delivering_again_changes_nothing(self, bed: Bed) -> None:
@@ -396,7 +396,6 @@ class ClusterConformance:
         await bed.driver.deliver(share)
         await bed.ready(share)
         await bed.driver.withdraw(share.key)
-        await bed.gone(share.key)
 
     async def test_fleets_do_not_see_each_other(self, bed: Bed) -> None:
         """Another fleet on the same cluster neither shows nor ends what is ours."""
@@ -459,8 +458,8 @@ class RunningConformance:
         def odd(ordinal: int) -> dict[str, str]:
             return {"NUMBER": str(ordinal * 7), "SAME": "for all"}
 
-        for values in (env, odd):
-            async with bed.delivered(bed.share("env", ordinals=(0, 1), env=values)) as found:
+        for name, values in (("env", env), ("odd", odd)):
+            async with bed.delivered(bed.share(name, ordinals=(0, 1), env=values)) as found:
                 for ordinal, each in enumerate(found):
                     lines = (await bed.run(each, "env")).splitlines()
                     assert {f"{name}={value}" for name, value in values(ordinal).items()} <= set(lines)
@@ -554,7 +553,6 @@ class RunningConformance:
         [each] = await bed.until(share.key, lambda now: [one.status.get("phase") for one in now] == ["Failed"])
         assert each.status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
         await bed.driver.withdraw(share.key)
-        await bed.gone(share.key)
 
     async def test_commands_run(self, bed: Bed) -> None:
         """With input, output and exit code; one that is not there is refused."""

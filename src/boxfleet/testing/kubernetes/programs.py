@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 
 # What Debian bookworm's package `kubernetes` holds.
 VERSION = "1.20.2"
+# What is built. Fetching and preparing the source is half of the work, so that whatever is asked for, all that is not
+# there yet is built along with it.
+PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet")
 _SCRIPT = pathlib.Path(__file__).with_name("build.sh")
 _GO = pathlib.Path("/usr/lib/go-1.19/bin/go")
 
@@ -31,13 +34,15 @@ def lacking() -> str:
 
 
 def ensure(names: Sequence[str]) -> None:
-    """Build what is not there yet; of several who ask at once, one builds. Raises BuildError."""
+    """Build what is not there yet; of several who ask at once, one builds. Raises BuildError.
+
+    When any of them is missing, all of `PROGRAMS` that are missing are built.
+    """
     if not _missing(names):
         return
     with _locked(folder().with_name(f"{folder().name}.lock")):
-        missing = _missing(names)
-        if missing:
-            _build(missing)
+        if _missing(names):
+            _build(_missing(PROGRAMS))
 
 
 def path(name: str) -> pathlib.Path:

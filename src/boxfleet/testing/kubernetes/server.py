@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import yaml
 
 from boxfleet.testing import certificates
-from boxfleet.testing.kubernetes import programs
+from boxfleet.testing.kubernetes import programs, space
 
 # Opens test servers only.
 ADMIN_TOKEN = "test-admin-token"  # noqa: S105
@@ -47,11 +47,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path, *, flags: tuple[str, ...] = ()) -> Iterator[Server]:
+def running(
+    folder: pathlib.Path, *, flags: tuple[str, ...] = (), accounts: bool = False, way: space.Way | None = None
+) -> Iterator[Server]:
     """Start etcd and kube-apiserver with their files in a folder; both are gone at the end.
 
-    Admission of ServiceAccounts is off, since no controller makes them. Leases have no cache before etcd, so that what
-    is compacted there can be seen to be gone. Raises StartError.
+    Admission of ServiceAccounts is off unless `accounts`, since without controllers nobody makes them. Leases have no
+    cache before etcd, so that what is compacted there can be seen to be gone. `way` leads to a network namespace that
+    they run in. Raises StartError.
     """
     authority = certificates.Authority.make()
     (folder / "ca.crt").write_bytes(authority.certificate_pem)
@@ -59,11 +62,15 @@ def running(folder: pathlib.Path, *, flags: tuple[str, ...] = ()) -> Iterator[Se
     pair = authority.issue("kube-apiserver", addresses=("127.0.0.1", "10.0.0.1"), names=("localhost", "kubernetes"))
     (folder / "server.crt").write_bytes(pair.certificate_pem)
     (folder / "server.key").write_bytes(pair.key_pem)
+    # What the server shows to kubelets.
+    own = authority.issue("kube-apiserver-kubelet", organizations=("system:masters",))
+    (folder / "kubelet-client.crt").write_bytes(own.certificate_pem)
+    (folder / "kubelet-client.key").write_bytes(own.key_pem)
     (folder / "accounts.key").write_bytes(certificates.rsa_key_pem())
     (folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
     with contextlib.ExitStack() as stack:
-        etcd = stack.enter_context(_etcd(folder))
-        port = free_port()
+        etcd = stack.enter_context(_etcd(folder, way))
+        port = _port(way)
         url = f"https://127.0.0.1:{port}"
         arguments = [
             str(programs.path("kube-apiserver")),
@@ -75,6 +82,8 @@ def running(folder: pathlib.Path, *, flags: tuple[str, ...] = ()) -> Iterator[Se
             f"--tls-cert-file={folder / 'server.crt'}",
             f"--tls-private-key-file={folder / 'server.key'}",
             f"--client-ca-file={folder / 'ca.crt'}",
+            f"--kubelet-client-certificate={folder / 'kubelet-client.crt'}",
+            f"--kubelet-client-key={folder / 'kubelet-client.key'}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={folder / 'accounts.key'}",
             f"--service-account-key-file={folder / 'accounts.key'}",
@@ -82,13 +91,13 @@ def running(folder: pathlib.Path, *, flags: tuple[str, ...] = ()) -> Iterator[Se
             "--anonymous-auth=false",
             "--authorization-mode=Node,RBAC",
             "--allow-privileged=true",
-            "--disable-admission-plugins=ServiceAccount",
+            *([] if accounts else ["--disable-admission-plugins=ServiceAccount"]),
             "--watch-cache-sizes=leases.coordination.k8s.io#0",
             "--service-cluster-ip-range=10.0.0.0/24",
             *flags,
         ]
-        process = stack.enter_context(_program(arguments, log=folder / "kube-apiserver.log", cwd=folder))
-        _wait(process, f"{url}/readyz", log=folder / "kube-apiserver.log", ca_file=folder / "ca.crt")
+        process = stack.enter_context(program(_within(way, arguments), log=folder / "kube-apiserver.log", cwd=folder))
+        wait(process, f"{url}/readyz", log=folder / "kube-apiserver.log", ca_file=folder / "ca.crt")
         yield Server(
             url=url,
             ca_file=folder / "ca.crt",
@@ -107,8 +116,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _etcd(folder: pathlib.Path) -> Iterator[str]:
-    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+def _etcd(folder: pathlib.Path, way: space.Way | None) -> Iterator[str]:
+    client, peer = (f"http://127.0.0.1:{port}" for port in (_port(way), free_port()))
     arguments = [
         "etcd",
         "--name=test",
@@ -119,13 +128,14 @@ def _etcd(folder: pathlib.Path) -> Iterator[str]:
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=test={peer}",
     ]
-    with _program(arguments, log=folder / "etcd.log", cwd=folder) as process:
-        _wait(process, f"{client}/health", log=folder / "etcd.log", ca_file=None)
+    with program(_within(way, arguments), log=folder / "etcd.log", cwd=folder) as process:
+        wait(process, f"{client}/health", log=folder / "etcd.log", ca_file=None)
         yield client
 
 
 @contextlib.contextmanager
-def _program(arguments: list[str], *, log: pathlib.Path, cwd: pathlib.Path) -> Iterator[subprocess.Popen[bytes]]:
+def program(arguments: list[str], *, log: pathlib.Path, cwd: pathlib.Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with its output in a file; ended at the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd)
     try:
@@ -139,7 +149,8 @@ def _program(arguments: list[str], *, log: pathlib.Path, cwd: pathlib.Path) -> I
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, *, log: pathlib.Path, ca_file: pathlib.Path | None) -> None:
+def wait(process: subprocess.Popen[bytes], url: str, *, log: pathlib.Path, ca_file: pathlib.Path | None) -> None:
+    """Return when a URL answers 200; raises StartError when the process ended or took too long."""
     context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})  # noqa: S310
     end = time.monotonic() + _PATIENCE
@@ -153,6 +164,14 @@ def _wait(process: subprocess.Popen[bytes], url: str, *, log: pathlib.Path, ca_f
             time.sleep(0.05)
     words = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
     raise StartError(f"cannot start {log.stem}: the last of its words:\n{words}")
+
+
+def _port(way: space.Way | None) -> int:
+    return free_port() if way is None else way.open()
+
+
+def _within(way: space.Way | None, arguments: list[str]) -> list[str]:
+    return arguments if way is None else [*way.inside, *arguments]
 
 
 def _post(url: str, document: object) -> dict[str, dict[str, str]]:
