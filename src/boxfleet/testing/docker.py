@@ -31,6 +31,9 @@ from boxfleet.testing import certificates, tools
 # Seconds for the daemon to start or end, on a busy machine.
 _PATIENCE = 60.0
 TLS_PORT = 2376
+# Of the range for documentation; no Swarm lives on a loopback address.
+_SWARM_ADDRESS = "192.0.2.77"
+_JOINED_ADDRESS = "192.0.2.78"
 
 
 class Engine:
@@ -45,6 +48,8 @@ class Engine:
         self.tls_host = f"tcp://127.0.0.1:{TLS_PORT}"
         # What a client shows, by the names that a Secret for it has.
         self.credentials: dict[str, bytes] = {}
+        # Its name in a Swarm.
+        self.node_id = ""
         self._tls = tls
         self._pid = self.folder / "dockerd.pid"
         self._log = self.folder / "dockerd.log"
@@ -84,6 +89,26 @@ class Engine:
                 break
             await asyncio.sleep(0.05)
         raise AssertionError(f"dockerd does not start:\n{self._log.read_text()[-4000:]}")
+
+    def begin_swarm(self) -> None:
+        """Make it the only host of a Swarm."""
+        _command("ip", "-n", self.name, "address", "add", f"{_SWARM_ADDRESS}/32", "dev", "lo")
+        place = (f"--advertise-addr={_SWARM_ADDRESS}", f"--listen-addr={_SWARM_ADDRESS}:2377")
+        self.docker("swarm", "init", *place)
+        self.node_id = self.docker("info", "--format", "{{.Swarm.NodeID}}").strip()
+
+    def join(self, manager: "Engine") -> None:
+        """Make it a further host of a Swarm, by a line between the two."""
+        link, peer = ("ip", "-n", self.name), ("ip", "-n", manager.name)
+        _command(*link, "link", "add", "swarm0", "type", "veth", "peer", "swarm0", "netns", manager.name)
+        for one in (link, peer):
+            _command(*one, "link", "set", "swarm0", "up")
+        _command(*link, "address", "add", f"{_JOINED_ADDRESS}/24", "dev", "swarm0")
+        _command(*peer, "route", "add", _JOINED_ADDRESS, "dev", "swarm0", "src", _SWARM_ADDRESS)
+        token = manager.docker("swarm", "join-token", "--quiet", "worker").strip()
+        place = (f"--advertise-addr={_JOINED_ADDRESS}", f"--listen-addr={_JOINED_ADDRESS}:2377")
+        self.docker("swarm", "join", "--token", token, *place, f"{_SWARM_ADDRESS}:2377")
+        self.node_id = self.docker("info", "--format", "{{.Swarm.NodeID}}").strip()
 
     async def stop_daemon(self) -> None:
         """Stop the daemon, and with it all containers."""

@@ -66,10 +66,10 @@ def archive() -> bytes:
 
 
 @functools.cache
-def files() -> Files:
-    """All files of the image."""
+def files(*further: str) -> Files:
+    """All files of the image, and perhaps further programs by their paths."""
     files: dict[str, tuple[bytes, int]] = {}
-    for program in _PROGRAMS:
+    for program in (*_PROGRAMS, *further):
         _add(files, pathlib.Path(program))
         for library in _libraries(program):
             _add(files, library)

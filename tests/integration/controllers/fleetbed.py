@@ -310,6 +310,12 @@ class Bed:
                 going = " (going)" if each.metadata.deletionTimestamp else ""
                 lines.append(f"{kind.__name__} {each.key}{going}: {said}")
         lines += [
+            f"container {each.metadata.name}/{one.name}: {one.state.waiting.reason} {one.state.waiting.message}"
+            for each in self.all(pod.Pod)
+            for one in each.status.containerStatuses
+            if one.state.waiting is not None
+        ]
+        lines += [
             f"Address {each.metadata.name} {each.spec.instance} {each.status}" for each in self.all(address.Address)
         ]
         lines += [f"Event {each.type} {each.reason} {each.message}" for each in self.all(event.Event)]

@@ -9,7 +9,7 @@ from boxfleet.drivers.docker import given, marks, pause, support, volumes
 from boxfleet.planning import domains, environment, pod_resources, pod_runtime, pod_volumes
 
 # Processes that a container may have; engines set no bound by themselves.
-_PIDS = 4096
+PIDS = 4096
 # How often a container's log begins anew, and how many old parts stay.
 _LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 
@@ -75,7 +75,7 @@ def piece(
         "GroupAdd": [
             str(group) for group in [*whole.supplementalGroups, *([whole.fsGroup] if whole.fsGroup is not None else [])]
         ],
-        "PidsLimit": _PIDS,
+        "PidsLimit": PIDS,
         **_limits(container, spec, engine),
     }
     body: dict[str, Any] = {

@@ -24,10 +24,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     network: str
 
 
-async def look(link: connection.Connection, wish: Wish) -> given.Engine:
-    """The engine and its network, which is made if it is ours. Raises ClusterFaults."""
+async def look(link: connection.Connection, wish: Wish, *, overlay: bool = False) -> given.Engine:
+    """The engine and its network, which is made if it is ours: for all hosts with `overlay`. Raises ClusterFaults."""
     info = await link.call("GET", "/info")
-    network = await _network(link, wish)
+    network = await _network(link, wish, driver="overlay" if overlay else "bridge")
     configs = (network.get("IPAM") or {}).get("Config") or []
     chosen = (network.get("Labels") or {}).get(marks.FLEET) is None
     gateway = next((one["Gateway"] for one in configs if one.get("Gateway")), "")
@@ -92,7 +92,7 @@ def node(info: Mapping[str, Any]) -> cluster.Node:
     )
 
 
-async def _network(link: connection.Connection, wish: Wish) -> dict[str, Any]:
+async def _network(link: connection.Connection, wish: Wish, *, driver: str) -> dict[str, Any]:
     name = wish.network or NETWORK
     try:
         found: dict[str, Any] = await link.call("GET", f"/networks/{name}")
@@ -102,7 +102,13 @@ async def _network(link: connection.Connection, wish: Wish) -> dict[str, Any]:
                 f"the Docker engine at {link.where} has no network {name}: make it (docker network create), or correct "
                 "spec.docker.network"
             ) from None
-        body = {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Labels": {marks.FLEET: wish.fleet}}
+        body: dict[str, Any] = {
+            "Name": name,
+            "CheckDuplicate": True,
+            "Driver": driver,
+            "Attachable": driver == "overlay",
+            "Labels": {marks.FLEET: wish.fleet},
+        }
         # Somebody may have made it just now.
         with contextlib.suppress(faults.Conflict):
             await link.call("POST", "/networks/create", body=body)

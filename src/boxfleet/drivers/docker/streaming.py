@@ -18,7 +18,8 @@ _CONNECT_SECONDS: Final = 10.0
 _CARRIER: Final = (
     'if command -v socat >/dev/null; then exec socat - "TCP:127.0.0.1:$1"; '
     'elif command -v nc >/dev/null; then exec nc 127.0.0.1 "$1"; '
-    'elif command -v bash >/dev/null; then exec bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3 & exec cat <&3"; '
+    'elif command -v bash >/dev/null; then exec bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 4<&0; '
+    'cat <&4 >&3 2>/dev/null & exec cat <&3"; '
     "else exit 127; fi"
 )
 
@@ -51,11 +52,16 @@ async def run(
         for one in await view.made_for(link, fleet, marks.Instance(namespace=order.namespace, name=order.pod))
         if one.mark.uid == order.uid
     ]
+    # A Swarm keeps what ran before for a while.
+    made.sort(key=lambda one: (one.state.status == "running", one.created), reverse=True)
     if isinstance(order, tunnel.ForwardOrder):
         return await _forward(link, engine, order, made, channels)
     found = next((one for one in made if one.mark.container == order.container), None)
     if isinstance(order, tunnel.LogOrder):
-        return await _logs(link, order, found, channels)
+        started = found is not None and found.was_started
+        path = f"/containers/{found.id if found is not None else ''}"
+        tty = found is not None and found.config.tty
+        return await logs(link, order, channels, path=path, started=started, tty=tty)
     if found is None or found.state.status != "running":
         raise streams.Refusal(
             f'container "{order.container}" of pod "{order.pod}" does not run now', code=404, reason="NotFound"
@@ -101,15 +107,14 @@ async def _attach(
         session.close()
 
 
-async def _bridge(session: _Session, channels: streams.Channels, *, stdout: bool, stderr: bool) -> None:
-    """Copy both ways until the process ends. Raises Disconnected when the other side goes."""
+async def _bridge(session: _Session, channels: streams.Channels, *, stdout: bool, stderr: bool) -> int:
+    """Copy both ways until the process ends; how many bytes it said. Raises Disconnected when the other side goes."""
     inward = asyncio.create_task(_inward(session, channels))
     outward = asyncio.create_task(_outward(session, channels, stdout=stdout, stderr=stderr))
     try:
         await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
         if outward.done():
-            outward.result()
-            return
+            return outward.result()
         inward.result()
         raise streams.Disconnected
     finally:
@@ -140,20 +145,30 @@ async def _inward(session: _Session, channels: streams.Channels) -> None:
             deaf = True
 
 
-async def _outward(session: _Session, channels: streams.Channels, *, stdout: bool, stderr: bool) -> None:
+async def _outward(session: _Session, channels: streams.Channels, *, stdout: bool, stderr: bool) -> int:
+    sent = 0
     wanted = {frames.STDOUT: stdout, frames.STDERR: stderr}
     try:
         async for number, data in session.output():
             if wanted[number]:
                 await channels.send(tunnel.Channel(number), data)
+                sent += len(data)
     except OSError as error:
         raise streams.Refusal(f"the engine broke the stream: {error}") from error
+    return sent
 
 
-async def _logs(
-    link: connection.Connection, order: tunnel.LogOrder, one: model.Container | None, channels: streams.Channels
+async def logs(
+    link: connection.Connection,
+    order: tunnel.LogOrder,
+    channels: streams.Channels,
+    *,
+    path: str,
+    started: bool,
+    tty: bool,
 ) -> bytes:
-    if one is None or not one.was_started:
+    """Send a log that the engine has under a path. Raises Refusal, Disconnected and ClusterFaults."""
+    if not started:
         raise streams.Refusal(
             f'container "{order.container}" in pod "{order.pod}" is waiting to start - no logs yet',
             code=400,
@@ -174,9 +189,9 @@ async def _logs(
         "since": f"{order.since:.9f}" if order.since else "0",
         "tail": str(order.tail) if order.tail >= 0 else "all",
     }
-    async with link.open("GET", f"/containers/{one.id}/logs", params=params, seconds=None) as answer:
+    async with link.open("GET", f"{path}/logs", params=params, seconds=None) as answer:
         await channels.send(tunnel.Channel.STDOUT, b"")
-        sending = asyncio.create_task(_send(answer, order, channels, tty=one.config.tty))
+        sending = asyncio.create_task(_send(answer, order, channels, tty=tty))
         gone = asyncio.create_task(_gone(channels))
         try:
             await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -253,11 +268,16 @@ async def _forward(
     try:
         await channels.send(tunnel.Channel.STDOUT, b"")
         # What the program complains of is no part of the connection.
-        await _bridge(session, channels, stdout=True, stderr=False)
-        if await execs.exit_code(link, exec_id) == 127:
+        sent = await _bridge(session, channels, stdout=True, stderr=False)
+        code = await execs.exit_code(link, exec_id)
+        if code == 127:
             raise streams.Refusal(
                 f"cannot forward port {order.port} of pod {order.pod}: its address cannot be reached from Boxfleet, "
                 "and the container has neither socat nor nc nor bash to carry the connection from inside"
+            )
+        if code and not sent:
+            raise streams.Refusal(
+                f"error forwarding port {order.port} to pod {order.pod}, uid {order.uid}: nobody listens there"
             )
         return tunnel.success()
     finally:

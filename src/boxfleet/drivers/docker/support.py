@@ -23,7 +23,7 @@ def needs_network_holder(wanted: given.Given, engine: given.Engine) -> bool:
     lasting = [*spec.containers, *(one for one in spec.initContainers if one.is_sidecar)]
     if len(lasting) > 1:
         return True
-    return not own_address(wanted, engine) and _asks_for_address(spec)
+    return not own_address(wanted, engine) and asks_for_address(spec)
 
 
 def own_address(wanted: given.Given, engine: given.Engine) -> str:
@@ -35,7 +35,8 @@ def own_address(wanted: given.Given, engine: given.Engine) -> str:
     return address if any(known in ipaddress.ip_network(one) for one in engine.subnets) else ""
 
 
-def _asks_for_address(spec: pods.PodSpec) -> bool:
+def asks_for_address(spec: pods.PodSpec) -> bool:
+    """Whether its environment or files name its own address."""
     words = ("status.podIP", "status.podIPs")
     variables = (
         variable.valueFrom.fieldRef.fieldPath in words
