@@ -24,6 +24,7 @@ _IDLE: Final = 600.0
 _LOOK: Final = 60.0
 # Seconds until a driver has its first view.
 _PATIENCE: Final = 5.0
+_GLANCE: Final = 0.02
 
 
 @dataclasses.dataclass(slots=True)
@@ -32,7 +33,6 @@ class _Open:
     driver: ports.Cluster
     task: asyncio.Task[None]
     used: float
-    fresh: asyncio.Event
 
 
 class Reach:
@@ -125,12 +125,11 @@ class Reach:
                 await self._close(name)
                 known = self._start(found, keys, basis)
             known.used = self._clock.monotonic()
-        if not known.driver.synced:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await known.fresh.wait()
-            except TimeoutError:
-                raise ports.Unreachable(f"it does not answer within {_PATIENCE:.0f} s") from None
+        end = self._clock.monotonic() + _PATIENCE
+        while not known.driver.synced:
+            if self._clock.monotonic() > end:
+                raise ports.Unreachable(f"it does not answer within {_PATIENCE:.0f} s")
+            await self._clock.sleep(_GLANCE)
         return known.driver
 
     def _start(self, found: cluster.Cluster, keys: Mapping[str, bytes], basis: str) -> _Open:
@@ -138,25 +137,19 @@ class Reach:
             raise ports.Unreachable("this server is stopping")
         name = found.metadata.name
         driver = self._connectors[found.spec.type](found, keys)
-        fresh = asyncio.Event()
-
-        def seen(_: meta.Key | None) -> None:
-            if driver.synced:
-                fresh.set()
 
         async def follow() -> None:
             while True:
                 try:
-                    await driver.run(seen)
+                    await driver.run(lambda _: None)
                 except ports.ClusterFault as fault:
-                    fresh.clear()
                     log.info("cannot reach a cluster for streams", cluster=name, cause=str(fault))
                 await self._clock.sleep(1.0)
 
         task = self._group.create_task(
             supervise.keep_running(f"streams of {name}", follow, clock=self._clock), name=f"streams of {name}"
         )
-        opened = self._open[name] = _Open(basis, driver, task, self._clock.monotonic(), fresh)
+        opened = self._open[name] = _Open(basis, driver, task, self._clock.monotonic())
         return opened
 
     async def _close(self, name: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.controllers import fleetbed
 
 from boxfleet.api import box, cluster, meta, pod, unit
-from boxfleet.app import clusters, handing_over, reaching
+from boxfleet.app import clusters, reaching
 from boxfleet.controllers import settings as controller_settings
 from boxfleet.testing import docker, server, tools
 from boxfleet.testing.kubernetes import cluster as kubernetes
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.kubernetes(*programs.PROGRAMS),
 ]
 
-QUICK = controller_settings.Settings(cluster_look=1.0, cluster_silence=4.0)
+QUICK = controller_settings.Settings(cluster_look=2.0, cluster_silence=6.0)
 BOX = f"""
 apiVersion: boxfleet.dev/v1
 kind: Box
@@ -92,13 +92,12 @@ async def fleet(
     tmp_path: pathlib.Path, kubeconfig: str, engine: docker.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Fleet]:
     # Real clusters on a busy machine take their time.
-    monkeypatch.setattr(fleetbed, "PATIENCE", 40.0)
+    monkeypatch.setattr(fleetbed, "PATIENCE", 90.0)
     async with contextlib.AsyncExitStack() as stack:
         bed = await stack.enter_async_context(fleetbed.bed(tmp_path, QUICK))
         await bed.stop_control()
-        made = clusters.connectors(
-            fleet=lambda: handing_over.fleet_of(bed.server.store), clock=fleetbed.CLOCK, domain=QUICK.domain
-        )
+        # The same for all tests: the clusters are.
+        made = clusters.connectors(fleet=lambda: "test-fleet", clock=fleetbed.CLOCK, domain=QUICK.domain)
         bed.connectors.update(made)
         reach = reaching.Reach(
             bed.server.part("system:boxfleet:cluster-controller"), connectors=made, clock=fleetbed.CLOCK

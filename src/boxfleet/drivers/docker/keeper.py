@@ -65,6 +65,7 @@ class Keeper:
         self._address = address
         self._began = clock.now()
         self._engine: given.Engine | None = None
+        self._asking = asyncio.Lock()
         self._queue: workqueue.WorkQueue[marks.Instance] = workqueue.WorkQueue()
         self._locks: dict[marks.Instance, asyncio.Lock] = {}
         self._failures: dict[marks.Instance, int] = {}
@@ -86,9 +87,10 @@ class Keeper:
 
     async def engine(self) -> given.Engine:
         """What the engine is. Raises ClusterFaults."""
-        if self._engine is None:
-            self._engine = await place.look(self._link, self._wish)
-        return self._engine
+        async with self._asking:
+            if self._engine is None:
+                self._engine = await place.look(self._link, self._wish)
+            return self._engine
 
     @property
     def known_engine(self) -> given.Engine | None:
