@@ -225,6 +225,9 @@ def _scheduler() -> list[kind.JsonObject]:
     return [
         rule("", ("namespaces", "nodes", "persistentvolumeclaims", "pods"), _READ),
         rule("", "pods/binding", "create"),
+        # Makes room for what is more important.
+        rule("", "pods", "delete"),
+        rule("policy", "poddisruptionbudgets", _READ),
         rule("", "pods/status", ("patch", "update")),
         rule("", "persistentvolumeclaims", "patch"),
         rule("", "events", ("create", "get", "patch", "update")),

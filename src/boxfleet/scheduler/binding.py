@@ -7,7 +7,7 @@ from boxfleet.client import client, errors, loop, shared
 from boxfleet.client import events as recorders
 from boxfleet.kit import backoff, clock
 from boxfleet.planning import scheduling
-from boxfleet.scheduler import claims, settings, state, waiting
+from boxfleet.scheduler import claims, preempting, settings, state, waiting
 
 # What Pods name that leave the choice to whoever is there; in Boxfleet that is this scheduler.
 _OURS = ("", "default-scheduler")
@@ -32,6 +32,7 @@ class Binder:
         self._pods = caches.of(pod.Pod)
         self._claims = caches.of(volume_claim.PersistentVolumeClaim)
         self._state = state.State(cluster=settings.cluster)
+        self._preempting = preempting.Preempting(caches, self._state, events=events, clock=clock)
         self._loop: loop.Loop[meta.Key] = loop.Loop(
             "binding", self._one, workers=settings.concurrency, slowest=10.0, rank=self._rank
         )
@@ -73,7 +74,8 @@ class Binder:
             return await self._tell(subject, str(problem))
         choice = scheduling.choose(ask, self._state.places.values())
         if not choice.place:
-            return await self._tell(subject, choice.why_not)
+            made = await self._preempting.make_room(subject, ask)
+            return await self._tell(subject, f"{choice.why_not} {made}".strip())
         self._state.assume(key, uid=uid, node=choice.place, ask=ask)
         try:
             for claim in storage.unbound:
@@ -87,6 +89,7 @@ class Binder:
             self._take_back(key, uid=uid)
             raise
         self._waiting.drop(key)
+        self._preempting.drop(key)
         self._events.normal(subject, "Scheduled", f"Successfully assigned {key} to {choice.place}")
         return None
 
@@ -98,7 +101,7 @@ class Binder:
     async def _tell(self, subject: pod.Pod, message: str) -> float:
         """Say why a Pod is pending, once for every reason; gives seconds until the next look."""
         key, now = subject.key, self._clock.monotonic()
-        if not self._waiting.put(key, message, now=now, minds_others=subject.spec.affinity is not None):
+        if not self._waiting.put(key, message, now=now, minds_others=_minds_others(subject)):
             # Many that fit nowhere must not keep everybody else from the event loop.
             await asyncio.sleep(0)
             return self._settings.retry
@@ -127,6 +130,11 @@ class Binder:
             return
         key = subject.key
         freed = self._state.pod_changed(key, new)
+        if new is None:
+            self._preempting.drop(key)
+            for waits in self._preempting.gone(key):
+                self._waiting.drop(waits)
+                self._loop.add(waits)
         if new is None or not _is_wanted(new):
             self._waiting.drop(key)
         elif old is None or old.metadata.uid != new.metadata.uid or old.spec != new.spec:
@@ -168,6 +176,11 @@ def _is_wanted(subject: pod.Pod) -> bool:
         and not spec.schedulingGates
         and spec.schedulerName in _OURS
     )
+
+
+def _minds_others(subject: pod.Pod) -> bool:
+    """Whether it matters to a Pod where others are."""
+    return subject.spec.affinity is not None or bool(subject.spec.topologySpreadConstraints)
 
 
 def _is_same_neighbour(old: pod.Pod | None, new: pod.Pod) -> bool:

@@ -142,3 +142,58 @@ async def test_pods_of_another_scheduler_are_left_alone(bed: Bed) -> None:
         await bed.until(lambda: bed.told("Scheduled") == {"ours"})
         assert bed.bound() == {"ours"}
         assert bed.told("FailedScheduling") == set()
+
+
+async def _classes(bed: Bed, **values: int) -> None:
+    for name, value in values.items():
+        await bed.api.admin.create_raw(priority_class.PriorityClass, {"metadata": {"name": name}, "value": value})
+
+
+async def test_the_less_important_makes_room_and_no_more_than_is_needed(bed: Bed) -> None:
+    await _classes(bed, high=1000, low=-5)
+    await bed.node("n", pods=3)
+    for name, level in (("a", "low"), ("b", "low"), ("c", "high")):
+        await bed.pod(name, priorityClassName=level, terminationGracePeriodSeconds=0)
+    async with bed.scheduling():
+        await bed.until(lambda: bed.bound() == {"a", "b", "c"})
+        await bed.pod("vital", priorityClassName="high")
+        await bed.until(lambda: "vital" in bed.bound())
+        assert len(bed.bound() & {"a", "b"}) == 1
+        assert "c" in bed.bound()
+        await bed.until(lambda: bed.told("Preempted") == {"a", "b"} - bed.bound())
+
+
+async def test_who_is_no_more_important_waits_and_who_may_not_preempt_too(bed: Bed) -> None:
+    await _classes(bed, high=1000)
+    made = {"metadata": {"name": "patient"}, "value": 2000, "preemptionPolicy": "Never"}
+    await bed.api.admin.create_raw(priority_class.PriorityClass, made)
+    await bed.node("n", pods=1)
+    await bed.pod("first", priorityClassName="high", terminationGracePeriodSeconds=0)
+    async with bed.scheduling():
+        await bed.until(lambda: bed.bound() == {"first"})
+        await bed.pod("equal", priorityClassName="high")
+        await bed.pod("patient", priorityClassName="patient")
+        await bed.until(lambda: bed.told("FailedScheduling") == {"equal", "patient"})
+        assert bed.bound() == {"first"}
+
+
+async def test_room_that_is_being_made_is_waited_for_and_nobody_else_goes(bed: Bed) -> None:
+    await _classes(bed, high=1000, low=-5)
+    await bed.node("n", pods=2)
+    # With a grace, a bound Pod stays until its agent says that it has ended.
+    for name in ("a", "b"):
+        await bed.pod(name, priorityClassName="low", terminationGracePeriodSeconds=30)
+    async with bed.scheduling():
+        await bed.until(lambda: bed.bound() == {"a", "b"})
+        await bed.pod("vital", priorityClassName="high")
+
+        def going() -> list[str]:
+            return [each.metadata.name for each in bed.seen.of(pod.Pod) if each.metadata.deletionTimestamp]
+
+        await bed.until(lambda: len(going()) == 1)
+        await bed.offer("n", pods=2)
+        (victim,) = going()
+        assert "vital" not in bed.bound()
+        await bed.api.admin.delete(pod.Pod, victim, namespace="default", grace_seconds=0)
+        await bed.until(lambda: "vital" in bed.bound())
+        assert len(bed.bound()) == 2
