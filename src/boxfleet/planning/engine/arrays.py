@@ -11,6 +11,7 @@ from boxfleet.planning.engine import asks, columns, kinds, places, rules
 Gpus = npt.NDArray[np.int32]
 _ROOM = len(rules.ROOM)
 _WIDE = 8
+_LAYOUTS = 256
 # As many truths in a row.
 _ALL = int.from_bytes(b"\1" * _WIDE, "little")
 
@@ -26,6 +27,7 @@ class Arrays:
         # By row what one unit of each resource makes of the share that is free, mean over those that count for room.
         self.per: columns.Numbers = np.zeros((64, _ROOM))
         self.room: columns.Numbers = np.zeros(64)
+        self._layouts: dict[tuple[tuple[str, int], ...], tuple[columns.Counts, columns.Numbers]] = {}
         # Free thousandths of every device; -1 where there is none.
         self.gpus: Gpus = np.full((64, 1), -1, np.int32)
 
@@ -39,6 +41,7 @@ class Arrays:
         for name in names:
             if name not in self.index:
                 number = self.index[name] = len(self.index)
+                self._layouts.clear()
                 if number >= self.width:
                     beside = ((0, 0), (0, self.width))
                     self.offers, self.free = np.pad(self.offers, beside), np.pad(self.free, beside)
@@ -54,18 +57,31 @@ class Arrays:
     def set(self, row: int, offers: resources.Amounts) -> None:
         """Take in what a place offers."""
         self.know(offers)
-        new = np.zeros(self.width, np.int64)
-        for name, number in self.index.items():
-            new[number] = offers.get(name, kinds.UNBOUNDED if name.startswith(places.LIMITS) else 0)
+        new, self.per[row] = self._laid_out(offers)
         self.free[row] += new - self.offers[row]
         self.offers[row] = new
-        room = new[:_ROOM]
-        offered = np.count_nonzero(room > 0)
-        self.per[row] = np.where(room > 0, 1 / (np.maximum(room, 1) * max(1, offered)), 0.0)
         self.settle(row)
+
+    def _laid_out(self, offers: resources.Amounts) -> tuple[columns.Counts, columns.Numbers]:
+        """Offers by the table's resources, and what one unit is of the free share; many places offer the same."""
+        key = tuple(offers.items())
+        found = self._layouts.get(key)
+        if found is None:
+            new = np.zeros(self.width, np.int64)
+            for name, number in self.index.items():
+                new[number] = offers.get(name, kinds.UNBOUNDED if name.startswith(places.LIMITS) else 0)
+            room = new[:_ROOM]
+            offered = np.count_nonzero(room > 0)
+            per = np.where(room > 0, 1 / (np.maximum(room, 1) * max(1, offered)), 0.0)
+            if len(self._layouts) >= _LAYOUTS:
+                self._layouts.clear()
+            found = self._layouts[key] = (new, per)
+        return found
 
     def add(self, row: int, amounts: Mapping[str, int], *, sign: int = 1) -> None:
         """Count amounts as used."""
+        if not amounts:
+            return
         self.know(amounts)
         for name, amount in amounts.items():
             self.free[row, self.index[name]] -= sign * amount

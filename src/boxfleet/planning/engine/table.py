@@ -71,6 +71,9 @@ class Table(Mapping[str, places.Place]):
     def __getitem__(self, name: str) -> places.Place:
         return self.place(self.row_of[name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.row_of
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.row_of)
 
@@ -118,7 +121,7 @@ class Table(Mapping[str, places.Place]):
         self.arrays.set(row, new.offers)
         self.arrays.add(row, old.used, sign=-1)
         self.arrays.add(row, new.used)
-        for sign, said in ((-1, old), (1, new)):
+        for sign, said in ((-1, old), (1, new)) if old.ports or old.groups or new.ports or new.groups else ():
             for port, count in said.ports.items():
                 self.ports.setdefault(row, Counter())[port] += sign * count
             for group, count in said.groups.items():
