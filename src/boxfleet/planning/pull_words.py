@@ -24,10 +24,13 @@ _MISNAMED = re.compile(r"invalid reference format")
 _ABSENT = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
 
 
-def explain(reference: str, cause: str, keys: pull_secrets.Keys) -> str:
-    """One sentence with the registry's own words, then the remedy."""
+def explain(reference: str, cause: str, keys: pull_secrets.Keys, *, settings: str = "") -> str:
+    """One sentence with the registry's own words, then the remedy.
+
+    `settings` says where the engine is told about registries; Boxfleet's own one is, when it is empty.
+    """
     words = f"cannot pull image {reference}: {_FRAME.sub('', cause)}"
-    remedy = _remedy(reference, words, keys)
+    remedy = _remedy(reference, words, keys, settings)
     return f"{words}; {remedy}" if remedy else words
 
 
@@ -36,9 +39,9 @@ def is_misnamed(words: str) -> bool:
     return _MISNAMED.search(words) is not None
 
 
-def _remedy(reference: str, words: str, keys: pull_secrets.Keys) -> str:
+def _remedy(reference: str, words: str, keys: pull_secrets.Keys, settings: str) -> str:
     host, _ = pull_secrets.split(reference)
-    settings = f"STATE/registries/{host}/hosts.toml, see {DOCS}"
+    settings = settings or f"STATE/registries/{host}/hosts.toml, see {DOCS}"
     if is_misnamed(words):
         return "correct `image`: NAME:TAG or HOST[:PORT]/NAME:TAG, with a name in lower case"
     if _NO_TLS.search(words):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.integration.agent import registry as registries
 
 from boxfleet.api import cluster as clusters
 from boxfleet.api import labels, meta, tunnel, wellknown
@@ -443,6 +444,57 @@ async def test_from_where_its_addresses_cannot_be_reached(engine: docker.Engine)
         with pytest.raises(streams.Refusal, match="neither socat nor nc nor bash"):
             await followed.stream(order, suite.Recorded((tunnel.Channel.STDIN, b"GET / HTTP/1.0\r\n\r\n")))
         await followed.withdraw(wanted.key)
+
+
+async def test_images_of_a_registry_that_wants_a_password(
+    engine: docker.Engine, driver: docker_driver.Driver, tmp_path: pathlib.Path
+) -> None:
+    archive = tmp_path / "tools.tar"
+    archive.write_bytes(tools.archive())
+    async with registries.running(tmp_path / "registry", password=True) as registry:
+        image = await registry.push(archive, "team/app:1")
+
+        def given(number: int, **spec: Any) -> cluster.Share:
+            auth = base64.b64encode(registries.docker_config(registry.host).encode()).decode()
+            login = {"metadata": {"name": "login"}, "type": "kubernetes.io/dockerconfigjson"}
+            secrets = {"login": {**login, "data": {".dockerconfigjson": auth}}}
+            return share("pulled", number=number, orders={"secrets": secrets}, container={"image": image}, **spec)
+
+        await driver.deliver(given(1))
+        one = await until(
+            driver, given(1), lambda now: state(now)["state"].get("waiting", {}).get("reason") == "ErrImagePull"
+        )
+        assert f"{registry.host} wants a password" in state(one)["state"]["waiting"]["message"]
+        one = await ready(driver, given(2, imagePullSecrets=[{"name": "login"}]))
+        assert state(one)["image"] == image
+        assert registries.PASSWORD not in json.dumps(inspect(engine, "own_pulled-0_main"))
+    await driver.withdraw(given(1).key)
+    engine.docker("rmi", image)
+
+
+async def test_a_folder_of_the_host(driver: docker_driver.Driver, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "words").write_text("of the host")
+    wanted = share(
+        "host-path",
+        container={"volumeMounts": [{"name": "host", "mountPath": "/host", "readOnly": True}]},
+        volumes=[{"name": "host", "hostPath": {"path": str(tmp_path), "type": "Directory"}}],
+    )
+    one = await ready(driver, wanted)
+    assert await say(driver, one, "cat", "/host/words") == "of the host"
+    assert "Read-only" in await say(driver, one, "sh", "-c", "echo > /host/words")
+
+
+async def test_a_socket_that_is_for_others(engine: docker.Engine) -> None:
+    engine.socket.chmod(0o600)
+    driver = make(engine)
+    try:
+        os.seteuid(65534)
+        with pytest.raises(cluster.Denied, match="usermod -aG docker"):
+            await driver.check()
+    finally:
+        os.seteuid(0)
+        engine.socket.chmod(0o660)
+        await driver.close()
 
 
 async def test_it_measures(driver: docker_driver.Driver) -> None:

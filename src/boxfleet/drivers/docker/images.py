@@ -14,6 +14,7 @@ from boxfleet.ports import cluster
 
 # Seconds without a word of progress after which a pull is given up.
 _SILENCE = 300.0
+_SETTINGS = "the engine's own settings (insecure-registries in daemon.json, or ca.crt below /etc/docker/certs.d)"
 
 
 class Held(Exception):
@@ -56,7 +57,7 @@ async def ensure(
         if not words:
             return
     reason = "InvalidImageName" if pull_words.is_misnamed(words) else "ErrImagePull"
-    raise Held(status.Hold(reason=reason, message=pull_words.explain(container.image, words, keys)))
+    raise Held(status.Hold(reason=reason, message=pull_words.explain(container.image, words, keys, settings=_SETTINGS)))
 
 
 async def ensure_pause(link: connection.Connection, architecture: str) -> None:
