@@ -300,6 +300,21 @@ class ClusterConformance:
                 after = await bed.ready(share, driver=successor)
             assert [each.incarnation for each in after] == [each.incarnation for each in found]
 
+    async def test_cut_off_in_the_middle(self, bed: Bed) -> None:
+        """By a server that is killed while it delivers: the next one finishes, whatever was done."""
+        share = bed.share("halves", ordinals=(0, 1), grace={"halves-1": 1})
+        for generation, seconds in enumerate((0.02, 0.1, 0.3), start=2):
+            async with followed(bed.again()) as killed:
+                renewed = bed.share("halves", ordinals=(0, 1), renewed={1: str(generation)}, grace={"halves-1": 1})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await killed.deliver(renewed)
+        try:
+            await bed.driver.deliver(share)
+            await bed.ready(share)
+        finally:
+            await bed.driver.withdraw(share.key)
+
     async def test_grows_and_shrinks(self, bed: Bed) -> None:
         """Those that stay are not touched."""
         async with bed.delivered(bed.share("sized", ordinals=(0,))) as found:
@@ -511,6 +526,20 @@ class RunningConformance:
         async with bed.delivered(share) as [each]:
             assert "B=from a map and from a secret" in (await bed.run(each, "env")).splitlines()
             assert await bed.run(each, "cat", "/s/k") == "from a secret"
+
+    async def test_what_several_units_use_stays_until_the_last_leaves(self, bed: Bed) -> None:
+        """One Unit's withdrawal takes nothing from another."""
+        maps = {"common": {"metadata": {"name": "common"}, "data": {"a": "for both"}}}
+        container = {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "common", "key": "a"}}}]}
+        first, second = (bed.share(name, refers=(maps, {}), container=container) for name in ("first", "second"))
+        async with bed.delivered(second):
+            async with bed.delivered(first):
+                await bed.driver.deliver(second)
+            renewed = bed.share("second", refers=(maps, {}), container=container, grace={"second-0": 1}, generation="2")
+            await bed.driver.deliver(renewed)
+            [each] = await bed.ready(renewed)
+            assert "A=for both" in (await bed.run(each, "env")).splitlines()
+        await bed.untraced("second")
 
     async def test_hooks_run(self, bed: Bed) -> None:
         """After the start, and before the end."""
