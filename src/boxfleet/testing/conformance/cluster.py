@@ -222,13 +222,17 @@ class Recorded:
 
 
 class Leaving(Recorded):
-    """Channels whose other side goes away as soon as the order was taken."""
+    """Channels whose other side goes away as soon as the order was taken, or a word was heard."""
+
+    def __init__(self, word: bytes = b"") -> None:
+        super().__init__()
+        self._word = word
 
     async def receive(self) -> AsyncIterator[tuple[int, bytes]]:
-        """What was given; ends when something was heard."""
+        """Nothing; ends then."""
+        await _eventually(lambda: bool(self.heard) and self._word in self.said(tunnel.Channel.STDOUT))
         for each in self._said:
             yield each
-        await _eventually(lambda: bool(self.heard))
 
 
 def is_ready(instance: cluster.Instance) -> bool:
@@ -604,7 +608,11 @@ class RunningConformance:
             assert channels.heard[0] == (tunnel.Channel.STDOUT, b"")
             assert channels.said(tunnel.Channel.STDOUT) == b"one two\n"
             assert channels.said(tunnel.Channel.STDERR) == b"gone wrong\n"
-            order = msgspec.structs.replace(order, command=["cat"])
+            order = msgspec.structs.replace(order, command=["sh", "-c", "echo $0"], tty=True, stderr=False, stdin=False)
+            channels = Recorded((tunnel.Channel.RESIZE, b'{"Width":80,"Height":24}'))
+            assert b'"Success"' in await bed.driver.stream(order, channels)
+            assert channels.said(tunnel.Channel.STDOUT).strip() == b"sh"
+            order = msgspec.structs.replace(order, command=["cat"], tty=False, stdin=True)
             with pytest.raises(streams.Disconnected):
                 await bed.driver.stream(order, Leaving())
             order = msgspec.structs.replace(order, pod="commands-9", uid="nobody")
@@ -612,7 +620,7 @@ class RunningConformance:
                 await bed.driver.stream(order, Recorded())
 
     async def test_logs_are_read(self, bed: Bed) -> None:
-        """All of them, their end, and what comes."""
+        """All of them, their end, and what comes; what comes is heard by attaching too."""
         words = "echo one; echo two; trap 'exit 0' TERM; while :; do sleep 0.1; echo more; done"
         async with bed.delivered(bed.share("logs", command=("sh", "-c", words))) as [each]:
             await _eventually(lambda: self._says(bed, each, "two"))
@@ -621,7 +629,10 @@ class RunningConformance:
             assert len((await self._log(bed, each, tail=1)).splitlines()) == 1
             assert (await self._log(bed, each, timestamps=True)).splitlines()[0].endswith("Z one")
             with pytest.raises(streams.Disconnected):
-                await bed.driver.stream(self._log_order(bed, each, follow=True), Leaving())
+                await bed.driver.stream(self._log_order(bed, each, follow=True), Leaving(b"more\n"))
+            order = tunnel.AttachOrder(namespace=bed.namespace, pod=each.name, uid=each.uid, container="main")
+            with pytest.raises(streams.Disconnected):
+                await bed.driver.stream(order, Leaving(b"more\n"))
 
     async def test_ports_are_reached(self, bed: Bed) -> None:
         """A connection into the instance; a port that nobody listens on is told."""
