@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import contextlib
+import datetime
+import email.utils
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +16,7 @@ from aiohttp import web
 
 from boxfleet.api import meta
 from boxfleet.drivers.kubernetes import cluster as driver
-from boxfleet.drivers.kubernetes import connection, kubeconfig, settings, view
+from boxfleet.drivers.kubernetes import connection, kubeconfig, names, settings, survey, view
 from boxfleet.ports import cluster
 from boxfleet.testing import certificates
 
@@ -43,14 +45,24 @@ class Place:
 
         self.answer = answer
 
-    def kubeconfig(self, url: str = "") -> str:
+    def serves(self, answers: dict[str, Any], *, headers: dict[str, str] | None = None) -> None:
+        """Answers by path; 404 for all others."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if request.path not in answers:
+                return web.json_response({"kind": "Status", "message": "not found"}, status=404)
+            return web.json_response(answers[request.path], headers=headers)
+
+        self.answer = answer
+
+    def kubeconfig(self, url: str = "", *, token: str = "t") -> str:
         data = base64.b64encode(AUTHORITY.certificate_pem).decode()
         return yaml.safe_dump(
             {
                 "current-context": "c",
                 "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
                 "clusters": [{"name": "c", "cluster": {"server": url or self.url, "certificate-authority-data": data}}],
-                "users": [{"name": "u", "user": {"token": "t"}}],
+                "users": [{"name": "u", "user": {"token": token}}],
             }
         )
 
@@ -194,3 +206,104 @@ async def test_a_watch_goes_on_where_it_was_and_from_a_new_list_when_it_must(pla
         (True, False, ["a", "z"]),
     ]
     assert asked == ["list", "list", "5", "9", "list", "list"]
+
+
+SCHEMA = {"io.k8s.api.apps.v1.StatefulSetSpec": {"properties": {"ordinals": {}}}}
+VERSION = "/version"
+POLICY = "/apis/policy"
+APPS = "/openapi/v3/apis/apps/v1"
+
+
+@pytest.mark.parametrize(
+    ("minor", "versions", "budgets", "starts"),
+    [
+        ("20", ["v1beta1"], "v1beta1", False),
+        ("24+", ["v1beta1", "v1"], "v1", False),
+        # It knows the field, but it is switched off.
+        ("26", ["v1"], "v1", False),
+        ("27", ["v1"], "v1", True),
+        ("36", ["v1"], "v1", True),
+    ],
+)
+async def test_what_a_cluster_knows(place: Place, minor: str, versions: list[str], budgets: str, starts: bool) -> None:
+    place.serves(
+        {
+            VERSION: {"major": "1", "minor": minor},
+            POLICY: {"versions": [{"version": each} for each in versions]},
+            APPS: {"components": {"schemas": SCHEMA}},
+        }
+    )
+    via = connection.Connection(kubeconfig.parse(place.kubeconfig()))
+    found = await survey.server_of(via)
+    await via.close()
+    assert found.budgets is not None
+    assert (found.budgets.version, found.starts) == (budgets, starts)
+
+
+async def test_a_cluster_without_budgets_and_ordinals(place: Place) -> None:
+    place.serves({VERSION: {"major": "1", "minor": "30"}})
+    via = connection.Connection(kubeconfig.parse(place.kubeconfig()))
+    found = await survey.server_of(via)
+    await via.close()
+    assert (found.budgets, found.starts) == (None, False)
+
+
+async def test_clocks_and_credentials_are_looked_at(place: Place) -> None:
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    place.serves(
+        {
+            VERSION: {"major": "1", "minor": "30", "gitVersion": "v1.30.1"},
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": {"status": {"allowed": True}},
+            "/api/v1/nodes": {"metadata": {}, "items": []},
+            "/apis/storage.k8s.io/v1/storageclasses": {"metadata": {}, "items": []},
+        },
+        headers={"Date": email.utils.format_datetime(later, usegmt=True)},
+    )
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(soon.timestamp())}).encode()).decode().rstrip("=")
+    own = driver.Cluster(settings.Settings(fleet="f", kubeconfig=place.kubeconfig(token=f"h.{claims}.s")))
+    report = await own.check()
+    await own.close()
+    assert report.version == "Kubernetes v1.30.1"
+    said = [each.what for each in report.lacks if not each.fatal]
+    assert len(said) == len(report.lacks) == 4
+    assert said[0].startswith("a default storage class")
+    assert said[1].startswith("clocks that agree: the cluster's is 3")
+    assert said[2].startswith("credentials that last: they are valid until ")
+    assert said[3] == "the kind PodDisruptionBudget"
+
+
+async def test_usage_from_a_metrics_server(place: Place) -> None:
+    pod = {
+        "metadata": {
+            "name": "db-3-0",
+            "namespace": "n",
+            "uid": "i",
+            "labels": {names.FLEET: "f", "boxfleet.dev/unit": "db", "boxfleet.dev/ordinal": "3"},
+        },
+        "spec": {"nodeName": "h"},
+    }
+    usage = {"usage": {"cpu": "250m", "memory": "64Mi"}}
+    page = {"metadata": {"resourceVersion": "1"}}
+    place.serves(
+        {
+            "/api/v1/pods": page | {"items": [pod]},
+            "/api/v1/nodes": page | {"items": []},
+            "/apis/metrics.k8s.io/v1beta1/nodes/h": usage | {"timestamp": "2026-01-01T00:00:00Z", "window": "1m2.5s"},
+            "/apis/metrics.k8s.io/v1beta1/pods": {
+                "items": [{"metadata": pod["metadata"], "containers": [usage | {"name": "main"}]}]
+            },
+        }
+    )
+    own = settled(place)
+    heard = asyncio.Event()
+    following = asyncio.create_task(own.run(lambda key: heard.set() if key is not None else None))
+    async with asyncio.timeout(10):
+        await heard.wait()
+    report = await own.usage("h")
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await own.close()
+    assert (report.cpu, report.memory, report.seconds) == (0.25, 64 * 2**20, 62.5)
+    [one] = report.containers
+    assert (one.namespace, one.pod, one.container, one.cpu) == ("n", "db-3", "main", 0.25)
