@@ -77,7 +77,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     unit: str
     name: str
-    # The uid of the Pod that it was ordered by.
+    # The uid of the Pod that it was ordered by; empty for one that the cluster made without an order, which the next
+    # delivery ends.
     uid: str
     # A different one each time the cluster makes it anew by itself.
     incarnation: str
