@@ -2,12 +2,13 @@
 
 import asyncio
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
 from boxfleet.agent import (
     claims,
+    fencing,
     housekeeping,
     network,
     observer,
@@ -26,6 +27,7 @@ from boxfleet.api import pod as pods
 from boxfleet.client import cache, client, events
 from boxfleet.kit import clock as clocks
 from boxfleet.kit import supervise
+from boxfleet.planning import takeover
 from boxfleet.ports import network as network_ports
 from boxfleet.ports import runtime as runtime_ports
 
@@ -47,7 +49,9 @@ class Agent:
         clock: clocks.Clock,
         version: str = "",
         restarts: Callable[[], Iterable[float]] = tuple,
+        nobody: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        """`nobody` says whether it is sure that no server runs, so that none makes instances elsewhere."""
         state = pathlib.Path(settings.state)
         for folder in (state, state / "pods", state / "volumes", pathlib.Path(settings.logs)):
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -61,6 +65,7 @@ class Agent:
         self._version = version
         # When the engine had to be started again, by the clock that never goes back.
         self._restarts = restarts
+        self._nobody = nobody
         self._workers: dict[str, worker.PodWorker] = {}
         self._ending: dict[meta.Key, asyncio.Event] = {}
 
@@ -80,6 +85,14 @@ class Agent:
             cpu=machine.cpu_for_pods,
             memory=machine.memory_for_pods,
         )
+        self._fence = fencing.Fence(
+            folder=settings.fence,
+            memory=state / "fence",
+            cgroup_parent=settings.cgroup_parent,
+            kept=self._kept,
+            resync=self._resync,
+            opened=self._look_at_all,
+        )
         claim_keeper = claims.Claims(self._api, root=state / "volumes", node=settings.node, in_use=self._uses_claim)
         self._parts = parts.Parts(
             settings=settings,
@@ -91,6 +104,7 @@ class Agent:
             observer=observer.Observer(self._engine, clock=self._clock, relist=settings.relist),
             sources=sources.Sources(self._api, clock=self._clock),
             claims=claim_keeper,
+            fence=self._fence,
             volumes=manager.Volumes(state / "pods", claim_folder=claim_keeper.folder),
             pulls=pulls.Pulls(
                 self._images, clock=self._clock, at_once=settings.pulls, local=settings.image_keep_prefix
@@ -132,6 +146,9 @@ class Agent:
             clock=self._clock,
             trouble=self._trouble,
             offers=lambda: describing.offers(),
+            fence=self._fence,
+            nobody=self._nobody,
+            returned=given.reporter.again,
         )
         describing = describer.Describer(self._api, settings=settings, clock=self._clock, changed=self._keeper.look)
         keeping = housekeeping.Housekeeping(given, self._images, pods_here=self._wanted_pods)
@@ -217,6 +234,28 @@ class Agent:
             if one.uid not in here:
                 one.deleted()
 
+    async def _resync(self) -> None:
+        """What the server has taken from this host while nothing was heard of it is not begun again."""
+        listing = await self._api.list(pods.Pod, fields=f"spec.nodeName={self._settings.node}")
+        here = {pod.metadata.uid for pod in listing.items}
+        for one in list(self._workers.values()):
+            if one.uid not in here:
+                one.deleted()
+
+    def _kept(self) -> list[str]:
+        """The containers of instances that are never made elsewhere."""
+        observer = self._parts.observer
+        found = []
+        for one in self._workers.values():
+            if takeover.stays(one.pod):
+                found += [each.id for each in observer.sandboxes_of(one.uid)]
+                found += [each.id for each in observer.containers_of(one.uid)]
+        return found
+
+    def _look_at_all(self) -> None:
+        for one in self._workers.values():
+            one.look()
+
     def leave(self) -> None:
         """This host is no Node any more: stop what runs here, and tell nobody."""
         for one in self._workers.values():
@@ -247,6 +286,8 @@ class Agent:
     def _engine_changed(self, uid: str) -> None:
         one = self._workers.get(uid)
         if one is not None:
+            if takeover.stays(one.pod):
+                self._fence.note()
             one.look()
 
     def _sources_changed(self, namespace: str) -> None:

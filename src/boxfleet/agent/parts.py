@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 
-from boxfleet.agent import claims, network, observer, pulls, settings, sources, status, wanted
+from boxfleet.agent import claims, fencing, network, observer, pulls, settings, sources, status, wanted
 from boxfleet.agent.node import facts as node_facts
 from boxfleet.agent.volumes import manager
 from boxfleet.client import client, events
@@ -26,6 +26,7 @@ class Parts:
     observer: observer.Observer
     sources: sources.Sources
     claims: claims.Claims
+    fence: fencing.Fence
     volumes: manager.Volumes
     pulls: pulls.Pulls
     network: network.Upkeep

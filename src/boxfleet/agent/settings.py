@@ -24,6 +24,9 @@ class Settings:
     # Where instances reach the API; empty: they are not told.
     api_host: str = ""
     api_port: int = 443
+    # Folder that a reboot empties, for the watchdog over the right to run instances. Empty: nothing is promised,
+    # and nobody makes them elsewhere when this host is lost.
+    fence: str = ""
     # Suffix of all names; must be what the controllers write.
     domain: str = wellknown.DOMAIN
     # Parent of all instances' cgroups: what the host reserves is enforced there.

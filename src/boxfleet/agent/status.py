@@ -46,6 +46,12 @@ class Reporter:
         if self._sent.get(uid) != _essence(status):
             self._queue.add_after(uid, 0.0 if urgent else _MOMENT)
 
+    def again(self) -> None:
+        """Tell all once more: the API may have said something else while nothing was heard of us."""
+        self._sent.clear()
+        for uid in self._reports:
+            self._queue.add(uid)
+
     async def flush(self, uid: str) -> None:
         """Report now; raises ApiError."""
         await self._send(uid)

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 _ROUNDS = 50
 # After a fault of the runtime: look again after this many seconds, an event comes sooner.
 _FAULT_PAUSE = 1.0
+# Where the host may not run the Pod now: the end of that is told, this is the safety net.
+_FENCED_PAUSE = 2.0
 # Holds that other image pull secrets may end.
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
@@ -174,6 +176,8 @@ class PodWorker:
         await self._renew_tokens()
         for _ in range(_ROUNDS):
             self._order_stop()
+            if self._stop is None and not self._parts.fence.may_run(self.pod):
+                return _FENCED_PAUSE
             facts = self._facts()
             plan = pod_actions.decide(facts)
             self._report(facts, plan)

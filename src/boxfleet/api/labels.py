@@ -69,6 +69,12 @@ TAINT_DISK = "node.kubernetes.io/disk-pressure"
 TAINT_PIDS = "node.kubernetes.io/pid-pressure"
 TAINT_UNHEALTHY = "boxfleet.dev/unhealthy"
 
+# On a node's Lease: what the server says of a takeover of its instances, and after how many seconds of silence the
+# agent has promised to end them.
+TAKEOVER = "boxfleet.dev/takeover"
+ARMED, DECIDED = "armed", "decided"
+FENCE = "boxfleet.dev/fence"
+
 LEASE_NAMESPACE = "kube-node-lease"
 
 # On a Secret's manifest: keys that `boxfleet up` fills with random text when the Secret does not have them.

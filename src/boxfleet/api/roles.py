@@ -147,8 +147,8 @@ def _controllers() -> list[kind.JsonObject]:
         rule("policy", "poddisruptionbudgets/status", "patch"),
         rule("autoscaling", "horizontalpodautoscalers/status", "patch"),
         rule("scheduling.k8s.io", "priorityclasses", "create"),
-        rule("coordination.k8s.io", "leases", (*_READ, "create")),
-        rule("coordination.k8s.io", "leases", ("patch", "update"), names=OFFICE),
+        # The office's, and those of nodes, for what is said there of takeovers.
+        rule("coordination.k8s.io", "leases", (*_READ, "create", "patch", "update")),
     ]
 
 

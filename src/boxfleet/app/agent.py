@@ -3,7 +3,8 @@
 import asyncio
 import pathlib
 import ssl
-from collections.abc import Coroutine
+import urllib.parse
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +21,9 @@ from boxfleet.kit import quantity, supervise
 from boxfleet.ports import runtime
 
 log = structlog.get_logger()
+
+# Seconds for a machine to say that nobody listens there.
+_REFUSAL = 1.0
 
 
 async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
@@ -45,6 +49,7 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         clock=clock,
         version=boxfleet.__version__,
         restarts=lambda: engines.engine.restarts,
+        nobody=lambda: nobody_listens(through.urls),
     )
     tls = ssl.create_default_context(cafile=str(where.ca_certificate))
     tls.load_cert_chain(member.pair)
@@ -89,6 +94,25 @@ async def run(known: settings.Agent, *, stop: asyncio.Event) -> None:
         await api.close()
 
 
+async def nobody_listens(urls: Sequence[str]) -> bool:
+    """Whether the only server there is has no process: its machine says so itself.
+
+    Of several servers one may be out of reach and at work, so nothing is sure.
+    """
+    if len(urls) != 1:
+        return False
+    parts = urllib.parse.urlsplit(urls[0])
+    try:
+        async with asyncio.timeout(_REFUSAL):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443)
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return False
+
+
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
     """Work until it is done or the event is set."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
@@ -113,6 +137,7 @@ def agent_config(known: settings.Agent) -> agent_settings.Settings:
         api_host=gateway.host_for_instances(known),
         api_port=gateway.port_for_instances(known),
         gateway=known.serves and not paths.of(known).joined.exists(),
+        fence=known.run,
         domain=known.domain,
         cgroup_parent=known.cgroup_parent,
         reserved_cpu=quantity.milli(known.reserved_cpu) if known.reserved_cpu else None,

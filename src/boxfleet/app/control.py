@@ -14,6 +14,7 @@ def settings_of(known: settings.Server) -> controller_settings.Settings:
         pool_cidr=known.cidr,
         pool_bridge=known.bridge,
         domain=known.domain,
+        takeover=known.takeover,
         authority=authority.read_text() if authority.exists() else "",
     )
 

@@ -57,6 +57,9 @@ _RUN = frozenset(
         "containerd.toml",
         "containerd.new",
         "dnsmasq.pid",
+        "fence.json",
+        "fence.new",
+        "fence.pid",
         "server.lock",
         "services",
     ]

@@ -174,6 +174,11 @@ class Paths:
         return self.run / "agent.lock"
 
     @property
+    def fence(self) -> pathlib.Path:
+        """Until when this host may run what, for the watchdog."""
+        return self.run / "fence.json"
+
+    @property
     def containerd_run(self) -> pathlib.Path:
         """containerd's sockets and the state of running containers."""
         return self.run / "containerd"

@@ -144,6 +144,14 @@ class Server(Instance):
             extra={"unit": "seconds"},
         ),
     ] = 0.0
+    takeover: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Make instances of a lost host elsewhere. Hosts then end theirs when no server hears of them; "
+            "see docs/hosts.md. Where it is off, instances of a lost host come back with it.",
+            extra={"unit": "true or false"},
+        ),
+    ] = True
     request_rate: Annotated[
         float,
         msgspec.Meta(

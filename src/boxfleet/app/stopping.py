@@ -45,6 +45,8 @@ async def stop_instances(known: settings.All, waves: list[dict[str, int]], *, sa
         except runtime.RuntimeFault as error:
             say(f"containerd does not help to stop instances: {error}")
         await engines.engine.stop()
+    # Its watchdog has nothing to watch over any more; the promise itself stays until the agent takes it back.
+    paths.of(known).fence.unlink(missing_ok=True)
     await engines.names.stop()
 
 

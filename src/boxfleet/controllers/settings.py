@@ -3,6 +3,7 @@
 import dataclasses
 
 from boxfleet.api import wellknown
+from boxfleet.planning import takeover as rules
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,10 @@ class Settings:
     authority: str = ""
     # Seconds without a renewed Lease until a node counts as lost; 40 as in Kubernetes (four missed heartbeats of 10 s).
     lease_grace: float = 40.0
+    # Whether instances of a lost host are made elsewhere, and how many seconds after the host's last sign of life: more
+    # than a host needs to end them itself (see planning.takeover).
+    takeover: bool = True
+    takeover_after: float = rules.TAKEOVER_AFTER
     # Seconds that an Event is kept; 3600 as in Kubernetes.
     event_ttl: float = 3600.0
     # Seconds that a Pod outlives its Node's object before it is removed; 40 as in Kubernetes, so that a Node that

@@ -1,17 +1,18 @@
 """The Node object and its Lease: registered at the start, kept true, renewed. Deleted ones stay away."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 
-from boxfleet.agent import settings
+from boxfleet.agent import fencer, fencing, settings
 from boxfleet.agent.node import facts, vitals
 from boxfleet.api import labels, lease, meta, node
 from boxfleet.client import client, errors
 from boxfleet.kit import clock as clocks
+from boxfleet.planning import takeover
 from boxfleet.ports import runtime
 
 log = structlog.get_logger()
@@ -37,8 +38,12 @@ class Keeper:
         vitals: vitals.Vitals,
         clock: clocks.Clock,
         trouble: Callable[[], tuple[str, str] | None],
+        fence: fencing.Fence,
         offers: Callable[[], Mapping[str, str | None]] = dict,
+        nobody: Callable[[], Awaitable[bool]] | None = None,
+        returned: Callable[[], None] = lambda: None,
     ) -> None:
+        """`nobody` says whether it is sure that no server runs; `returned` hears when this host was taken for lost."""
         self._api = api
         self._images = images
         self._settings = settings
@@ -48,6 +53,9 @@ class Keeper:
         self._trouble = trouble
         # Further resources; None for one that is not offered any more.
         self._offers = offers
+        self._fence = fence
+        self._nobody = nobody
+        self._returned = returned
         self._wake = asyncio.Event()
         self._sent = b""
         self._sent_at = 0.0
@@ -136,9 +144,11 @@ class Keeper:
         )
         moment = self._clock.monotonic()
         if essence == self._sent and moment - self._sent_at < self._settings.node_heartbeat:
-            # Nothing new to say, but that somebody deleted the Node shall be heard soon.
-            await self._api.get(node.Node, self._settings.node)
-            return
+            # Nothing new to say, but that the Node was deleted, or taken for lost, shall be heard soon.
+            known = await self._api.get(node.Node, self._settings.node)
+            if _is_said(fresh, known.status.conditions):
+                return
+            self._returned()
         body: dict[str, Any] = msgspec.to_builtins(status)
         for amounts in (body["capacity"], body["allocatable"]):
             amounts |= offers
@@ -164,19 +174,37 @@ class Keeper:
 
     async def _renew_forever(self) -> None:
         await self._registered.wait()
-        pause = self._settings.lease_renew
+        pause, silent = 0.0, False
         while True:
             await self._clock.sleep(pause)
+            ordinary = self._settings.lease_renew
             try:
-                if not self._deleted:
-                    await self._renew()
-                pause = self._settings.lease_renew
-            except errors.ApiError as error:
-                log.info("cannot renew the node's lease", cause=str(error))
-                pause = self._settings.lease_renew if error.message == node.GONE else _SOON
+                async with asyncio.timeout(takeover.ATTEMPT if self._fence.promised else None):
+                    if not self._deleted:
+                        await self._renew()
+                pause = min(takeover.RENEW, ordinary) if self._fence.promised else ordinary
+                if self._fence.is_asked:
+                    # The promise goes with the next renewal.
+                    pause = takeover.AGAIN
+                if silent:
+                    # It may have been taken for lost.
+                    self._returned()
+                    self.look()
+                silent = False
+            except (errors.ApiError, TimeoutError) as error:
+                log.info("cannot renew the node's lease", cause=str(error) or "no answer in time")
+                silent = True
+                pause = takeover.AGAIN if self._fence.promised else _SOON
+                if isinstance(error, errors.ApiError) and error.message == node.GONE:
+                    pause = ordinary
+                elif self._fence.promised and self._nobody is not None and await self._nobody():
+                    self._fence.refused()
+            self._fence.check()
 
     async def _renew(self) -> None:
         name = self._settings.node
+        promise = await self._fence.promise()
+        began = fencer.now()
         now = clocks.micro_stamp(self._clock.now())
         spec = {
             "holderIdentity": name,
@@ -184,8 +212,10 @@ class Keeper:
             "renewTime": now,
         }
         try:
-            change = {"metadata": {"ownerReferences": [msgspec.to_builtins(self._owner())]}, "spec": spec}
-            await self._api.patch(lease.Lease, name, change, namespace=labels.LEASE_NAMESPACE)
+            said = {labels.FENCE: promise or None}
+            owners = [msgspec.to_builtins(self._owner())]
+            change = {"metadata": {"ownerReferences": owners, "annotations": said}, "spec": spec}
+            mine = await self._api.patch(lease.Lease, name, change, namespace=labels.LEASE_NAMESPACE)
         except errors.NotFound:
             fresh = lease.Lease(
                 metadata=meta.ObjectMeta(name=name, namespace=labels.LEASE_NAMESPACE, ownerReferences=[self._owner()]),
@@ -193,7 +223,16 @@ class Keeper:
                     holderIdentity=name, leaseDurationSeconds=self._settings.lease_duration, renewTime=now
                 ),
             )
-            await self._api.create(fresh)
+            if promise:
+                fresh.metadata.annotations[labels.FENCE] = promise
+            mine = await self._api.create(fresh)
+        mode = mine.metadata.annotations.get(labels.TAKEOVER, "")
+        await self._fence.renewed(began, promised=bool(promise), mode=mode)
+
+
+def _is_said(fresh: list[node.NodeCondition], known: list[node.NodeCondition]) -> bool:
+    """Whether the server has the conditions as they are."""
+    return all((held := meta.find_condition(known, one.type)) and held.status == one.status for one in fresh)
 
 
 def _told(one: node.NodeCondition) -> tuple[str, ...]:
