@@ -30,5 +30,7 @@ class Settings:
     cluster_look: float = 5.0
     # Seconds without an answer of such a Cluster until its instances no longer count as ready: two looks and a little.
     cluster_silence: float = 12.0
+    # Seconds between looks at what the provider of a NodePool has: machines that nobody wants cost money meanwhile.
+    node_pool_look: float = 60.0
     # Writes of one reconciliation that are under way at once: enough to fill one group commit of the store.
     concurrency: int = 32
