@@ -73,7 +73,7 @@ class NodePoolSpec(meta.Model, kw_only=True):
         float, msgspec.Meta(description="What a host costs an hour, in any unit that is the same for all.", ge=0)
     ] = 0.0
     joinSeconds: Annotated[
-        int, msgspec.Meta(description="A machine that is no host after so long is given up.", ge=10, le=86400)
+        int, msgspec.Meta(description="A machine that is no host after so long is given up.", ge=1, le=86400)
     ] = 600
     retrySeconds: Annotated[
         int,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from boxfleet.api import cluster, roles
-from boxfleet.app import control, settings
+from boxfleet.app import control, node_tokens, providers, settings
 from boxfleet.client import client, shared
 from boxfleet.controllers import manager
 from boxfleet.controllers.cluster import controller as driving
@@ -40,6 +40,9 @@ async def run(
         cluster_api=apis[roles.CLUSTER_CONTROLLER],
         connectors=connectors,
         garbage_api=apis[roles.GARBAGE_COLLECTOR],
+        node_pool_api=apis[roles.NODE_POOL_CONTROLLER],
+        providers=providers.connectors(known),
+        joins=node_tokens.PoolJoins(known, clock=clock),
         namespace_api=apis[roles.NAMESPACE_CONTROLLER],
         quota_api=apis[roles.QUOTA_CONTROLLER],
         tenant_api=apis[roles.TENANT_CONTROLLER],

@@ -99,15 +99,8 @@ async def _evict(api: clients.Client, each: draining.Leaving, left: dict[str, st
 
 
 async def _ask(api: clients.Client, each: draining.Leaving) -> None:
-    body = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": each.name, "namespace": each.namespace},
-        "deleteOptions": {"preconditions": {"uid": each.uid}},
-    }
-    path = f"/api/v1/namespaces/{each.namespace}/pods/{each.name}/eviction"
     try:
-        await api.call("POST", path, body=body)
+        await api.evict(namespace=each.namespace, pod=each.name, uid=each.uid)
     except (errors.NotFound, errors.Conflict):
         # It is gone, or another one has its name: the look that follows shows it.
         return

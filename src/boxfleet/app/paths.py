@@ -104,6 +104,11 @@ class Paths:
         return self.audit / "sessions"
 
     @property
+    def providers(self) -> pathlib.Path:
+        """Programs that make machines for NodePools."""
+        return self.state / "providers.d"
+
+    @property
     def facts_scripts(self) -> pathlib.Path:
         """Programs that say more labels of this host."""
         return self.state / "facts.d"

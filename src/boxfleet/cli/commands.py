@@ -431,6 +431,7 @@ def tokens_rotate(
 def node_token(
     uses: Annotated[int, typer.Option("--uses", min=1, help="How many agents may join with it.")] = 1,
     minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long it is good.")] = 60,
+    node: Annotated[str, typer.Option("--node", help="The only Node that may join with it; any when empty.")] = "",
     kubeconfig: options.Kubeconfig = None,
     state: options.State = None,
     run: options.Run = None,
@@ -440,7 +441,7 @@ def node_token(
     from boxfleet.cli import keys
 
     known = options.known(state, run)
-    raise typer.Exit(keys.node_token(known, uses=uses, minutes=minutes, form=output, kubeconfig=kubeconfig))
+    raise typer.Exit(keys.node_token(known, uses=uses, minutes=minutes, node=node, form=output, kubeconfig=kubeconfig))
 
 
 @nodes.command("join")

@@ -1,17 +1,14 @@
 """``boxfleet secrets|tokens|ca rotate``, ``boxfleet node|server token``: keys in place of old ones, and for others."""
 
 import asyncio
-import base64
 import datetime
 import os
 import pathlib
 import sys
-import urllib.parse
 
 import msgspec
 from cryptography import x509
 
-from boxfleet.api import config, meta
 from boxfleet.apiserver.identity import join_tokens
 from boxfleet.app import (
     access,
@@ -19,6 +16,7 @@ from boxfleet.app import (
     handing_over,
     hosts,
     lifecycle,
+    node_tokens,
     objects,
     paths,
     pki,
@@ -28,7 +26,6 @@ from boxfleet.app import (
     token_keys,
 )
 from boxfleet.cli import faults, options, output
-from boxfleet.kit import clock, ids
 from boxfleet.store import where as where_
 
 
@@ -104,14 +101,16 @@ def _tell_of_others(known: settings.All) -> None:
         )
 
 
-def node_token(known: settings.All, *, uses: int, minutes: int, form: options.Format, kubeconfig: str | None) -> int:
+def node_token(
+    known: settings.All, *, uses: int, minutes: int, node: str, form: options.Format, kubeconfig: str | None
+) -> int:
     """Make a join token, and say the line that joins a host by it."""
     if kubeconfig is None:
         server, authorities = access.announced_url(known), ""
     else:
         given = access.read_kubeconfig(pathlib.Path(kubeconfig))
         server, authorities = given.server, given.authority
-    token = asyncio.run(_node_token(known, uses=uses, minutes=minutes, kubeconfig=kubeconfig))
+    token = asyncio.run(_node_token(known, uses=uses, minutes=minutes, node=node, kubeconfig=kubeconfig))
     certificates = authorities.encode() or paths.of(known).ca_certificate.read_bytes()
     # The first one signs what the server shows, also during a rotation.
     authority = handing_over.pin_of(x509.load_pem_x509_certificates(certificates)[0])
@@ -124,19 +123,13 @@ def node_token(known: settings.All, *, uses: int, minutes: int, form: options.Fo
     return 0
 
 
-async def _node_token(known: settings.All, *, uses: int, minutes: int, kubeconfig: str | None) -> str:
-    identifier, secret = ids.name_suffix(length=6), os.urandom(32).hex()
+async def _node_token(known: settings.All, *, uses: int, minutes: int, node: str, kubeconfig: str | None) -> str:
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
-    data = join_tokens.data(secret, expires=clock.stamp(end), uses=uses)
+    marks = join_tokens.Marks(node=node) if node else None
+    made = node_tokens.make(uses=uses, expires=end, marks=marks)
     async with access.way(known, kubeconfig) as api:
-        await api.create(
-            config.Secret(
-                metadata=meta.ObjectMeta(name=join_tokens.secret_name(identifier), namespace=join_tokens.NAMESPACE),
-                type=join_tokens.TYPE,
-                data={key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
-            )
-        )
-    return f"{identifier}.{secret}"
+        await api.create(made.secret)
+    return made.token
 
 
 def server_token(known: settings.All, *, minutes: int, kubeconfig: str | None) -> int:
@@ -155,7 +148,7 @@ def server_token(known: settings.All, *, minutes: int, kubeconfig: str | None) -
 
 
 def _warn_of_loopback(server: str) -> None:
-    if urllib.parse.urlsplit(server).hostname in ("127.0.0.1", "::1", "localhost"):
+    if node_tokens.is_loopback(server):
         sys.stderr.write(
             f"boxfleet: no other machine reaches {server}: boxfleet up --listen ADDRESS, or set `advertise`\n"
         )

@@ -179,6 +179,17 @@ class Client:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/binding"
         await self._send("POST", path, body=msgspec.json.encode(body))
 
+    async def evict(self, *, namespace: str, pod: str, uid: str) -> None:
+        """Ask a Pod to leave its node (``pods/eviction``). Unavailable: its disruption budget holds it back for now."""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+        await self._send("POST", path, body=msgspec.json.encode(body))
+
     async def watch(
         self, kind: type[meta.T], *, resource_version: str, namespace: str = "", labels: str = "", fields: str = ""
     ) -> AsyncIterator[Change[meta.T]]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from boxfleet.api import cluster as clusters
+from boxfleet.api import node_pool as pools
 from boxfleet.client import client, shared
 from boxfleet.client import events as recorders
 from boxfleet.controllers import bootstrap, caches, settings
@@ -16,6 +17,8 @@ from boxfleet.controllers.event_ttl import events, pods
 from boxfleet.controllers.garbage import controller as garbage
 from boxfleet.controllers.namespace import controller as namespace
 from boxfleet.controllers.node import cluster, eviction, health
+from boxfleet.controllers.node_pool import controller as node_pool
+from boxfleet.controllers.node_pool import joining
 from boxfleet.controllers.quota import controller as quota
 from boxfleet.controllers.rebalance import controller as rebalance
 from boxfleet.controllers.root_ca import controller as root_ca
@@ -28,9 +31,10 @@ from boxfleet.kit import clock, supervise
 class Manager:
     """The controllers on shared caches; whoever made the caches runs them.
 
-    `cluster_api`, `garbage_api`, `namespace_api`, `quota_api`, `tenant_api` and `token_api` are for those that touch
-    objects of all kinds, Secrets or rights: they speak as users who may. `connectors` make drivers of Clusters that
-    others run, by their type. `sign` makes tokens that lie in Secrets.
+    `cluster_api`, `garbage_api`, `namespace_api`, `node_pool_api`, `quota_api`, `tenant_api` and `token_api` are for
+    those that touch objects of all kinds, Secrets or rights: they speak as users who may. `connectors` make drivers of
+    Clusters that others run, by their type, `providers` those of NodePools, whose machines come in by `joins`. `sign`
+    makes tokens that lie in Secrets.
     """
 
     def __init__(
@@ -43,6 +47,9 @@ class Manager:
         connectors: Mapping[clusters.ClusterType, driving.Connect] | None = None,
         garbage_api: client.Client | None = None,
         namespace_api: client.Client | None = None,
+        node_pool_api: client.Client | None = None,
+        providers: Mapping[pools.ProviderType, joining.Connect] | None = None,
+        joins: joining.Joins | None = None,
         quota_api: client.Client | None = None,
         tenant_api: client.Client | None = None,
         token_api: client.Client | None = None,
@@ -62,6 +69,8 @@ class Manager:
         self._settings = settings
         self._events = recorders.Recorder(api, component="boxfleet-controllers", clock=clock)
         reached = recorders.Recorder(reaching, component="boxfleet-clusters", clock=clock)
+        ordering = node_pool_api or api
+        ordered = recorders.Recorder(ordering, component="boxfleet-node-pools", clock=clock)
         self._loops: dict[str, Callable[[], Awaitable[None]]] = {
             "box": box.BoxController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "unit": unit.UnitController(api, indexed, events=self._events, clock=clock, settings=settings).run,
@@ -85,7 +94,17 @@ class Manager:
             "rebalance": rebalance.RebalanceController(
                 api, indexed, events=self._events, clock=clock, settings=settings
             ).run,
+            "node pools": node_pool.NodePoolController(
+                ordering,
+                indexed,
+                connectors=providers or {},
+                joins=joins,
+                events=ordered,
+                clock=clock,
+                settings=settings,
+            ).run,
             "events": self._events.run,
+            "events of node pools": ordered.run,
             "events of clusters": reached.run,
         }
 

@@ -37,5 +37,7 @@ class Settings:
     cluster_silence: float = 12.0
     # Seconds between looks at what hosts really use, where their Cluster is to be rebalanced.
     rebalance_look: float = 60.0
+    # Seconds between looks at what the provider of a NodePool has: machines that nobody wants cost money meanwhile.
+    node_pool_look: float = 60.0
     # Writes of one reconciliation that are under way at once: enough to fill one group commit of the store.
     concurrency: int = 32

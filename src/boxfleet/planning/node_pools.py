@@ -103,22 +103,22 @@ def host_of(pool: Pool, name: str) -> scheduling.Place:
 
 def grow(pending: Iterable[Instance], places: Iterable[scheduling.Place], pools: Sequence[Pool]) -> Growth:
     """Machines that are missing: for pending instances that fit on no host there is or is coming, and for minima."""
-    room = _Room([_copy(each) for each in sorted(places, key=lambda place: place.name)])
-    made: collections.Counter[str] = collections.Counter()
+    pools = sorted(pools, key=lambda pool: (pool.order, pool.price, pool.name))
+    instances = sorted(pending, key=_rank)
+    there = sorted(places, key=lambda place: place.name)
     left = {pool.name: max(0, pool.max - pool.machines) if pool.open else 0 for pool in pools}
-    for pool in pools:
-        made[pool.name] = min(left[pool.name], max(0, pool.min - pool.staying))
-        left[pool.name] -= made[pool.name]
-        for name in (*sorted(pool.coming), *(f"{pool.name}/{number}" for number in range(made[pool.name]))):
-            room.places.append(host_of(pool, name))
-    rest = [each for each in sorted(pending, key=_rank) if room.take(each.ask) is None]
-    while rest:
-        best = _best(rest, pools, left)
+    made = {pool.name: min(left[pool.name], max(0, pool.min - pool.staying)) for pool in pools}
+    while True:
+        # Packed anew with each choice, as it will be when this is asked again: then nothing is missing.
+        room = _Room([_copy(each) for each in there])
+        for pool in pools:
+            fresh = (f"{pool.name}/{number}" for number in range(made[pool.name]))
+            room.places += (host_of(pool, name) for name in (*pool.coming, *fresh))
+        rest = [each for each in instances if room.take(each.ask) is None]
+        best = _best(rest, pools, {name: count - made[name] for name, count in left.items()})
         if best is None:
             break
-        pool, hosts, rest = best
-        made[pool.name] += hosts
-        left[pool.name] -= hosts
+        made[best[0].name] += best[1]
     return Growth(new={name: count for name, count in made.items() if count}, helpless=rest)
 
 
@@ -220,33 +220,32 @@ class _Room:
         return None
 
 
-def _best(
-    rest: Sequence[Instance], pools: Sequence[Pool], left: Mapping[str, int]
-) -> tuple[Pool, int, list[Instance]] | None:
-    """Of the lowest order that helps anybody the pool that does it for the least money, with hosts and who is left."""
-    best: tuple[tuple[float, int, str], tuple[Pool, int, list[Instance]]] | None = None
+def _best(rest: Sequence[Instance], pools: Sequence[Pool], left: Mapping[str, int]) -> tuple[Pool, int] | None:
+    """Of the lowest order that helps anybody the pool that does it for the least money, and how many hosts of it."""
+    best: tuple[tuple[float, int, str], tuple[Pool, int]] | None = None
     for order in sorted({pool.order for pool in pools if left[pool.name] > 0}):
         for pool in pools:
             if pool.order != order or left[pool.name] <= 0:
                 continue
-            hosts, others = _pack(rest, pool, left[pool.name])
+            hosts, helped = _pack(rest, pool, left[pool.name])
             if not hosts:
                 continue
-            rank = (pool.price * hosts / (len(rest) - len(others)), hosts, pool.name)
+            rank = (pool.price * hosts / helped, hosts, pool.name)
             if best is None or rank < best[0]:
-                best = (rank, (pool, hosts, others))
+                best = (rank, (pool, hosts))
         if best is not None:
             return best[1]
     return None
 
 
-def _pack(rest: Sequence[Instance], pool: Pool, most: int) -> tuple[int, list[Instance]]:
-    """How many new hosts of a pool, and whom they leave out."""
+def _pack(rest: Sequence[Instance], pool: Pool, most: int) -> tuple[int, int]:
+    """How many new hosts of a pool take how many instances."""
     room = _Room([])
-    others: list[Instance] = []
+    helped = 0
     hopeless: set[str] = set()
     for each in rest:
         if room.take(each.ask) is not None:
+            helped += 1
             continue
         shape = repr(each.ask)
         if len(room.places) < most and shape not in hopeless:
@@ -254,10 +253,10 @@ def _pack(rest: Sequence[Instance], pool: Pool, most: int) -> tuple[int, list[In
             if not scheduling.obstacles(each.ask, fresh):
                 fresh.take(each.ask)
                 room.places.append(fresh)
+                helped += 1
                 continue
             hopeless.add(shape)
-        others.append(each)
-    return len(room.places), others
+    return len(room.places), helped
 
 
 def _utilization(place: scheduling.Place) -> float:

@@ -21,6 +21,7 @@ from boxfleet.api import (
     meta,
     namespace,
     node,
+    node_pool,
     placement,
     pod,
     roles,
@@ -33,6 +34,7 @@ from boxfleet.client import cache, client, errors, shared
 from boxfleet.controllers import manager
 from boxfleet.controllers import settings as controller_settings
 from boxfleet.controllers.cluster import controller as driving
+from boxfleet.controllers.node_pool import joining
 from boxfleet.kit import clock
 from boxfleet.scheduler import scheduler
 from boxfleet.scheduler import settings as scheduler_settings
@@ -43,8 +45,8 @@ PATIENCE = 20.0
 DEFAULTS = controller_settings.Settings()
 _SEEN = (
     box.Box, unit.Unit, pod.Pod, address.Address, address_pool.AddressPool, placement.Placement, node.Node,
-    cluster.Cluster, volume_claim.PersistentVolumeClaim, config.ConfigMap, event.Event, namespace.Namespace,
-    service_account.ServiceAccount, tenant.Tenant,
+    node_pool.NodePool, cluster.Cluster, volume_claim.PersistentVolumeClaim, config.ConfigMap, event.Event,
+    namespace.Namespace, service_account.ServiceAccount, tenant.Tenant,
 )  # fmt: skip
 
 
@@ -72,6 +74,10 @@ class FakeAgent:
                 metadata=meta.ObjectMeta(name=self.name, labels={labels.CLUSTER: "local", labels.HOSTNAME: self.name})
             )
         )
+        await self.report(**offers)
+
+    async def report(self, **offers: str) -> None:
+        """Say that the Node is Ready and what it has."""
         now = clock.stamp(CLOCK.now())
         ready = node.NodeCondition(
             type="Ready", status="True", reason="AgentReady", lastHeartbeatTime=now, lastTransitionTime=now
@@ -186,6 +192,9 @@ class Bed:
         for kind in _SEEN:
             self._seen.of(kind).listen(self._wake)
         self._control: asyncio.Task[None] | None = None
+        # What makes machines for NodePools, by type, and lets them join; for controls that are started afterwards.
+        self.providers: dict[node_pool.ProviderType, joining.Connect] = {}
+        self.joins: joining.Joins | None = None
         # Drivers of clusters that others run, by type; for controls that are started afterwards.
         self.connectors: dict[cluster.ClusterType, driving.Connect] = {}
 
@@ -199,13 +208,13 @@ class Bed:
         return self._seen.of(kind).find(name, namespace=namespace if kind.KIND.namespaced else "")
 
     async def start(self) -> None:
-        self._spawn(self._seen.run())
+        self.spawn(self._seen.run())
         await self._seen.synced()
         self.start_control()
         await self.until(lambda: len(self.all(namespace.Namespace)) >= 3 and self.all(address_pool.AddressPool))
         await self.agent.register()
         await self.agent.renew()
-        self._spawn(self.agent.run())
+        self.spawn(self.agent.run())
 
     async def add_agent(self, name: str, **allocatable: str) -> FakeAgent:
         """One more host."""
@@ -220,13 +229,13 @@ class Bed:
             task.cancel()
         await asyncio.wait(self._tasks)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._group.create_task(work)
         self._tasks.append(task)
         return task
 
     def start_control(self) -> None:
-        self._control = self._spawn(self._run_control())
+        self._control = self.spawn(self._run_control())
 
     async def stop_control(self) -> None:
         assert self._control is not None
@@ -246,6 +255,9 @@ class Bed:
             connectors=self.connectors,
             garbage_api=part(roles.GARBAGE_COLLECTOR),
             namespace_api=part(roles.NAMESPACE_CONTROLLER),
+            node_pool_api=part(roles.NODE_POOL_CONTROLLER),
+            providers=self.providers,
+            joins=self.joins,
             quota_api=part(roles.QUOTA_CONTROLLER),
             tenant_api=part(roles.TENANT_CONTROLLER),
             token_api=part(roles.TOKEN_CONTROLLER),
@@ -304,7 +316,7 @@ class Bed:
 
     def describe(self) -> str:
         lines = []
-        for kind in (box.Box, unit.Unit, pod.Pod, node.Node, namespace.Namespace):
+        for kind in (box.Box, unit.Unit, pod.Pod, node.Node, node_pool.NodePool, namespace.Namespace):
             for each in self.all(kind):  # type: ignore[type-abstract]
                 said = "; ".join(f"{c.type}={c.status} {c.reason} {c.message}" for c in each.status.conditions)
                 going = " (going)" if each.metadata.deletionTimestamp else ""
