@@ -1,9 +1,10 @@
 """Which rules beside other objects there are, by the qualified name of the kind, and who keeps count."""
 
-from boxfleet.api import address, address_pool, admission, kind, pod, priority_class, tenant, volume_claim
+from boxfleet.api import address, address_pool, admission, cluster, kind, pod, priority_class, tenant, volume_claim
 from boxfleet.planning import (
     account_admission,
     address_admission,
+    cluster_admission,
     eviction_admission,
     limit_admission,
     pool_admission,
@@ -25,6 +26,7 @@ POLICY = admission.Policy(
             write=pool_admission.write_errors, delete=pool_admission.kept_by
         ),
         address.Address.KIND.qualified: admission.Rules(write=address_admission.write_errors),
+        cluster.Cluster.KIND.qualified: admission.Rules(delete=cluster_admission.kept_by),
         pod.Pod.KIND.qualified: admission.Rules(default=_pod_default, refuse=limit_admission.refuse_pod),
         volume_claim.PersistentVolumeClaim.KIND.qualified: admission.Rules(refuse=limit_admission.refuse_claim),
         priority_class.PriorityClass.KIND.qualified: admission.Rules(refuse=priority_admission.refuse),

@@ -58,7 +58,7 @@ class Candidates:
             labels=each.metadata.labels,
             taints=spec.taints,
             unschedulable=spec.unschedulable,
-            going=bool(each.metadata.deletionTimestamp) and spec.onDelete is not cluster.OnDelete.REFUSE,
+            going=bool(each.metadata.deletionTimestamp),
             fault=fault,
             lost=lost,
             closed=_closed(each, space),

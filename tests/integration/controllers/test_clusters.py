@@ -9,6 +9,7 @@ import pytest
 from tests.integration.controllers import fleetbed
 
 from boxfleet.api import address, cluster, labels, meta, node, placement, pod, unit
+from boxfleet.client import errors
 from boxfleet.controllers import settings as controller_settings
 from boxfleet.planning import records
 from boxfleet.ports import cluster as ports
@@ -234,6 +235,20 @@ async def test_a_cluster_that_is_deleted_gives_its_instances_to_others_first(tmp
         await known.bed.until(lambda: known.ready("web-0", "web-1", "web-2"))
         assert (running(known.east), running(known.west)) == ([], ["web-0", "web-1", "web-2"])
         assert not [each for each in known.bed.all(node.Node) if each.metadata.name.startswith("east.")]
+
+
+@pytest.mark.anyio
+async def test_a_protected_cluster_is_not_deleted_while_it_runs_instances(tmp_path: pathlib.Path) -> None:
+    async with fleet(tmp_path) as known:
+        await known.bed.api.patch(cluster.Cluster, "east", {"spec": {"onDelete": "Refuse"}})
+        await known.apply("web", only="east")
+        await known.bed.until(lambda: known.ready("web-0"))
+        with pytest.raises(errors.Forbidden, match=r"runs instances of default/web .* set spec.onDelete to Move"):
+            await known.bed.api.delete(cluster.Cluster, "east")
+        await known.bed.api.delete(unit.Unit, "web", namespace="default")
+        await known.bed.until(lambda: not known.bed.all(placement.Placement))
+        await known.bed.api.delete(cluster.Cluster, "east")
+        await known.bed.until(lambda: known.bed.get(cluster.Cluster, "east") is None)
 
 
 @pytest.mark.anyio
