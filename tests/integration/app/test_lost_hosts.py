@@ -151,3 +151,22 @@ def test_a_server_that_is_down_ends_nothing(bed: hosts.Bed, web: dict[str, str])
     fleets.eventually(lambda: _promises(bed) == 3, within=_PATIENCE, what="all take part again")
     assert [one.instances() for one in bed.hosts] == before
     assert collections.Counter(beds.ready(bed, "lost").values()).total() == 6
+
+
+def test_two_of_three_lost_at_once_are_not_taken_over(bed: hosts.Bed, web: dict[str, str]) -> None:
+    before = beds.ready(bed, "lost")
+    with never_twice(bed):
+        for one in bed.hosts[1:]:
+            one.cut()
+
+        def held() -> bool:
+            events = bed.get("events", "-A", "--field-selector", "reason=TakeoverHeld")["items"]
+            return {each["involvedObject"]["name"] for each in events} == {"h1", "h2"}
+
+        fleets.eventually(held, within=_PATIENCE, what="nothing is decided")
+        assert {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in beds.pods(bed, "lost")} == before
+        for one in bed.hosts[1:]:
+            one.mend()
+        # The one that is heard of later may be taken over when the other is back.
+        fleets.eventually(lambda: len(beds.ready(bed, "lost")) == 6, within=_PATIENCE, what="all are Ready")
+        fleets.eventually(lambda: _promises(bed) == 3, within=_PATIENCE, what="all take part again")
