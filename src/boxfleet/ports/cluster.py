@@ -131,8 +131,8 @@ class Cluster(Protocol):
     async def run(self, changed: Callable[[meta.Key | None], None]) -> None:
         """Keep the view of the cluster up to date until cancelled.
 
-        Tells of a Unit whose instances changed, or None when nodes did. Raises Unreachable or Denied when the view is
-        lost; `instances` then goes on showing the last one.
+        Tells of a Unit whose instances changed, or None when nodes did or the view became whole. Raises Unreachable or
+        Denied when the view is lost; `instances` then goes on showing the last one.
         """
 
     @property

@@ -442,6 +442,8 @@ class ClusterConformance:
         share = bed.share("told", ordinals=(0,))
         async with followed(bed.again(), told.append) as second:
             await bed.until(share.key, lambda _: True, driver=second)
+            # That it is whole now is worth a look at everything.
+            await _eventually(lambda: None in told)
             assert share.key not in told
             async with bed.delivered(share):
                 await bed.ready(share, driver=second)
