@@ -5,7 +5,8 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent import futures
 
 import pytest
 
@@ -61,26 +62,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if lacks and (item.get_closest_marker("machine") or item.get_closest_marker("e2e")):
             item.add_marker(pytest.mark.skip(reason=f"this machine lacks {lacks}; ./run test installs packages"))
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """First those that need nothing, then those that need programs that take minutes to build, whole systems last."""
+    if item.get_closest_marker("e2e") is not None:
+        return 2
+    return 1 if _wanted(item) else 0
+
+
+def _wanted(item: pytest.Item) -> set[str]:
+    """The programs of Kubernetes that a test runs, on a machine that can build them."""
+    if item.get_closest_marker("skipif") is not None and programs.lacking():
+        return set()
+    return {name for mark in item.iter_markers("kubernetes") for name in mark.args}
+
+
+_BUILD = pytest.StashKey["futures.Future[None]"]()
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Build what tests need of a real Kubernetes before the first of them, since it takes longer than a test may."""
-    wanted = {
-        name
-        for item in session.items
-        if item.get_closest_marker("skipif") is None or not programs.lacking()
-        for mark in item.iter_markers("kubernetes")
-        for name in mark.args
-    }
-    if wanted and not session.config.option.collectonly:
-        lacking = [name for name in sorted(wanted) if not (programs.folder() / name).exists()]
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if lacking and reporter is not None:
-            reporter.write_line(f"building {', '.join(lacking)} of Kubernetes, once: this takes some minutes")
+    """Begin to build what tests need of a real Kubernetes: it takes minutes, in which others can run."""
+    wanted = {name for item in session.items for name in _wanted(item)}
+    if not wanted or session.config.option.collectonly:
+        return
+    lacking = [name for name in sorted(wanted) if not (programs.folder() / name).exists()]
+    if lacking:
+        _say(session.config, f"building {', '.join(lacking)} of Kubernetes, once, beside the first tests")
+    pool = futures.ThreadPoolExecutor(1, thread_name_prefix="build")
+    session.config.stash[_BUILD] = pool.submit(programs.ensure, sorted(wanted))
+    pool.shutdown(wait=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for what is being built before the test's own time begins."""
+    build = item.config.stash.get(_BUILD, None)
+    if build is not None and _wanted(item):
         try:
-            programs.ensure(sorted(wanted))
+            build.result()
         except programs.BuildError as error:
             # The tests that need them fail; all others still run.
-            if reporter is not None:
-                reporter.write_line(str(error))
+            _say(item.config, str(error))
+            del item.config.stash[_BUILD]
+    return (yield)
+
+
+def _say(config: pytest.Config, words: str) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(words)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from boxfleet.agent import settings
+from boxfleet.agent import fencing, settings
 from boxfleet.agent.node import facts, keeper, vitals
 from boxfleet.api import meta, node
 from boxfleet.kit import clock
@@ -48,6 +48,17 @@ async def until(test: Callable[[], Any], seconds: float = 60.0) -> None:
             return
         assert time.monotonic() < deadline, "not reached in time"
         await asyncio.sleep(0.01)
+
+
+def no_fence(folder: pathlib.Path) -> fencing.Fence:
+    """Of a host that promises nothing."""
+
+    async def nothing() -> None:
+        return
+
+    return fencing.Fence(
+        folder="", memory=folder / "fence.json", cgroup_parent="/none", kept=list, resync=nothing, opened=lambda: None
+    )
 
 
 def wish(folder: pathlib.Path, **more: Any) -> settings.Settings:
@@ -127,6 +138,7 @@ async def test_a_clock_that_differs_is_found_and_is_well_again(api: server.Api, 
         vitals=made,
         clock=watch,
         trouble=lambda: None,
+        fence=no_fence(tmp_path),
     )
     async with running(made, keeping):
 
@@ -194,6 +206,7 @@ async def test_the_node_says_what_is_wrong_with_scripts(api: server.Api, tmp_pat
         vitals=made,
         clock=clock.SystemClock(),
         trouble=lambda: None,
+        fence=no_fence(tmp_path),
     )
     async with running(keeping):
 
