@@ -77,7 +77,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     unit: str
     name: str
-    # The uid of the Pod that it was ordered by.
+    # The uid of the Pod that it was ordered by; empty for one that the cluster made without an order, which the next
+    # delivery ends.
     uid: str
     # A different one each time the cluster makes it anew by itself.
     incarnation: str
@@ -130,8 +131,8 @@ class Cluster(Protocol):
     async def run(self, changed: Callable[[meta.Key | None], None]) -> None:
         """Keep the view of the cluster up to date until cancelled.
 
-        Tells of a Unit whose instances changed, or None when nodes did. Raises Unreachable or Denied when the view is
-        lost; `instances` then goes on showing the last one.
+        Tells of a Unit whose instances changed, or None when nodes did or the view became whole. Raises Unreachable or
+        Denied when the view is lost; `instances` then goes on showing the last one.
         """
 
     @property

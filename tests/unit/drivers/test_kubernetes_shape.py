@@ -260,7 +260,10 @@ def test_sources_are_marked_by_who_uses_them() -> None:
     both = cluster.Order(pod=made.pod, config_maps={"shared": {"data": {"a": "b"}}}, secrets={"keys": secret})
     objects = {each["metadata"]["name"]: each for _, each in plan(share({0: both})).objects}
     assert objects["shared"]["metadata"]["labels"] == {names.FLEET: "f", "used-by.boxfleet.dev/db": ""}
-    assert objects["keys"]["data"] == {"k": "dg=="}
+    assert (objects["keys"]["data"], objects["keys"]["type"]) == ({"k": "dg=="}, "Opaque")
+    token = cluster.Order(pod=made.pod, secrets={"keys": secret | {"type": "kubernetes.io/service-account-token"}})
+    [keys] = [each for kind, each in plan(share({0: token})).objects if kind is names.SECRETS]
+    assert keys["type"] == "Opaque"
 
 
 @pytest.mark.parametrize(

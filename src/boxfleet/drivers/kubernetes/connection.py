@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import datetime
+import email.utils
 import ssl
 import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
@@ -35,7 +37,9 @@ class Connection:
     """One cluster's API."""
 
     def __init__(self, access: kubeconfig.Access) -> None:
-        self._access = access
+        self.access = access
+        # Seconds that the cluster's clock was ahead at its last answer.
+        self.ahead = 0.0
         self._session: aiohttp.ClientSession | None = None
 
     async def call(
@@ -59,15 +63,16 @@ class Connection:
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
         try:
             async with self._open().request(
-                method, self._access.url + path, params=query, data=data, headers=headers, timeout=limits,
-                server_hostname=self._access.server_name or None, allow_redirects=False,
+                method, self.access.url + path, params=query, data=data, headers=headers, timeout=limits,
+                server_hostname=self.access.server_name or None, allow_redirects=False,
             ) as answer:  # fmt: skip
                 content = await answer.read()
                 code = answer.status
+                self._compare(answer.headers.get("Date", ""))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._lost(what, error) from None
         if code >= 300:
-            raise faults.of_answer(code, content, what=what, hint=self._access.hint)
+            raise faults.of_answer(code, content, what=what, hint=self.access.hint)
         try:
             return msgspec.json.decode(content, type=dict[str, Any])
         except msgspec.MsgspecError:
@@ -81,11 +86,11 @@ class Connection:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=silence)
         try:
             async with self._open().get(
-                self._access.url + path, params=query, timeout=limits,
-                server_hostname=self._access.server_name or None, allow_redirects=False,
+                self.access.url + path, params=query, timeout=limits,
+                server_hostname=self.access.server_name or None, allow_redirects=False,
             ) as answer:  # fmt: skip
                 if answer.status != 200:
-                    raise faults.of_answer(answer.status, await answer.read(), what=what, hint=self._access.hint)
+                    raise faults.of_answer(answer.status, await answer.read(), what=what, hint=self.access.hint)
                 try:
                     # That it was taken is worth knowing before the first piece.
                     yield b""
@@ -115,7 +120,7 @@ class Connection:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """POST a request that turns into SPDY/3.1, as all servers from 1.20 on know it."""
         what = f"open {path}"
-        parts = urllib.parse.urlsplit(self._access.url)
+        parts = urllib.parse.urlsplit(self.access.url)
         host = parts.hostname or ""
         try:
             async with asyncio.timeout(_WHOLE):
@@ -123,8 +128,8 @@ class Connection:
                     host,
                     parts.port or 443,
                     limit=_READ,
-                    ssl=self._access.tls,
-                    server_hostname=self._access.server_name or host,
+                    ssl=self.access.tls,
+                    server_hostname=self.access.server_name or host,
                 )
                 try:
                     await self._ask(reader, writer, f"{parts.path}{path}?{urllib.parse.urlencode(query)}", protocol)
@@ -147,8 +152,8 @@ class Connection:
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str, protocol: str
     ) -> None:
-        netloc = urllib.parse.urlsplit(self._access.url).netloc
-        token = f"Authorization: Bearer {self._access.token}\r\n" if self._access.token else ""
+        netloc = urllib.parse.urlsplit(self.access.url).netloc
+        token = f"Authorization: Bearer {self.access.token}\r\n" if self.access.token else ""
         writer.write(
             f"POST {target} HTTP/1.1\r\nHost: {netloc}\r\n{token}Content-Length: 0\r\nConnection: Upgrade\r\n"
             f"Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: {protocol}\r\n\r\n".encode()
@@ -158,25 +163,30 @@ class Connection:
         code = int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
         if code != 101:
             raise faults.of_answer(
-                code or 502, await reader.read(_READ), what=f"open {target.partition('?')[0]}", hint=self._access.hint
+                code or 502, await reader.read(_READ), what=f"open {target.partition('?')[0]}", hint=self.access.hint
             )
+
+    def _compare(self, date: str) -> None:
+        with contextlib.suppress(ValueError):
+            told = email.utils.parsedate_to_datetime(date)
+            self.ahead = (told - datetime.datetime.now(datetime.UTC)).total_seconds()
 
     def _lost(self, what: str, error: Exception) -> cluster.ClusterFault:
         cause = getattr(error, "certificate_error", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return cluster.Denied(
-                f"cannot {what}: {self._access.url} shows a certificate that the kubeconfig's authority does not "
+                f"cannot {what}: {self.access.url} shows a certificate that the kubeconfig's authority does not "
                 f"vouch for ({cause.verify_message}); renew the kubeconfig, and look whether the clocks agree"
             )
         words = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        return cluster.Unreachable(f"cannot {what}: cannot reach {self._access.url}: {words}")
+        return cluster.Unreachable(f"cannot {what}: cannot reach {self.access.url}: {words}")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             headers = {"User-Agent": "boxfleet"}
-            if self._access.token:
-                headers["Authorization"] = f"Bearer {self._access.token}"
-            connector = aiohttp.TCPConnector(ssl=self._access.tls, limit=64, socket_factory=http.probed)
+            if self.access.token:
+                headers["Authorization"] = f"Bearer {self.access.token}"
+            connector = aiohttp.TCPConnector(ssl=self.access.tls, limit=64, socket_factory=http.probed)
             self._session = aiohttp.ClientSession(
                 connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
             )

@@ -64,11 +64,9 @@ class Delivery:
         present = shape.Present(sets=scene.of_unit(self._own, names.SETS, share.unit))
         plan = shape.plan(self._own, share, present=present, server=server)
         self._check(scene, share, plan)
-        if scene.exists:
-            await self._rehearse(plan)
-        else:
+        if not scene.exists:
             await self._make_namespace(scene.namespace)
-            await self._rehearse(plan)
+        await self._rehearse(present, plan)
         await self._make(scene, plan)
         await self._clear(scene, share, plan, server)
         before = scene.of_unit(self._own, names.PODS, share.unit)
@@ -116,7 +114,13 @@ class Delivery:
         found: dict[names.Kind, Mapping[str, JsonObject]] = {}
 
         async def one(kind: names.Kind) -> None:
-            listed = await self._via.list(kind, namespace=namespace, whole=kind is names.SETS)
+            try:
+                listed = await self._via.list(kind, namespace=namespace, whole=kind is names.SETS)
+            except cluster.Denied:
+                if kind not in _budgets(server):
+                    raise
+                # Only who asks for one is refused.
+                listed = []
             found[kind] = {each["metadata"]["name"]: each for each in listed}
 
         await objects.together(one(kind) for kind in kinds)
@@ -163,9 +167,11 @@ class Delivery:
             # Another Unit's delivery was quicker.
             return
 
-    async def _rehearse(self, plan: shape.Plan) -> None:
+    async def _rehearse(self, present: shape.Present, plan: shape.Plan) -> None:
         """Have the cluster say what it would not take, before anything is made."""
         for body in plan.sets:
+            if _is_known(body, present.sets.get(body["metadata"]["name"])):
+                continue
             try:
                 await self._via.apply(names.SETS, body, dry=True)
             except faults.Invalid as error:
@@ -176,7 +182,7 @@ class Delivery:
                 raise cluster.Unsupported(f"spec: {error}") from None
 
     async def _make(self, scene: _Scene, plan: shape.Plan) -> None:
-        await objects.together(self._via.apply(kind, body) for kind, body in plan.objects)
+        await objects.together(self._via.apply(kind, body, manager=_manager(body)) for kind, body in plan.objects)
         await objects.together(self._keep(scene, body) for body in plan.kept)
         if plan.anew and (there := scene.found.get(names.SETS, {}).get(plan.anew)) is not None:
             await self._via.delete(names.SETS, there, propagation="Orphan")
@@ -279,12 +285,28 @@ def _budgets(server: shape.Server) -> tuple[names.Kind, ...]:
     return () if server.budgets is None else (server.budgets,)
 
 
+def _manager(body: JsonObject) -> str:
+    """Of what several Units use each owns what it says: else one would take the mark of another away."""
+    for name in body["metadata"]["labels"]:
+        if name.startswith(names.USED_BY):
+            return f"{names.MANAGER}-{name.removeprefix(names.USED_BY)}"
+    return names.MANAGER
+
+
 def _marks(body: JsonObject) -> JsonObject:
     return {"metadata": {"labels": body["metadata"]["labels"]}}
 
 
 def _is_going(found: JsonObject) -> bool:
     return bool(found["metadata"].get("deletionTimestamp"))
+
+
+def _is_known(body: JsonObject, there: JsonObject | None) -> bool:
+    """Whether the cluster has taken a StatefulSet of the same orders before."""
+    if there is None:
+        return False
+    said, known = (each["spec"]["template"]["metadata"].get("annotations") or {} for each in (body, there))
+    return all(said.get(name) == known.get(name) for name in (names.ORDER, names.ORDERS))
 
 
 def _is_fixed(error: faults.Invalid) -> bool:

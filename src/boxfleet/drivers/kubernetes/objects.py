@@ -46,13 +46,15 @@ class Objects:
                 return found
             query["continue"] = token
 
-    async def apply(self, kind: names.Kind, body: JsonObject, *, dry: bool = False) -> JsonObject:
-        """Make an object say what `body` does, and what the driver said before and does not now be gone."""
+    async def apply(
+        self, kind: names.Kind, body: JsonObject, *, manager: str = names.MANAGER, dry: bool = False
+    ) -> JsonObject:
+        """Make an object say what `body` does, and what its manager said before and does not now be gone."""
         metadata = body["metadata"]
         return await self._via.call(
             "PATCH",
             kind.path(metadata.get("namespace", ""), metadata["name"]),
-            query={"fieldManager": names.MANAGER, "force": "true"} | ({"dryRun": "All"} if dry else {}),
+            query={"fieldManager": manager, "force": "true"} | ({"dryRun": "All"} if dry else {}),
             body=body,
             content_type=connection.APPLY,
         )

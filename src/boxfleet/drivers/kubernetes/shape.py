@@ -21,6 +21,8 @@ JsonObject = dict[str, Any]
 
 # Bytes of files that one ConfigMap takes: 1 MiB with all that it says besides.
 _FILES_LIMIT: Final = 900 * 1024
+_OPAQUE: Final = "Opaque"
+_TOKEN: Final = "kubernetes.io/service-account-token"  # noqa: S105  # a type
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,8 +346,14 @@ def _put_sources(own: settings.Settings, share: cluster.Share, made: Plan, run: 
         for name, source in sorted(order.secrets.items()):
             if (names.SECRETS, name) not in done:
                 done.add((names.SECRETS, name))
-                body = {"data": source.get("data") or {}, "type": source.get("type") or "Opaque"}
+                body = {"data": source.get("data") or {}, "type": _secret_type(source)}
                 made.objects.append((names.SECRETS, _object(own, share, names.SECRETS, name, labels=shared) | body))
+
+
+def _secret_type(source: JsonObject) -> str:
+    """Its own, except that a token of Boxfleet's is none of an account there."""
+    found = str(source.get("type") or _OPAQUE)
+    return _OPAQUE if found == _TOKEN else found
 
 
 def _put_claims(own: settings.Settings, share: cluster.Share, made: Plan) -> None:

@@ -1,6 +1,7 @@
 """A first look at a cluster: what it is, what it knows, and what the account may not do."""
 
 import asyncio
+import datetime
 import time
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ _PATIENCE: Final = 30.0
 _OLDEST: Final = 20
 # StatefulSets that begin at another ordinal are switched on from here on.
 _STARTS: Final = 27
+# Seconds between two clocks from which on tokens and certificates begin to fail.
+_CLOCKS: Final = 30.0
+_SOON: Final = datetime.timedelta(days=7)
 _RBAC: Final = "apply what `boxfleet cluster rbac` prints"
 _ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
@@ -63,6 +67,7 @@ async def _look(own: settings.Settings, via: connection.Connection) -> cluster.R
     if await _budgets(via) is None:
         lacks.append(cluster.Lack(what="the kind PodDisruptionBudget", remedy="evictions are not held up", fatal=False))
     await _check_class(own, via, lacks)
+    _check_times(via, lacks)
     lacks.sort(key=lambda each: (not each.fatal, each.what))
     return cluster.Report(
         version=f"Kubernetes {version.get('gitVersion', '')}", latency=latency, nodes=nodes, lacks=lacks
@@ -99,6 +104,17 @@ async def _check_class(own: settings.Settings, via: connection.Connection, lacks
     if not any((each["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for each in found):
         remedy = "claims of instances wait; set spec.kubernetes.storageClass"
         lacks.append(cluster.Lack(what="a default storage class", remedy=remedy, fatal=False))
+
+
+def _check_times(via: connection.Connection, lacks: list[cluster.Lack]) -> None:
+    if abs(via.ahead) > _CLOCKS:
+        direction = "ahead of" if via.ahead > 0 else "behind"
+        what = f"clocks that agree: the cluster's is {abs(via.ahead):.0f} s {direction} this one"
+        lacks.append(cluster.Lack(what=what, remedy="set both by NTP", fatal=False))
+    expires = via.access.expires
+    if expires is not None and expires - datetime.datetime.now(datetime.UTC) < _SOON:
+        what = f"credentials that last: {via.access.hint}"
+        lacks.append(cluster.Lack(what=what, remedy="put a fresh kubeconfig into the Cluster's Secret", fatal=False))
 
 
 async def _minor(via: connection.Connection) -> int:

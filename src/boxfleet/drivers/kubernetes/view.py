@@ -40,6 +40,8 @@ class View:
         self._own = own
         self._via = via
         self._instances: dict[str, cluster.Instance] = {}
+        # The same ones by their Unit, for who asks for one of thousands.
+        self._by_unit: dict[meta.Key, dict[str, cluster.Instance]] = {}
         # Names of their Pods there, by incarnation like those.
         self._names: dict[str, str] = {}
         self._nodes: dict[str, cluster.Node] = {}
@@ -53,11 +55,7 @@ class View:
 
     def instances(self, key: meta.Key | None = None) -> Sequence[cluster.Instance]:
         """Those of a Unit, or all."""
-        return [
-            each
-            for each in self._instances.values()
-            if key is None or (each.unit == key.name and each.namespace == key.namespace)
-        ]
+        return list((self._instances if key is None else self._by_unit.get(key, {})).values())
 
     def nodes(self) -> Sequence[cluster.Node]:
         """The hosts."""
@@ -96,22 +94,31 @@ class View:
                 if events.whole:
                     there = {pod["metadata"]["uid"] for pod in events.objects}
                     for uid in self._instances.keys() - there:
-                        touched.add(_key(self._instances.pop(uid)))
+                        touched |= self._put(uid, None, "")
                 for pod in events.objects:
                     touched |= self._take(pod, gone=events.gone)
-                self._pods_seen = True
+                was, self._pods_seen = self.synced, True
+                if self.synced and not was:
+                    changed(None)
                 for key in touched:
                     changed(key)
 
     def _take(self, pod: JsonObject, *, gone: bool) -> set[meta.Key]:
-        uid = pod["metadata"]["uid"]
+        metadata = pod["metadata"]
+        return self._put(metadata["uid"], None if gone else instance_of(self._own, pod), metadata["name"])
+
+    def _put(self, uid: str, new: cluster.Instance | None, name: str) -> set[meta.Key]:
+        """Keep or forget an incarnation; the Units that this changes something of."""
         old = self._instances.pop(uid, None)
-        new = None if gone else instance_of(self._own, pod)
+        self._names.pop(uid, None)
+        if old is not None:
+            self._by_unit[_key(old)].pop(uid)
+            if not self._by_unit[_key(old)]:
+                del self._by_unit[_key(old)]
         if new is not None:
             self._instances[uid] = new
-            self._names[uid] = pod["metadata"]["name"]
-        else:
-            self._names.pop(uid, None)
+            self._names[uid] = name
+            self._by_unit.setdefault(_key(new), {})[uid] = new
         return set() if old == new else {_key(each) for each in (old, new) if each is not None}
 
     async def _follow_nodes(self, changed: Callable[[meta.Key | None], None]) -> None:
@@ -126,13 +133,14 @@ class View:
                         self._nodes = {name: each for name, each in before.items() if name not in found}
                     else:
                         self._nodes = before | found
-                    self._nodes_seen = True
-                    if before != self._nodes:
+                    was, self._nodes_seen = self.synced, True
+                    if before != self._nodes or self.synced != was:
                         changed(None)
         except cluster.Denied:
             # Its owner does not show them; whether the credentials are good shows on the Pods.
             self._nodes = {}
             self._nodes_seen = True
+            changed(None)
 
 
 class Events(msgspec.Struct, frozen=True):

@@ -222,13 +222,17 @@ class Recorded:
 
 
 class Leaving(Recorded):
-    """Channels whose other side goes away as soon as the order was taken."""
+    """Channels whose other side goes away as soon as the order was taken, or a word was heard."""
+
+    def __init__(self, word: bytes = b"") -> None:
+        super().__init__()
+        self._word = word
 
     async def receive(self) -> AsyncIterator[tuple[int, bytes]]:
-        """What was given; ends when something was heard."""
+        """Nothing; ends then."""
+        await _eventually(lambda: bool(self.heard) and self._word in self.said(tunnel.Channel.STDOUT))
         for each in self._said:
             yield each
-        await _eventually(lambda: bool(self.heard))
 
 
 def is_ready(instance: cluster.Instance) -> bool:
@@ -299,6 +303,21 @@ class ClusterConformance:
                 await successor.deliver(share)
                 after = await bed.ready(share, driver=successor)
             assert [each.incarnation for each in after] == [each.incarnation for each in found]
+
+    async def test_cut_off_in_the_middle(self, bed: Bed) -> None:
+        """By a server that is killed while it delivers: the next one finishes, whatever was done."""
+        share = bed.share("halves", ordinals=(0, 1), grace={"halves-1": 1})
+        for generation, seconds in enumerate((0.02, 0.1, 0.3), start=2):
+            async with followed(bed.again()) as killed:
+                renewed = bed.share("halves", ordinals=(0, 1), renewed={1: str(generation)}, grace={"halves-1": 1})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await killed.deliver(renewed)
+        try:
+            await bed.driver.deliver(share)
+            await bed.ready(share)
+        finally:
+            await bed.driver.withdraw(share.key)
 
     async def test_grows_and_shrinks(self, bed: Bed) -> None:
         """Those that stay are not touched."""
@@ -423,6 +442,8 @@ class ClusterConformance:
         share = bed.share("told", ordinals=(0,))
         async with followed(bed.again(), told.append) as second:
             await bed.until(share.key, lambda _: True, driver=second)
+            # That it is whole now is worth a look at everything.
+            await _eventually(lambda: None in told)
             assert share.key not in told
             async with bed.delivered(share):
                 await bed.ready(share, driver=second)
@@ -512,6 +533,20 @@ class RunningConformance:
             assert "B=from a map and from a secret" in (await bed.run(each, "env")).splitlines()
             assert await bed.run(each, "cat", "/s/k") == "from a secret"
 
+    async def test_what_several_units_use_stays_until_the_last_leaves(self, bed: Bed) -> None:
+        """One Unit's withdrawal takes nothing from another."""
+        maps = {"common": {"metadata": {"name": "common"}, "data": {"a": "for both"}}}
+        container = {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "common", "key": "a"}}}]}
+        first, second = (bed.share(name, refers=(maps, {}), container=container) for name in ("first", "second"))
+        async with bed.delivered(second):
+            async with bed.delivered(first):
+                await bed.driver.deliver(second)
+            renewed = bed.share("second", refers=(maps, {}), container=container, grace={"second-0": 1}, generation="2")
+            await bed.driver.deliver(renewed)
+            [each] = await bed.ready(renewed)
+            assert "A=for both" in (await bed.run(each, "env")).splitlines()
+        await bed.untraced("second")
+
     async def test_hooks_run(self, bed: Bed) -> None:
         """After the start, and before the end."""
         hooks = {
@@ -575,7 +610,11 @@ class RunningConformance:
             assert channels.heard[0] == (tunnel.Channel.STDOUT, b"")
             assert channels.said(tunnel.Channel.STDOUT) == b"one two\n"
             assert channels.said(tunnel.Channel.STDERR) == b"gone wrong\n"
-            order = msgspec.structs.replace(order, command=["cat"])
+            order = msgspec.structs.replace(order, command=["sh", "-c", "echo $0"], tty=True, stderr=False, stdin=False)
+            channels = Recorded((tunnel.Channel.RESIZE, b'{"Width":80,"Height":24}'))
+            assert b'"Success"' in await bed.driver.stream(order, channels)
+            assert channels.said(tunnel.Channel.STDOUT).strip() == b"sh"
+            order = msgspec.structs.replace(order, command=["cat"], tty=False, stdin=True)
             with pytest.raises(streams.Disconnected):
                 await bed.driver.stream(order, Leaving())
             order = msgspec.structs.replace(order, pod="commands-9", uid="nobody")
@@ -583,7 +622,7 @@ class RunningConformance:
                 await bed.driver.stream(order, Recorded())
 
     async def test_logs_are_read(self, bed: Bed) -> None:
-        """All of them, their end, and what comes."""
+        """All of them, their end, and what comes; what comes is heard by attaching too."""
         words = "echo one; echo two; trap 'exit 0' TERM; while :; do sleep 0.1; echo more; done"
         async with bed.delivered(bed.share("logs", command=("sh", "-c", words))) as [each]:
             await _eventually(lambda: self._says(bed, each, "two"))
@@ -592,7 +631,10 @@ class RunningConformance:
             assert len((await self._log(bed, each, tail=1)).splitlines()) == 1
             assert (await self._log(bed, each, timestamps=True)).splitlines()[0].endswith("Z one")
             with pytest.raises(streams.Disconnected):
-                await bed.driver.stream(self._log_order(bed, each, follow=True), Leaving())
+                await bed.driver.stream(self._log_order(bed, each, follow=True), Leaving(b"more\n"))
+            order = tunnel.AttachOrder(namespace=bed.namespace, pod=each.name, uid=each.uid, container="main")
+            with pytest.raises(streams.Disconnected):
+                await bed.driver.stream(order, Leaving(b"more\n"))
 
     async def test_ports_are_reached(self, bed: Bed) -> None:
         """A connection into the instance; a port that nobody listens on is told."""
