@@ -420,6 +420,20 @@ async def test_over_tls(engine: docker.Engine) -> None:
             assert isinstance(followed, docker_driver.Driver)
             one = await ready(followed, wanted)
             assert await say(followed, one, "echo", "hello") == "hello\n"
+            # The end of a command's input ends only that.
+            order = tunnel.ExecOrder(
+                namespace=NAMESPACE,
+                pod=one.name,
+                uid=one.uid,
+                container="main",
+                command=["sh", "-c", "cat; echo after; exit 5"],
+                stdin=True,
+            )
+            much = b"0123456789" * 100_000
+            said = [(tunnel.Channel.STDIN, much[at : at + 65536]) for at in range(0, len(much), 65536)]
+            channels = suite.Recorded(*said, (tunnel.Channel.CLOSE, bytes([tunnel.Channel.STDIN])))
+            assert b'"5"' in await followed.stream(order, channels)
+            assert channels.said(tunnel.Channel.STDOUT) == much + b"after\n"
             await followed.withdraw(wanted.key)
             refused = share("refused", volumes=[{"name": "host", "hostPath": {"path": "/etc"}}])
             with pytest.raises(cluster.Unsupported, match=r"spec.volumes\[0\].hostPath"):

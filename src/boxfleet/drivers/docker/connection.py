@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from boxfleet.drivers.docker import faults, tls
+from boxfleet.drivers.docker import duplex, faults, tls
 from boxfleet.ports import cluster
 
 # The newest API that is spoken, and the oldest: Docker 20.10 (2020).
@@ -166,7 +166,7 @@ class Connection:
             words = f"what answers at {self.where} is no Docker engine: correct spec.docker.host"
             raise cluster.Unreachable(words) from None
 
-    async def upgraded(self, path: str, body: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def upgraded(self, path: str, body: Any) -> duplex.Line:
         """A call whose connection becomes a stream in both directions. Raises ClusterFaults."""
         content = msgspec.json.encode(body)
         request = (
@@ -175,28 +175,34 @@ class Connection:
         )
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                reader, writer = await self._dial()
+                line = await self._dial()
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                writer.write(request.encode() + content)
-                await writer.drain()
-                head = await reader.readuntil(b"\r\n\r\n")
+                await line.write(request.encode() + content)
+                head = await line.readuntil(b"\r\n\r\n")
                 status = int(head.split(None, 2)[1])
                 if status >= 400:
-                    raise faults.of_status(status, _words(await _rest(reader, head)), what=f"POST {path}")
+                    raise faults.of_status(status, _words(await _rest(line, head)), what=f"POST {path}")
         except BaseException as error:
-            writer.transport.abort()
+            line.abort()
             if isinstance(error, OSError | TimeoutError | asyncio.IncompleteReadError | ValueError):
                 raise self._unreachable(error) from None
             raise
-        return reader, writer
+        return line
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _dial(self) -> duplex.Line:
         if self.where.is_local:
-            return await asyncio.open_unix_connection(self.where.socket, limit=_BUFFER)
-        return await asyncio.open_connection(self.where.host, self.where.port, ssl=self._tls(), limit=_BUFFER)
+            return duplex.Plain(*await asyncio.open_unix_connection(self.where.socket, limit=_BUFFER))
+        reader, writer = await asyncio.open_connection(self.where.host, self.where.port)
+        line = duplex.Tls(reader, writer, self._tls(), self.where.host)
+        try:
+            await line.shake_hands()
+        except BaseException:
+            line.abort()
+            raise
+        return line
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -255,12 +261,12 @@ def _words(content: bytes) -> str:
         return content[:512].decode(errors="replace")
 
 
-async def _rest(reader: asyncio.StreamReader, head: bytes) -> bytes:
+async def _rest(line: duplex.Line, head: bytes) -> bytes:
     """The body of a short answer with a length."""
-    for line in head.lower().split(b"\r\n"):
-        name, _, value = line.partition(b":")
+    for each in head.lower().split(b"\r\n"):
+        name, _, value = each.partition(b":")
         if name == b"content-length":
-            return await reader.readexactly(int(value))
+            return await line.readexactly(int(value))
     return b""
 
 

@@ -45,6 +45,7 @@ class Engine:
         self._clock = clock
         self._changed: Callable[[meta.Key | None], None] = lambda _key: None
         self._group: asyncio.TaskGroup | None = None
+        self._whole = False
         self._nodes: Sequence[cluster.Node] = ()
         self._ended: dict[str, pods.ContainerStateTerminated] = {}
         self._conditions: dict[str, Sequence[meta.Condition]] = {}
@@ -61,6 +62,7 @@ class Engine:
     async def run(self, changed: Callable[[meta.Key | None], None]) -> None:
         """Keep the view up to date, and carry out what takes long, until cancelled."""
         self._changed = changed
+        self._whole = False
         self._keeper.forget_engine()
         await self._ask()
         try:
@@ -238,6 +240,10 @@ class Engine:
         self._changed(meta.Key(one.mark.namespace, one.mark.unit))
 
     def _listed(self) -> None:
+        if not self._whole:
+            # That it is whole now is worth a look at everything.
+            self._whole = True
+            self._changed(None)
         group = self._group
         if group is not None:
             group.create_task(self._ask())

@@ -1,12 +1,11 @@
 """Commands in containers: a session with its streams, or just their outcome."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from boxfleet.drivers.docker import connection, frames
+from boxfleet.drivers.docker import connection, duplex, frames
 
 # Of what a probe says no more is kept than this (bytes).
 _SAID = 1024
@@ -20,28 +19,23 @@ class Session:
     def __init__(
         self,
         link: connection.Connection,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        line: duplex.Line,
         *,
         path: str,
         tty: bool,
     ) -> None:
         self._link = link
-        self._reader = reader
-        self._writer = writer
+        self._line = line
         self._path = path
         self._tty = tty
 
     async def send_stdin(self, data: bytes) -> None:
         """Write to the process; raises OSError when it reads no more."""
-        self._writer.write(data)
-        await self._writer.drain()
+        await self._line.write(data)
 
-    def close_stdin(self) -> None:
-        """End the input. Over TLS that cannot be told: Python's TLS closes both directions or none."""
-        if self._writer.can_write_eof():
-            with contextlib.suppress(OSError):
-                self._writer.write_eof()
+    async def close_stdin(self) -> None:
+        """End the input; raises OSError when the process reads no more."""
+        await self._line.end()
 
     async def resize(self, *, width: int, height: int) -> None:
         """Tell the terminal's size. Raises ClusterFaults."""
@@ -49,11 +43,11 @@ class Session:
 
     def output(self) -> AsyncIterator[tuple[int, bytes]]:
         """What the process writes: (1 or 2, data), until it ends."""
-        return frames.read(self._reader, tty=self._tty)
+        return frames.read(self._line, tty=self._tty)
 
     def close(self) -> None:
         """Let go of the streams."""
-        self._writer.transport.abort()
+        self._line.abort()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +79,8 @@ async def begin(
         },
     )
     path = f"/exec/{made['Id']}"
-    reader, writer = await link.upgraded(f"{path}/start", {"Detach": False, "Tty": tty})
-    return made["Id"], Session(link, reader, writer, path=path, tty=tty)
+    line = await link.upgraded(f"{path}/start", {"Detach": False, "Tty": tty})
+    return made["Id"], Session(link, line, path=path, tty=tty)
 
 
 async def exit_code(link: connection.Connection, exec_id: str) -> int:

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from boxfleet.api import tunnel
-from boxfleet.drivers.docker import connection, execs, faults, frames, given, marks, model, view
+from boxfleet.drivers.docker import connection, duplex, execs, faults, frames, given, marks, model, view
 from boxfleet.ports import cluster, streams
 
 _CONNECT_SECONDS: Final = 10.0
@@ -31,7 +31,7 @@ class _Size(msgspec.Struct, rename="pascal"):
 
 class _Session(Protocol):
     async def send_stdin(self, data: bytes) -> None: ...
-    def close_stdin(self) -> None: ...
+    async def close_stdin(self) -> None: ...
     async def resize(self, *, width: int, height: int) -> None: ...
     def output(self) -> AsyncIterator[tuple[int, bytes]]: ...
     def close(self) -> None: ...
@@ -94,8 +94,8 @@ async def _attach(
 ) -> bytes:
     query = f"stream=1&stdout=1&stderr=1&stdin={1 if order.stdin and one.config.open_stdin else 0}"
     path = f"/containers/{one.id}"
-    reader, writer = await link.upgraded(f"{path}/attach?{query}", None)
-    session = execs.Session(link, reader, writer, path=path, tty=one.config.tty)
+    line = await link.upgraded(f"{path}/attach?{query}", None)
+    session = execs.Session(link, line, path=path, tty=one.config.tty)
     try:
         await channels.send(tunnel.Channel.STDOUT, b"")
         await _bridge(session, channels, stdout=order.stdout, stderr=order.stderr)
@@ -133,7 +133,7 @@ async def _inward(session: _Session, channels: streams.Channels) -> None:
             if number == tunnel.Channel.STDIN and data:
                 await session.send_stdin(data)
             elif number == tunnel.Channel.CLOSE and data[:1] == bytes([tunnel.Channel.STDIN]):
-                session.close_stdin()
+                await session.close_stdin()
             elif number == tunnel.Channel.RESIZE:
                 size = msgspec.json.decode(data, type=_Size)
                 await session.resize(width=size.width, height=size.height)
@@ -230,25 +230,23 @@ async def _gone(channels: streams.Channels) -> None:
 class _Socket:
     """A TCP connection as a session."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, line: duplex.Line) -> None:
+        self._line = line
 
     async def send_stdin(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
+        await self._line.write(data)
 
-    def close_stdin(self) -> None:
-        self._writer.write_eof()
+    async def close_stdin(self) -> None:
+        await self._line.end()
 
     async def resize(self, *, width: int, height: int) -> None:
         return
 
     def output(self) -> AsyncIterator[tuple[int, bytes]]:
-        return frames.read(self._reader, tty=True)
+        return frames.read(self._line, tty=True)
 
     def close(self) -> None:
-        self._writer.close()
+        self._line.abort()
 
 
 async def _forward(
@@ -301,7 +299,7 @@ async def _connect(address: str, order: tunnel.ForwardOrder, channels: streams.C
             f"error forwarding port {order.port} to pod {order.pod}, uid {order.uid}: "
             f"cannot connect to {address}: {cause}"
         ) from error
-    session = _Socket(reader, writer)
+    session = _Socket(duplex.Plain(reader, writer))
     try:
         await channels.send(tunnel.Channel.STDOUT, b"")
         await _bridge(session, channels, stdout=True, stderr=False)

@@ -118,15 +118,11 @@ class Swarm:
         self._changed(share.key)
 
     async def withdraw(self, key: meta.Key) -> None:
-        """Take away all that was made for a Unit."""
+        """Take away all that was made for a Unit; our own network stays, as tasks that end still use it."""
         params = {"filters": marks.filters(self._wish.fleet)}
         there = [view.service(one) for one in await self._link.call("GET", "/services", params=params)]
         await self._remove(self._of(key, there))
         await self._tidy(key)
-        others = [one for one in there if (one.mark.namespace, one.mark.unit) != (key.namespace, key.name)]
-        if not self._wish.network and not others:
-            await place.remove_network(self._link)
-            self._engine = None
         await self._refresh()
 
     async def renew(self, namespace: str, name: str) -> None:
@@ -214,6 +210,10 @@ class Swarm:
                         path, params = f"/services/{service.id}/update", {"version": service.version}
                         await self._link.call("POST", path, params=params, body=body, headers=headers)
                     return
+                except faults.NotFound:
+                    # Its network may have been taken away.
+                    self._engine = None
+                    raise
                 except faults.Conflict:
                     # Another server of the fleet was faster.
                     service = view.service(await self._link.call("GET", f"/services/{body['Name']}"))
