@@ -106,16 +106,17 @@ def grow(pending: Iterable[Instance], places: Iterable[scheduling.Place], pools:
     pools = sorted(pools, key=lambda pool: (pool.order, pool.price, pool.name))
     instances = sorted(pending, key=_rank)
     there = sorted(places, key=lambda place: place.name)
+    shapes = _Shapes()
     left = {pool.name: max(0, pool.max - pool.machines) if pool.open else 0 for pool in pools}
     made = {pool.name: min(left[pool.name], max(0, pool.min - pool.staying)) for pool in pools}
     while True:
         # Packed anew with each choice, as it will be when this is asked again: then nothing is missing.
-        room = _Room([_copy(each) for each in there])
+        room = _Room([_copy(each) for each in there], shapes)
         for pool in pools:
             fresh = (f"{pool.name}/{number}" for number in range(made[pool.name]))
             room.places += (host_of(pool, name) for name in (*pool.coming, *fresh))
         rest = [each for each in instances if room.take(each.ask) is None]
-        best = _best(rest, pools, {name: count - made[name] for name, count in left.items()})
+        best = _best(rest, pools, {name: count - made[name] for name, count in left.items()}, shapes)
         if best is None:
             break
         made[best[0].name] += best[1]
@@ -135,7 +136,7 @@ def shrink(
     `pending` are instances that come to the hosts that stay; `budgets` say how many may be away now.
     """
     known = {pool.name: pool for pool in pools}
-    room = _Room([_copy(each) for each in sorted(places, key=lambda place: place.name)])
+    room = _Room([_copy(each) for each in sorted(places, key=lambda place: place.name)], _Shapes())
     coming: dict[str, list[Instance]] = {}
     for each in sorted(pending, key=_rank):
         if (place := room.take(each.ask)) is not None:
@@ -184,17 +185,35 @@ def shrink(
     return Shrinkage(unneeded=frozenset(each.name for each in unneeded), go=going, needed=needed)
 
 
+class _Shapes:
+    """What counts of an ask when it is asked whether it fits: the same for most members of most Units."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[scheduling.Ask, str]] = {}
+
+    def of(self, ask: scheduling.Ask) -> str:
+        """A text that is the same for asks that fit on the same places."""
+        known = self._known.get(id(ask))
+        if known is None:
+            # Which Unit it is of, and its images, are matters of preference.
+            text = repr(dataclasses.replace(ask, group="", images=()))
+            # The ask is kept, so that no other one gets its id.
+            known = self._known[id(ask)] = (ask, text)
+        return known[1]
+
+
 class _Room:
     """Places that are filled first fit. They only get fuller, so what did not fit is not asked of them again."""
 
-    def __init__(self, places: list[scheduling.Place]) -> None:
+    def __init__(self, places: list[scheduling.Place], shapes: _Shapes) -> None:
         self.places = places
+        self._shapes = shapes
         # By what is asked: how many of the first places are known to be of no use.
         self._tried: dict[str, int] = {}
 
     def take(self, ask: scheduling.Ask) -> scheduling.Place | None:
         """The place that an ask got."""
-        shape = repr(ask)
+        shape = self._shapes.of(ask)
         for index in range(self._tried.get(shape, 0), len(self.places)):
             place = self.places[index]
             if not scheduling.obstacles(ask, place):
@@ -220,14 +239,16 @@ class _Room:
         return None
 
 
-def _best(rest: Sequence[Instance], pools: Sequence[Pool], left: Mapping[str, int]) -> tuple[Pool, int] | None:
+def _best(
+    rest: Sequence[Instance], pools: Sequence[Pool], left: Mapping[str, int], shapes: _Shapes
+) -> tuple[Pool, int] | None:
     """Of the lowest order that helps anybody the pool that does it for the least money, and how many hosts of it."""
     best: tuple[tuple[float, int, str], tuple[Pool, int]] | None = None
     for order in sorted({pool.order for pool in pools if left[pool.name] > 0}):
         for pool in pools:
             if pool.order != order or left[pool.name] <= 0:
                 continue
-            hosts, helped = _pack(rest, pool, left[pool.name])
+            hosts, helped = _pack(rest, pool, left[pool.name], shapes)
             if not hosts:
                 continue
             rank = (pool.price * hosts / helped, hosts, pool.name)
@@ -238,16 +259,16 @@ def _best(rest: Sequence[Instance], pools: Sequence[Pool], left: Mapping[str, in
     return None
 
 
-def _pack(rest: Sequence[Instance], pool: Pool, most: int) -> tuple[int, int]:
+def _pack(rest: Sequence[Instance], pool: Pool, most: int, shapes: _Shapes) -> tuple[int, int]:
     """How many new hosts of a pool take how many instances."""
-    room = _Room([])
+    room = _Room([], shapes)
     helped = 0
     hopeless: set[str] = set()
     for each in rest:
         if room.take(each.ask) is not None:
             helped += 1
             continue
-        shape = repr(each.ask)
+        shape = shapes.of(each.ask)
         if len(room.places) < most and shape not in hopeless:
             fresh = host_of(pool, f"{pool.name}/{len(room.places)}")
             if not scheduling.obstacles(each.ask, fresh):

@@ -1,5 +1,6 @@
 """Step 4: one decision for all pools: machines to make, hosts that are unneeded, hosts that leave."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from boxfleet.api import node_pool
@@ -39,10 +40,13 @@ class Decider:
         if not self._ledger.pools():
             return None
         fleet = self._facts.gather()
-        growth = node_pools.grow(fleet.pending, fleet.places, fleet.pools)
+        # Thousands of instances and hosts take a second or so, in which nobody else is to wait.
+        growth = await asyncio.to_thread(node_pools.grow, fleet.pending, fleet.places, fleet.pools)
         for name, count in sorted(growth.new.items()):
             await self._make(name, count, fleet)
-        shrinkage = node_pools.shrink(fleet.waiting, fleet.places, fleet.hosts, fleet.pools, budgets=fleet.budgets)
+        shrinkage = await asyncio.to_thread(
+            node_pools.shrink, fleet.waiting, fleet.places, fleet.hosts, fleet.pools, budgets=fleet.budgets
+        )
         # While hosts are made nobody leaves: what comes is packed anew first.
         going = [] if growth.new else list(shrinkage.go)
         due = _AGAIN
