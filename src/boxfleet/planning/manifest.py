@@ -83,6 +83,8 @@ def pod(
     _add_claims(spec, subject.spec, instance=name)
     if scheduler:
         spec["schedulerName"] = scheduler
+        # Where others run it, our API's tokens are of no use unless somebody arranged that they are.
+        spec.setdefault("automountServiceAccountToken", False)
     annotations = dict(template_meta.get("annotations") or {})
     for key, value in (
         (labels.ADDRESS, address),

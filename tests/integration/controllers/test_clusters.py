@@ -78,6 +78,8 @@ async def test_a_unit_is_delivered_shown_and_taken_away(tmp_path: pathlib.Path) 
         shown = known.bed.get(pod.Pod, "web-0")
         assert shown is not None
         assert (shown.spec.nodeName, shown.status.podIP) == ("east.node-a", "198.51.100.7")
+        # A token of our API would be of no use there, and names things that the cluster has itself.
+        assert shown.spec.automountServiceAccountToken is False
         mirrored = known.bed.get(node.Node, "east.node-a")
         assert mirrored is not None
         assert mirrored.metadata.labels[labels.MIRRORED] == "true"
