@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -16,16 +16,18 @@ _POLICIES = ("IfHealthyBudget", "AlwaysAllow")
 class LabelSelectorRequirement(meta.Model):
     """One condition on a label."""
 
-    key: str = ""
-    operator: str = ""
-    values: list[str] = []
+    key: Annotated[str, msgspec.Meta(description="The label's name.")] = ""
+    operator: Annotated[str, msgspec.Meta(description="In, NotIn, Exists or DoesNotExist.")] = ""
+    values: Annotated[list[str], msgspec.Meta(description="For In and NotIn: the values that are meant.")] = []
 
 
 class LabelSelector(meta.Model):
-    """Which Pods, by their labels."""
+    """Which objects, by their labels."""
 
-    matchLabels: dict[str, str] = {}
-    matchExpressions: list[LabelSelectorRequirement] = []
+    matchLabels: Annotated[dict[str, str], msgspec.Meta(description="Labels that must be there as they are.")] = {}
+    matchExpressions: Annotated[
+        list[LabelSelectorRequirement], msgspec.Meta(description="Conditions that must all hold.")
+    ] = []
 
 
 class BudgetSpec(meta.Model):

@@ -1,7 +1,7 @@
 """Node: a host. The part of the standard v1 Node that Boxfleet acts on."""
 
 import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -14,10 +14,12 @@ GONE = "Unauthorized: the Node of this certificate is gone"
 class Taint(meta.Model):
     """What keeps instances off a node unless they tolerate it."""
 
-    key: str
-    effect: str
-    value: str = ""
-    timeAdded: str | None = None
+    key: Annotated[str, msgspec.Meta(description="What it is about.")]
+    effect: Annotated[
+        str, msgspec.Meta(description="NoSchedule: nothing new comes. PreferNoSchedule: rather not. NoExecute: all go.")
+    ]
+    value: Annotated[str, msgspec.Meta(description="More of what it is about.")] = ""
+    timeAdded: Annotated[str | None, msgspec.Meta(description="Since when it is there.")] = None
 
 
 class NodeSpec(meta.Model):

@@ -1,17 +1,22 @@
 """Which nodes a Pod may run on, and beside which Pods. Parts of the standard v1 Pod."""
 
+from typing import Annotated
+
+import msgspec
+
 from boxfleet.api import disruption_budget, meta
 
 
 class Toleration(meta.Model):
     """A taint that this instance puts up with."""
 
-    key: str = ""
-    operator: str = ""
-    value: str = ""
-    effect: str = ""
-    # Of effect NoExecute: for how long.
-    tolerationSeconds: int | None = None
+    key: Annotated[str, msgspec.Meta(description="The taint's key; empty with Exists for every taint.")] = ""
+    operator: Annotated[str, msgspec.Meta(description="Exists, or Equal, which is meant by nothing.")] = ""
+    value: Annotated[str, msgspec.Meta(description="The taint's value, for Equal.")] = ""
+    effect: Annotated[str, msgspec.Meta(description="The taint's effect; empty for all.")] = ""
+    tolerationSeconds: Annotated[
+        int | None, msgspec.Meta(description="For the effect NoExecute: for how long; for ever when not set.")
+    ] = None
 
 
 class NodeSelectorRequirement(meta.Model):
