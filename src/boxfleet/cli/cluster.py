@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,6 +58,14 @@ def join_docker(
     via: str | None,
 ) -> int:
     """Join a Docker engine or Swarm."""
+    host = str(spec["docker"]["host"])
+    if not host.startswith(("unix:///", "tcp://")):
+        raise faults.CommandFailed(f"--host {host}: write it as unix:///var/run/docker.sock or tcp://HOST:2376")
+    if host.startswith("tcp://") and not certificates:
+        raise faults.CommandFailed(
+            "an engine over the network takes --certificates, the folder of its ca.pem, cert.pem and key.pem: "
+            "without TLS it gives everybody root, and is not used"
+        )
     keys: dict[str, bytes] = {}
     if certificates:
         # Docker's own names first: a DOCKER_CERT_PATH can be given as it is.
@@ -238,6 +247,9 @@ def _wanted(name: str, spec: Mapping[str, Any], words: Sequence[str], *, keys: M
         if not mark or names.label_key(key):
             raise faults.CommandFailed(f"--label {word}: write it as topology.kubernetes.io/zone=east")
         labels[key] = value
+    # JSON has no word for it, and so it would become nothing on the way.
+    if not math.isfinite(spec["cost"]):
+        raise faults.CommandFailed(f"--cost {spec['cost']}: it must be a number")
     body = dict(spec) | ({"credentials": {"secret": name}} if keys else {})
     try:
         converted = msgspec.convert(body, cluster.ClusterSpec)
@@ -253,7 +265,7 @@ def _one_context(text: str, context: str, *, where: str) -> tuple[str, str]:
     if not isinstance(found, dict):
         raise faults.CommandFailed(f"{where} is no kubeconfig")
     chosen = context or found.get("current-context") or ""
-    inside = _named(found, "contexts", chosen, where).get("context") or {}
+    inside = _part(_named(found, "contexts", chosen, where), "context", where)
     of_cluster = _named(found, "clusters", inside.get("cluster", ""), where)
     of_user = _named(found, "users", inside.get("user", ""), where)
     folder = pathlib.Path(where).resolve().parent
@@ -262,8 +274,8 @@ def _one_context(text: str, context: str, *, where: str) -> tuple[str, str]:
         "kind": "Config",
         "current-context": chosen,
         "contexts": [{"name": chosen, "context": inside}],
-        "clusters": [{**of_cluster, "cluster": _inlined(of_cluster.get("cluster") or {}, folder)}],
-        "users": [{**of_user, "user": _inlined(of_user.get("user") or {}, folder)}],
+        "clusters": [{**of_cluster, "cluster": _inlined(_part(of_cluster, "cluster", where), folder)}],
+        "users": [{**of_user, "user": _inlined(_part(of_user, "user", where), folder)}],
     }
     return json.dumps(reduced), str(inside.get("cluster", ""))
 
@@ -274,7 +286,16 @@ def _named(found: Mapping[str, Any], part: str, name: str, where: str) -> dict[s
         if isinstance(each, dict) and each.get("name") == name:
             return each
     known = ", ".join(str(each.get("name")) for each in entries if isinstance(each, dict)) or "none"
-    raise faults.CommandFailed(f"{where}: {part} has no {name!r}; there are: {known}. Choose one with --context")
+    advice = ". Choose one with --context" if part == "contexts" and known != "none" else ""
+    raise faults.CommandFailed(f"{where}: {part} has no {name!r}; there are: {known}{advice}")
+
+
+def _part(entry: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    """What an entry of a kubeconfig says; nothing when it is empty."""
+    found = entry.get(name) or {}
+    if not isinstance(found, dict):
+        raise faults.CommandFailed(f"{where}: {name} of {entry.get('name')!r} is no mapping")
+    return found
 
 
 def _inlined(part: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
@@ -292,7 +313,9 @@ def _read(path: pathlib.Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise faults.CommandFailed(f"cannot read {path}: {error}") from None
+        # An error of the system names the file once more.
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise faults.CommandFailed(f"cannot read {path}: {cause}") from None
 
 
 def _as_name(text: str) -> str:

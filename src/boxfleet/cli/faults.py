@@ -7,7 +7,7 @@ class CommandFailed(Exception):
 
 def words(error: Exception) -> str:
     """What to tell people of an error; empty for a fault of ours, which shows where it happened."""
-    from boxfleet.app import access, issuers, owning, pki, secret_keys, settings, supervision
+    from boxfleet.app import access, issuers, owning, pki, secret_keys, settings, supervision, yaml_files
     from boxfleet.client import errors
     from boxfleet.store import errors as store_errors
 
@@ -25,5 +25,6 @@ def words(error: Exception) -> str:
         pki.PkiError,
         secret_keys.KeyFileError,
         issuers.IssuersError,
+        yaml_files.FileError,
     )
     return str(error) if isinstance(error, told) else ""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.integration.controllers import fleetbed
 
-from boxfleet.api import box, cluster, meta, pod, unit
+from boxfleet.api import box, cluster, config, meta, pod, unit, wellknown
 from boxfleet.app import clusters, reaching
 from boxfleet.controllers import settings as controller_settings
 from boxfleet.testing import docker, server, tools
@@ -105,6 +105,9 @@ async def fleet(
         bed.server.app.agents.elsewhere = reach
         reaching_ = asyncio.create_task(reach.run())
         bed.start_control()
+        # As in every Namespace of a whole Boxfleet: each Pod names it beside its token.
+        authorities = meta.ObjectMeta(name=wellknown.ROOT_CA, namespace="default")
+        await bed.api.create(config.ConfigMap(metadata=authorities, data={wellknown.ROOT_CA_KEY: "of Boxfleet"}))
         east = clusters.Wanted(
             name="east",
             spec=cluster.ClusterSpec(

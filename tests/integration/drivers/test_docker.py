@@ -385,6 +385,23 @@ async def test_it_heals_while_nobody_is_there(engine: docker.Engine) -> None:
             await suite_gone(followed, wanted)
 
 
+async def test_what_runs_already_is_ready_with_its_order(engine: docker.Engine) -> None:
+    wanted = share("before", container={"readinessProbe": {"exec": {"command": ["sh", "-c", "exit 0"]}}})
+    with engine.inside():
+        async with suite.followed(make(engine)) as followed:
+            assert isinstance(followed, docker_driver.Driver)
+            await ready(followed, wanted)
+        async with suite.followed(make(engine)) as followed:
+            assert isinstance(followed, docker_driver.Driver)
+            await until(followed, wanted, lambda now: now.status["phase"] == "Running")
+            # The order comes when the view is there, and nothing happens to the container any more.
+            await followed.deliver(wanted)
+            [one] = followed.instances(wanted.key)
+            assert suite.is_ready(one)
+            await followed.withdraw(wanted.key)
+            await suite_gone(followed, wanted)
+
+
 async def suite_gone(driver: docker_driver.Driver, wanted: cluster.Share) -> None:
     async with asyncio.timeout(60):
         while driver.instances(wanted.key):

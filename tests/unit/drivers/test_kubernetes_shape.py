@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from boxfleet.api import wellknown
 from boxfleet.drivers.kubernetes import names, settings, shape
 from boxfleet.ports import cluster
 
@@ -264,6 +265,14 @@ def test_sources_are_marked_by_who_uses_them() -> None:
     token = cluster.Order(pod=made.pod, secrets={"keys": secret | {"type": "kubernetes.io/service-account-token"}})
     [keys] = [each for kind, each in plan(share({0: token})).objects if kind is names.SECRETS]
     assert keys["type"] == "Opaque"
+
+
+def test_the_authorities_of_the_clusters_own_api_are_left_alone() -> None:
+    # Every Pod of a whole Boxfleet names this one, and every Namespace of a Kubernetes has it.
+    found = {wellknown.ROOT_CA: {"data": {"ca.crt": "ours"}}, "shared": {"data": {"a": "b"}}}
+    made = plan(share({0: cluster.Order(pod=order("db-0").pod, config_maps=found)}))
+    maps = [each["metadata"]["name"] for kind, each in made.objects if kind is names.CONFIG_MAPS]
+    assert maps == ["shared"]
 
 
 @pytest.mark.parametrize(

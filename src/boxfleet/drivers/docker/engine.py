@@ -117,6 +117,9 @@ class Engine:
         await self._refuse_taken(wanted.values(), engine, there)
         for instance, one in wanted.items():
             self._keeper.want(instance, one)
+            if self._view.synced:
+                # What ran before this server was seen when nobody knew yet what its probes are.
+                self._observe(instance)
         gone = self._of_unit(share.key, there) - set(wanted)
         for instance in gone:
             self._keeper.unwant(instance, grace=share.grace.get(instance.name))
@@ -233,11 +236,15 @@ class Engine:
         else:
             if now.was_started and now.state.status in ("exited", "restarting", "dead"):
                 self._ended[one.id] = status.terminated(now)
-            if self._group is not None:
-                for each in self._view.of(one.mark.instance):
-                    self._keeper.observe(each, self._group)
+            self._observe(one.mark.instance)
         self._keeper.look(one.mark.instance)
         self._changed(meta.Key(one.mark.namespace, one.mark.unit))
+
+    def _observe(self, instance: marks.Instance) -> None:
+        """Let probes and hooks follow an instance."""
+        if self._group is not None:
+            for each in self._view.of(instance):
+                self._keeper.observe(each, self._group)
 
     def _listed(self) -> None:
         if not self._whole:

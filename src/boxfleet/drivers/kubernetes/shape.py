@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from boxfleet.api import labels
+from boxfleet.api import labels, wellknown
 from boxfleet.drivers.kubernetes import names, settings, template
 from boxfleet.planning import manifest
 from boxfleet.ports import cluster
@@ -335,6 +335,9 @@ def _put_sources(own: settings.Settings, share: cluster.Share, made: Plan, run: 
         mine = manifest.files_name(_name(share, ordinal))
         for name, source in sorted(order.config_maps.items()):
             if name == mine and ordinal in run.ordered:
+                continue
+            if name == wellknown.ROOT_CA:
+                # The cluster keeps its own of this name in each Namespace.
                 continue
             if (names.CONFIG_MAPS, name) not in done:
                 done.add((names.CONFIG_MAPS, name))

@@ -1,0 +1,60 @@
+"""What `boxfleet cluster join` says of what cannot be joined, before anything is asked."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+_CONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: e, user: u}}]
+clusters: [{name: e, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: abc}}]
+"""
+
+
+def join(*words: str, folder: pathlib.Path) -> str:
+    """The one line that it says on its way out."""
+    # The folder of sockets has a short path.
+    own = ["--state", str(folder / "state"), "--run", "/run/boxfleet-not-there"]
+    command = [sys.executable, "-m", "boxfleet", "cluster", "join", *words, *own]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hello", "is no kubeconfig"),
+        (": : [", "is not YAML"),
+        ("{apiVersion: v1, kind: Config}", "contexts has no ''; there are: none"),
+        (_CONFIG.replace("current-context: c", "current-context: d"), "there are: c. Choose one with --context"),
+        (_CONFIG.replace('{server: "https://127.0.0.1:1"}', "nope"), "cluster of 'e' is no mapping"),
+        (_CONFIG.replace("{cluster: e, user: u}", "[e, u]"), "context of 'c' is no mapping"),
+        (_CONFIG.replace("token: abc", "client-key: away.pem"), "away.pem: No such file or directory"),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig(tmp_path: pathlib.Path, text: str, words: str) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(text)
+    assert words in join("kubernetes", "--kubeconfig", str(file), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--host", "/var/run/docker.sock"], "write it as unix:///var/run/docker.sock or tcp://HOST:2376"),
+        (["--host", "ssh://me@there"], "write it as unix:///var/run/docker.sock or tcp://HOST:2376"),
+        (["--host", "tcp://127.0.0.1:2376"], "takes --certificates"),
+        (["--host", "tcp://127.0.0.1:2376", "--certificates", "away"], "No such file or directory"),
+        (["--cost", "inf"], "must be a number"),
+        (["--name", "Dock_X"], "must be a DNS label"),
+    ],
+)
+def test_an_engine_that_cannot_be_meant(tmp_path: pathlib.Path, given: list[str], words: str) -> None:
+    assert words in join("docker", *given, folder=tmp_path)
