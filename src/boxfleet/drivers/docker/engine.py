@@ -45,6 +45,8 @@ class Engine:
         self._clock = clock
         self._changed: Callable[[meta.Key | None], None] = lambda _key: None
         self._group: asyncio.TaskGroup | None = None
+        # Whether it was said that the view is whole.
+        self._told = False
         self._nodes: Sequence[cluster.Node] = ()
         self._ended: dict[str, pods.ContainerStateTerminated] = {}
         self._conditions: dict[str, Sequence[meta.Condition]] = {}
@@ -61,6 +63,7 @@ class Engine:
     async def run(self, changed: Callable[[meta.Key | None], None]) -> None:
         """Keep the view up to date, and carry out what takes long, until cancelled."""
         self._changed = changed
+        self._told = False
         self._keeper.forget_engine()
         await self._ask()
         try:
@@ -245,6 +248,10 @@ class Engine:
                 self._keeper.observe(each, self._group)
 
     def _listed(self) -> None:
+        if not self._told:
+            # The view became whole, perhaps of an engine without any container.
+            self._told = True
+            self._changed(None)
         group = self._group
         if group is not None:
             group.create_task(self._ask())
