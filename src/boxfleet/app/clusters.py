@@ -82,7 +82,14 @@ async def join(api: client.Client, wanted: Wanted) -> None:
             await api.create(namespace.Namespace(metadata=meta.ObjectMeta(name=cluster.NAMESPACE)))
         data = {name: base64.b64encode(value).decode() for name, value in wanted.keys.items()}
         secret = config.Secret(metadata=meta.ObjectMeta(name=wanted.name, namespace=cluster.NAMESPACE), data=data)
-        await api.create(secret)
+        try:
+            await api.create(secret)
+        except errors.AlreadyExists:
+            if await api.find(cluster.Cluster, wanted.name) is not None:
+                raise
+            # Who deletes a Cluster by other means than `remove` leaves its keys.
+            await api.delete(config.Secret, wanted.name, namespace=cluster.NAMESPACE)
+            await api.create(secret)
     subject = cluster.Cluster(metadata=meta.ObjectMeta(name=wanted.name, labels=dict(wanted.labels)), spec=wanted.spec)
     try:
         await api.create(subject)

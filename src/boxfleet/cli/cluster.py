@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from boxfleet.api import cluster, meta, names
+from boxfleet.api import cluster, meta, names, wellknown
 from boxfleet.app import access, clusters, settings, why, yaml_files
 from boxfleet.cli import faults, options, output
-from boxfleet.client import errors
+from boxfleet.client import client, errors
 from boxfleet.drivers.kubernetes import rbac
 from boxfleet.planning import resources
 from boxfleet.ports import cluster as ports
@@ -114,6 +114,11 @@ def mark(known: settings.All, name: str, *, unschedulable: bool, kubeconfig: str
 
 def remove(known: settings.All, name: str, *, policy: str, timeout: int, kubeconfig: str | None = None) -> int:
     """Give a Cluster up and wait until its instances are elsewhere."""
+    if name == wellknown.CLUSTER:
+        raise faults.CommandFailed(
+            f"cluster {name} is that of the hosts with an agent, and comes with Boxfleet: "
+            "`boxfleet node remove` takes hosts away, `boxfleet cluster cordon` keeps new instances off"
+        )
 
     async def work() -> None:
         async with access.way(known, kubeconfig) as api:
@@ -129,15 +134,26 @@ def remove(known: settings.All, name: str, *, policy: str, timeout: int, kubecon
                             said = told
                         await asyncio.sleep(_LOOK)
             except TimeoutError:
-                raise faults.CommandFailed(
-                    f"cluster {name} still has instances after {timeout} s; it goes when others have taken them: "
-                    f"`boxfleet why UNIT` says what is in the way"
-                ) from None
+                raise faults.CommandFailed(await _why_still_there(api, name, timeout)) from None
             await clusters.forget_keys(api, name)
 
     asyncio.run(work())
     output.say(f"cluster {name} removed")
     return 0
+
+
+async def _why_still_there(api: client.Client, name: str, timeout: int) -> str:
+    found = await api.find(cluster.Cluster, name)
+    ready = meta.find_condition(found.status.conditions, "Ready") if found is not None else None
+    if ready is not None and ready.status != "True":
+        return (
+            f"cluster {name} is still there after {timeout} s: {ready.message or ready.reason}; "
+            "it goes when it answers and what is Boxfleet's there is taken away"
+        )
+    return (
+        f"cluster {name} still has instances after {timeout} s; it goes when others have taken them: "
+        "`boxfleet why UNIT` says what is in the way"
+    )
 
 
 def print_rbac(*, namespace: str, kubelet_summaries: bool) -> int:

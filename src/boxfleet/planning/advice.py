@@ -40,6 +40,9 @@ _BY_REASON = {
     "ClockProblem": "let the clocks of hosts and servers follow one time: timedatectl set-ntp true, or chrony",
     "RuntimeProblem": "read STATE/logs/containerd.log on that host",
     "FactsProblem": "correct the script that is named, or take it out of its folder",
+    "ClusterUnreachable": "see whether it runs and its address is reached from here; instances with failover start "
+    "elsewhere meanwhile",
+    "ClusterDenied": "put fresh keys into its Secret: kubectl -n boxfleet-clusters edit secret",
     "NodeNotReady": "look after the node: boxfleet status on it; its agent's log is in STATE/logs/agent",
 }
 _IMAGE = (
@@ -53,6 +56,7 @@ _CLAIM = "make the PersistentVolumeClaim, or correct `claimName`"
 _PORT_WORDS = re.compile(r"address already in use|port is already|hostport.{0,40}(taken|in use)|bind:", re.IGNORECASE)
 # Where a message of `pull_words` has a remedy that fits better than another way to bring the image.
 _REGISTRY_WORDS = re.compile(r"wants a password|refuses the name and password|hosts\.toml|see whether the registry")
+_REFUSED = re.compile(r"Cluster \S+ cannot take it: ")
 _LACKS_PORT = re.compile(r"free (host )?ports?|hostPort", re.IGNORECASE)
 
 
@@ -62,6 +66,9 @@ def of(reason: str, message: str = "", *, namespace: str = "", name: str = "", c
         return _PORT
     if reason in ("FailedScheduling", "Unschedulable") and message.startswith("persistentvolumeclaim "):
         return _CLAIM
+    if _REFUSED.match(message):
+        # The driver says by itself what to change.
+        return ""
     text = _BY_REASON.get(reason, "")
     if text == "image":
         return "" if _REGISTRY_WORDS.search(message) else _IMAGE

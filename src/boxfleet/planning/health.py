@@ -5,7 +5,7 @@ import datetime
 import enum
 from collections.abc import Iterable, Sequence
 
-from boxfleet.api import address_pool, box, event, meta, node, pod, unit
+from boxfleet.api import address_pool, box, cluster, event, labels, meta, node, pod, unit
 from boxfleet.kit import clock
 from boxfleet.planning import advice, instances, problems
 
@@ -71,6 +71,7 @@ class World:
     """All objects that health depends on."""
 
     nodes: Sequence[node.Node] = ()
+    clusters: Sequence[cluster.Cluster] = ()
     pools: Sequence[address_pool.AddressPool] = ()
     boxes: Sequence[box.Box] = ()
     units: Sequence[unit.Unit] = ()
@@ -79,8 +80,12 @@ class World:
 
 
 def examine(world: World, *, now: datetime.datetime) -> list[Part]:
-    """Nodes, pools, Boxes, Units of their own and Pods of their own, in this order."""
-    parts = [of_node(each, world.pods) for each in _by_name(world.nodes)]
+    """Nodes, clusters of others, pools, Boxes, Units of their own and Pods of their own, in this order."""
+    # Hosts of others are their owners' to look after: their cluster says what matters here.
+    own = (each for each in world.nodes if labels.MIRRORED not in each.metadata.labels)
+    parts = [of_node(each, world.pods) for each in _by_name(own)]
+    foreign = (each for each in world.clusters if each.spec.type is not cluster.ClusterType.HOSTS)
+    parts += [of_cluster(each, world.pods, now=now) for each in _by_name(foreign)]
     parts += [of_pool(each) for each in _by_name(world.pools)]
     owned = {(each.metadata.namespace, each.metadata.name): each for each in world.units}
     for each in _by_name(world.boxes):
@@ -97,7 +102,7 @@ def examine(world: World, *, now: datetime.datetime) -> list[Part]:
 def missing(world: World) -> list[Part]:
     """What no Boxfleet can do without and this one lacks: somebody deleted it, or it is not there yet."""
     parts = []
-    if not world.nodes:
+    if all(labels.MIRRORED in each.metadata.labels for each in world.nodes):
         parts.append(_lacks("node", "NoNode", "no host has registered itself: nothing can be started"))
     if not world.pools:
         parts.append(_lacks("pool", "NoAddressPool", "there is no AddressPool: new instances get no address"))
@@ -139,6 +144,28 @@ def of_node(subject: node.Node, pods: Iterable[pod.Pod]) -> Part:
     if runtime:
         summary += f", {runtime}"
     return Part(kind="node", name=name, level=Level.BAD if troubles else Level.WELL, summary=summary, troubles=troubles)
+
+
+def of_cluster(subject: cluster.Cluster, pods: Iterable[pod.Pod], *, now: datetime.datetime) -> Part:
+    """A cluster of somebody else: whether it answers, and lets in."""
+    name, status = subject.metadata.name, subject.status
+    runs = sum(1 for each in pods if each.metadata.labels.get(labels.CLUSTER) == name and not each.status.has_ended)
+    summary = f"{runs} instances, {status.readyNodes} of {status.nodes} hosts ready"
+    summary += f", {status.version}" if status.version else ""
+    if subject.spec.unschedulable:
+        summary += ", takes no new ones (cordoned)"
+    ready = meta.find_condition(status.conditions, "Ready")
+    if subject.metadata.deletionTimestamp:
+        summary += ", is being given up"
+    if ready is not None and ready.status == "True":
+        return Part(kind="cluster", name=name, level=Level.WELL, summary=summary)
+    level = Level.BAD if ready is not None else _level("", since=subject.metadata.creationTimestamp, now=now)
+    reason = ready.reason if ready is not None else "Unknown"
+    words = ready.message if ready is not None else "it was not looked at yet"
+    trouble = Trouble(
+        subject=f"cluster {name}", reason=reason, message=words, advice=advice.of(f"Cluster{reason}"), level=level
+    )
+    return Part(kind="cluster", name=name, level=level, summary=summary, troubles=[trouble])
 
 
 def of_pool(subject: address_pool.AddressPool) -> Part:

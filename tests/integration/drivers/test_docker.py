@@ -385,6 +385,22 @@ async def test_it_heals_while_nobody_is_there(engine: docker.Engine) -> None:
             await suite_gone(followed, wanted)
 
 
+async def test_an_engine_without_containers_is_told_of(engine: docker.Engine) -> None:
+    told: list[meta.Key | None] = []
+    one = make(engine)
+    with engine.inside():
+        # Whoever drives it looks at it first.
+        await one.check()
+        running = asyncio.create_task(one.run(told.append))
+        async with asyncio.timeout(60):
+            while not told:
+                await asyncio.sleep(0.02)
+        running.cancel()
+        await asyncio.wait([running])
+        await one.close()
+    assert (told[0], [each.name for each in one.nodes()]) == (None, [engine.docker("info", "-f", "{{.Name}}").strip()])
+
+
 async def test_what_runs_already_is_ready_with_its_order(engine: docker.Engine) -> None:
     wanted = share("before", container={"readinessProbe": {"exec": {"command": ["sh", "-c", "exit 0"]}}})
     with engine.inside():

@@ -1,10 +1,15 @@
-"""What `boxfleet cluster join` says of what cannot be joined, before anything is asked."""
+"""``boxfleet cluster``: what it says of what cannot be joined, and what joining leaves and meets."""
 
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from boxfleet.api import cluster, config, meta, namespace
+from boxfleet.app import clusters
+from boxfleet.client import errors
+from boxfleet.testing import server
 
 _CONFIG = """
 apiVersion: v1
@@ -17,10 +22,14 @@ users: [{name: u, user: {token: abc}}]
 
 
 def join(*words: str, folder: pathlib.Path) -> str:
+    return fails("join", *words, folder=folder)
+
+
+def fails(*words: str, folder: pathlib.Path) -> str:
     """The one line that it says on its way out."""
     # The folder of sockets has a short path.
     own = ["--state", str(folder / "state"), "--run", "/run/boxfleet-not-there"]
-    command = [sys.executable, "-m", "boxfleet", "cluster", "join", *words, *own]
+    command = [sys.executable, "-m", "boxfleet", "cluster", *words, *own]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert "Traceback" not in done.stderr
@@ -58,3 +67,26 @@ def test_a_file_that_is_no_kubeconfig(tmp_path: pathlib.Path, text: str, words: 
 )
 def test_an_engine_that_cannot_be_meant(tmp_path: pathlib.Path, given: list[str], words: str) -> None:
     assert words in join("docker", *given, folder=tmp_path)
+
+
+def test_the_cluster_of_the_hosts_stays(tmp_path: pathlib.Path) -> None:
+    assert "boxfleet node remove" in fails("remove", "local", folder=tmp_path)
+
+
+@pytest.mark.anyio
+async def test_keys_of_a_cluster_that_is_gone_are_in_nobodys_way(tmp_path: pathlib.Path) -> None:
+    def wanted(key: bytes) -> clusters.Wanted:
+        spec = cluster.ClusterSpec(type=cluster.ClusterType.KUBERNETES, credentials=cluster.Credentials(secret="east"))
+        return clusters.Wanted(name="east", spec=spec, labels={}, keys={clusters.KUBECONFIG: key})
+
+    async with server.running(tmp_path) as api:
+        left = meta.ObjectMeta(name="east", namespace=cluster.NAMESPACE)
+        await api.admin.create(namespace.Namespace(metadata=meta.ObjectMeta(name=cluster.NAMESPACE)))
+        await api.admin.create(config.Secret(metadata=left, data={"kubeconfig": "b2xk", "other": "b2xk"}))
+        await clusters.join(api.admin, wanted(b"new"))
+        found = await api.admin.get(config.Secret, "east", namespace=cluster.NAMESPACE)
+        assert found.data == {"kubeconfig": "bmV3"}
+        # Those of one that is there are not touched.
+        with pytest.raises(errors.AlreadyExists):
+            await clusters.join(api.admin, wanted(b"other"))
+        assert await api.admin.get(config.Secret, "east", namespace=cluster.NAMESPACE) == found

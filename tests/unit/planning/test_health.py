@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from boxfleet.api import pod
+from boxfleet.api import cluster, labels, meta, node, pod
 from boxfleet.planning import advice, health, memories
 from boxfleet.testing import views
 
@@ -190,3 +190,43 @@ def test_without_a_node_or_a_pool_nothing_is_well() -> None:
     seen = health.missing(health.World())
     assert [(part.kind, part.level) for part in seen] == [("node", health.Level.BAD), ("pool", health.Level.BAD)]
     assert all(part.troubles[0].advice for part in seen)
+
+
+def mirrored(name: str) -> node.Node:
+    return node.Node(metadata=meta.ObjectMeta(name=name, labels={labels.MIRRORED: "true", labels.CLUSTER: "east"}))
+
+
+def joined(**status: Any) -> cluster.Cluster:
+    spec = cluster.ClusterSpec(type=cluster.ClusterType.KUBERNETES)
+    return cluster.Cluster(
+        metadata=meta.ObjectMeta(name="east", creationTimestamp=views.NOW.isoformat()),
+        spec=spec,
+        status=cluster.ClusterStatus(nodes=1, readyNodes=1, version="v1", **status),
+    )
+
+
+def test_a_cluster_of_others_says_itself_how_it_is() -> None:
+    well = joined(conditions=[meta.Condition(type="Ready", status="True", reason="Reachable", message="it answers")])
+    one = views.a_pod("shop-db-0")
+    one.metadata.labels[labels.CLUSTER] = "east"
+    part = health.examine(health.World(clusters=[well], pods=[one]), now=views.NOW)[0]
+    assert (part.kind, part.level, part.summary) == (
+        "cluster",
+        health.Level.WELL,
+        "1 instances, 1 of 1 hosts ready, v1",
+    )
+    denied = joined(
+        conditions=[meta.Condition(type="Ready", status="False", reason="Denied", message="it does not let in")]
+    )
+    # Its hosts are not ours to look after, and none of ours either.
+    world = health.World(clusters=[denied], nodes=[mirrored("east.a")])
+    [part] = health.examine(world, now=views.NOW)
+    assert (part.kind, part.level) == ("cluster", health.Level.BAD)
+    assert (part.troubles[0].message, "Secret" in part.troubles[0].advice) == ("it does not let in", True)
+    assert [each.kind for each in health.missing(world)] == ["node", "pool"]
+    [part] = health.examine(health.World(clusters=[joined()]), now=views.NOW)
+    assert part.level is health.Level.WAITING
+
+
+def test_what_a_cluster_refuses_is_no_lack_of_room() -> None:
+    assert advice.of("Unschedulable", "Cluster east cannot take it: spec.hostname: leave it out") == ""
