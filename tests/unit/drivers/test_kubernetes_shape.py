@@ -270,6 +270,7 @@ def test_sources_are_marked_by_who_uses_them() -> None:
     ("spec", "word"),
     [
         ({"hostname": "h"}, "spec.hostname"),
+        ({"volumes": [{"name": "s", "csi": {"driver": "ipc.boxfleet.dev"}}]}, r"spec\.volumes\[0\]\.csi"),
         ({"activeDeadlineSeconds": 5}, "spec.activeDeadlineSeconds"),
         (
             {"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]},
