@@ -166,6 +166,13 @@ class ProjectedVolumeSource(meta.Model):
         return [each.serviceAccountToken for each in self.sources if each.serviceAccountToken is not None]
 
 
+class CsiVolumeSource(meta.Model):
+    """A volume that lives with its Pod, made by a driver; hosts know Boxfleet's own (`api.coupling`)."""
+
+    driver: str
+    volumeAttributes: dict[str, str] = {}
+
+
 class Volume(meta.Model):
     """A folder or file that containers can mount; one source is set, emptyDir when none."""
 
@@ -177,3 +184,4 @@ class Volume(meta.Model):
     persistentVolumeClaim: ClaimVolumeSource | None = None
     downwardAPI: DownwardVolumeSource | None = None
     projected: ProjectedVolumeSource | None = None
+    csi: CsiVolumeSource | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from boxfleet.api import cells, kind, meta, placement_policy, pod, unit_rules
+from boxfleet.api import cells, coupling, kind, meta, placement_policy, pod, unit_rules
 
 
 class DependsOnCondition(enum.StrEnum):
@@ -81,6 +81,20 @@ class UnitTemplate(meta.Model):
             description="One claim per instance, named CLAIM-INSTANCE and usable in the template as a volume of "
             "that name. It survives the instance and is removed with the Unit.",
             extra={"model": "core_v1.PersistentVolumeClaim"},
+        ),
+    ] = []
+    provides: Annotated[
+        list[coupling.Provided],
+        msgspec.Meta(
+            description="Memory that its instances share with others on their host.", extra=meta.keyed_by("name")
+        ),
+    ] = []
+    consumes: Annotated[
+        list[coupling.Consumed],
+        msgspec.Meta(
+            description="Memory of others: instances run only on hosts where a ready instance provides it, and wait "
+            "while there is none.",
+            extra=meta.keyed_by("name"),
         ),
     ] = []
     placement: Annotated[

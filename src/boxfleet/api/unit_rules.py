@@ -8,6 +8,7 @@ from typing import Any
 
 from boxfleet.api import (
     claim_rules,
+    coupling,
     fact_rules,
     fields,
     kind,
@@ -74,6 +75,7 @@ def unit(found: Json, path: str, subject: Subject) -> Errors:
     errors += _dependencies(found, f"{path}.dependsOn", subject)
     errors += _env(found, f"{path}.env")
     errors += _files(found, f"{path}.files")
+    errors += coupling.validate(found, path)
     errors += placement_policy.validate(
         found.get("placement") or {}, f"{path}.placement", own=subject.name, peers=subject.peers if subject.box else ()
     )

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from boxfleet.api import container_rules, fields, kind, names
+from boxfleet.api import container_rules, coupling, fields, kind, names
 from boxfleet.kit import quantity
 
 _HOST_PATH_TYPES = (
@@ -64,6 +64,8 @@ def _source(volume: Json, at: str) -> Errors:
         errors += _downward(source, f"{at}.downwardAPI")
     if (source := volume.get("projected")) is not None:
         errors += _projected(source, f"{at}.projected")
+    if (source := volume.get("csi")) is not None and source.get("driver") == coupling.DRIVER:
+        errors += coupling.attributes(source.get("volumeAttributes") or {}, f"{at}.csi.volumeAttributes")
     return errors
 
 

@@ -8,7 +8,7 @@ import msgspec
 from boxfleet.api import cluster, event, labels, meta, namespace, node, placement, pod, unit
 from boxfleet.client import client, errors, shared
 from boxfleet.kit import clock as clocks
-from boxfleet.planning import instances, scheduling
+from boxfleet.planning import facts, instances, manifest, scheduling
 from boxfleet.planning import placement as planning
 from boxfleet.scheduler import candidates, state
 from boxfleet.scheduler import settings as scheduler_settings
@@ -77,7 +77,7 @@ def _explain(
         if meta.controller_uid(each) == uid
     }
     places = sorted(made.of(subject), key=lambda each: each.name)
-    wish = candidates.wish_of(subject)
+    wish = candidates.wish_of(subject, caches.of(unit.Unit))
     counts = {name: len(ordinals) for name, ordinals in placed.items()}
     verdicts = planning.judge(wish, places, counts=counts)
     clusters = [
@@ -127,7 +127,10 @@ def _nodes(subject: unit.Unit, name: str, caches: shared.Caches, pods: Sequence[
         namespace=subject.metadata.namespace,
         labels=template.metadata.labels | {labels.UNIT: subject.metadata.name, labels.CLUSTER: name},
     )
-    ask = scheduling.ask_of(pod.Pod(metadata=metadata, spec=template.spec))
+    # As its instances are made: with what they share.
+    shaped = manifest.pod(subject, ordinal=0, cluster=name, address="", rendered=facts.Rendered({}, {}), revision="")
+    ask = scheduling.ask_of(pod.Pod(metadata=metadata, spec=msgspec.convert(shaped["spec"], pod.PodSpec)))
+    ask.among = board.sharing.among(ask.shares, namespace=metadata.namespace, known=caches.of(unit.Unit))
     found = []
     for place in sorted(board.places.values(), key=lambda each: each.name):
         if place.cluster != name:

@@ -2,13 +2,14 @@
 
 from boxfleet.api import address, config, labels, meta, placement, pod, unit, volume_claim
 from boxfleet.client import cache, shared
-from boxfleet.planning import addresses
+from boxfleet.planning import addresses, pod_asks
 
 OWNER = "owner"
 UNIT = "unit"
 BOX = "box"
 INSTANCE = "instance"
 SHARE = "share"
+SHARED = "shared"
 
 
 class Indexed:
@@ -20,6 +21,8 @@ class Indexed:
         self.units.add_index(BOX, lambda each: f"{each.metadata.namespace}/{each.spec.box}" if each.spec.box else "")
         self.pods = _indexed(caches.of(pod.Pod))
         self.pods.add_index(SHARE, _share_of)
+        # Pods that share memory with others, by Namespace.
+        self.pods.add_index(SHARED, lambda each: each.metadata.namespace if pod_asks.shares_of(each.spec) else "")
         self.claims = _indexed(caches.of(volume_claim.PersistentVolumeClaim))
         # Only those made for instances: other ConfigMaps may be many and large.
         self.files = _indexed(caches.of(config.ConfigMap, labels=labels.UNIT))

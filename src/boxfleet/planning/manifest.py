@@ -5,7 +5,7 @@ import posixpath
 import re
 from typing import Any
 
-from boxfleet.api import config, labels, meta, unit
+from boxfleet.api import config, coupling, labels, meta, unit
 from boxfleet.kit import ids
 from boxfleet.planning import facts
 
@@ -33,14 +33,16 @@ def revision(spec: unit.UnitTemplate) -> str:
 
     The content of files is left out: it changes in place, without a new Pod.
     """
-    return ids.fingerprint(
-        {
-            "template": spec.template,
-            "env": spec.env,
-            "files": [[file.path, file.mode, file.containers] for file in spec.files],
-            "claims": [claim["metadata"]["name"] for claim in spec.volumeClaimTemplates],
-        }
-    )
+    parts: dict[str, Any] = {
+        "template": spec.template,
+        "env": spec.env,
+        "files": [[file.path, file.mode, file.containers] for file in spec.files],
+        "claims": [claim["metadata"]["name"] for claim in spec.volumeClaimTemplates],
+    }
+    if spec.provides or spec.consumes:
+        # Only where it is said, so that what ran before this could be said does not become outdated.
+        parts["shared"] = [meta.to_dict(each) for each in (*spec.provides, *spec.consumes)]
+    return ids.fingerprint(parts)
 
 
 def own_labels(subject: unit.Unit) -> dict[str, str]:
@@ -81,6 +83,7 @@ def pod(
     _add_env(spec, rendered)
     _add_files(spec, subject.spec, instance=name)
     _add_claims(spec, subject.spec, instance=name)
+    _add_shared(spec, subject.spec)
     if scheduler:
         spec["schedulerName"] = scheduler
         # Where others run it, our API's tokens are of no use unless somebody arranged that they are.
@@ -182,6 +185,25 @@ def _add_claims(spec: dict[str, Any], wanted: unit.UnitTemplate, *, instance: st
     for claim in wanted.volumeClaimTemplates:
         name = claim["metadata"]["name"]
         _put_volume(spec, {"name": name, "persistentVolumeClaim": {"claimName": claim_name(name, instance)}})
+
+
+def _add_shared(spec: dict[str, Any], wanted: unit.UnitTemplate) -> None:
+    every: list[coupling.Provided | coupling.Consumed] = [*wanted.provides, *wanted.consumes]
+    for each in every:
+        said = {coupling.NAME: each.name, coupling.ROLE: coupling.CONSUMES}
+        if isinstance(each, coupling.Provided):
+            said |= {coupling.ROLE: coupling.PROVIDES, coupling.SIZE: each.size}
+        if each.exclusive:
+            said[coupling.EXCLUSIVE] = "true"
+        volume = coupling.volume_name(each.name)
+        _put_volume(spec, {"name": volume, "csi": {"driver": coupling.DRIVER, "volumeAttributes": said}})
+        where, variable = coupling.path_of(each), coupling.variable(each.name)
+        for container in _containers(spec):
+            mount = {"name": volume, "mountPath": where}
+            container["volumeMounts"] = [*(container.get("volumeMounts") or []), mount]
+            own = container.get("env") or []
+            if all(given["name"] != variable for given in own):
+                container["env"] = [{"name": variable, "value": where}, *own]
 
 
 def _put_volume(spec: dict[str, Any], volume: dict[str, Any]) -> None:

@@ -44,6 +44,9 @@ class Candidate:
     latency: float = 0.0
     # Short names of the Units of the same Box that have instances there.
     peers: frozenset[str] = frozenset()
+    # Whether instances on one of its hosts can share memory, and what Units of the Namespace provide there (ipc/NAME).
+    shares: bool = True
+    provided: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,10 @@ class Wish:
     policy: placement_policy.PlacementPolicy
     # It has claims: its instances stay with their data.
     keeps_data: bool = False
+    # It provides or consumes memory on its hosts; what it consumes, and by name which Units would provide it, in words.
+    shares: bool = False
+    consumes: tuple[str, ...] = ()
+    providers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +120,7 @@ def divide(wish: Wish, *, placed: Mapping[str, Collection[int]], clusters: Colle
         if at is None:
             shares[name] = []
             homeless.update(mine)
-        elif must_leave(wish, at):
+        elif must_leave(wish, at) or _left_alone(wish, at, ordered):
             leaving |= dict.fromkeys(mine, name)
         elif mine and (wait := _until_lost(wish, at)) is not None:
             retry = wait if retry is None else min(retry, wait)
@@ -281,7 +288,12 @@ def _placing_obstacles(
         found.append("it is cordoned")
     repelled = [taint for taint in at.taints if taint.effect != "PreferNoSchedule" and not _tolerated(wish, taint)]
     found += [f"untolerated taint {{{taint.key}: {taint.value}}}" for taint in repelled[:1]]
-    return found + _neighbours(wish, at, clusters) + _skew(wish, at, clusters, counts=counts)
+    return (
+        found
+        + _neighbours(wish, at, clusters)
+        + _uncoupled(wish, at, clusters)
+        + _skew(wish, at, clusters, counts=counts)
+    )
 
 
 def _rules(wish: Wish, at: Candidate) -> list[str]:
@@ -295,6 +307,8 @@ def _rules(wish: Wish, at: Candidate) -> list[str]:
         return ["its labels do not match placement.clusterSelector"]
     if policy.weights and not _weight(wish, at):
         return ["placement.weights gives it no part"]
+    if wish.shares and not at.shares:
+        return ["its instances can share no memory: only clusters of hosts can"]
     return []
 
 
@@ -305,6 +319,23 @@ def _neighbours(wish: Wish, at: Candidate, clusters: Sequence[Candidate]) -> lis
         if name not in at.peers and any(name in each.peers for each in clusters):
             found.append(f"it does not run Unit {name}, which is to be near")
     return found
+
+
+def _uncoupled(wish: Wish, at: Candidate, clusters: Sequence[Candidate]) -> list[str]:
+    """What it consumes that nobody provides there."""
+    found = []
+    for name in wish.consumes:
+        if name in at.provided:
+            continue
+        others = [each.name for each in clusters if name in each.provided]
+        where = f"it is provided on {', '.join(others)}" if others else wish.providers.get(name, "")
+        found.append(f"nobody provides {name} there ({where})")
+    return found
+
+
+def _left_alone(wish: Wish, at: Candidate, clusters: Sequence[Candidate]) -> bool:
+    """Whether what it consumes is provided elsewhere only."""
+    return any(name not in at.provided and any(name in each.provided for each in clusters) for name in wish.consumes)
 
 
 def _skew(wish: Wish, at: Candidate, clusters: Sequence[Candidate], *, counts: Mapping[str, int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from boxfleet.api import disruption_budget, labels, pod, pod_affinity, resource_names
+from boxfleet.api import coupling, disruption_budget, labels, pod, pod_affinity, resource_names
 from boxfleet.planning import resources
 from boxfleet.planning.engine import asks
 
@@ -38,6 +38,7 @@ def ask_of(subject: pod.Pod, *, pinned: str = "") -> asks.Ask:
         group=f"{metadata.namespace}/{unit}" if unit else "",
         cluster=metadata.labels.get(labels.CLUSTER, ""),
         pinned=pinned,
+        shares=shares_of(spec),
         namespace=metadata.namespace,
         labels=labels_of(metadata.labels),
         spread=tuple(_spread(each, metadata.namespace, metadata.labels) for each in spec.topologySpreadConstraints),
@@ -50,6 +51,22 @@ def ask_of(subject: pod.Pod, *, pinned: str = "") -> asks.Ask:
         priority=spec.priority or 0,
         preempts=spec.preemptionPolicy != "Never",
     )
+
+
+def shares_of(spec: pod.PodSpec) -> tuple[asks.Share, ...]:
+    """What a Pod says of memory that it shares."""
+    found = []
+    for volume in spec.volumes:
+        if volume.csi is not None and volume.csi.driver == coupling.DRIVER:
+            said = volume.csi.volumeAttributes
+            found.append(
+                asks.Share(
+                    name=said.get(coupling.NAME, ""),
+                    provides=said.get(coupling.ROLE) == coupling.PROVIDES,
+                    exclusive=said.get(coupling.EXCLUSIVE) == "true",
+                )
+            )
+    return tuple(found)
 
 
 def labels_of(own: Mapping[str, str]) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from boxfleet.api import meta, node, pod, volume_claim
+from boxfleet.api import meta, node, pod, unit, volume_claim
 from boxfleet.client import client, errors, loop, shared
 from boxfleet.client import events as recorders
 from boxfleet.kit import backoff, clock
-from boxfleet.planning import scheduling
+from boxfleet.planning import coupling, scheduling
 from boxfleet.scheduler import claims, preempting, settings, state, waiting
 
 # What Pods name that leave the choice to whoever is there; in Boxfleet that is this scheduler.
@@ -31,6 +31,7 @@ class Binder:
         self._settings = settings
         self._pods = caches.of(pod.Pod)
         self._claims = caches.of(volume_claim.PersistentVolumeClaim)
+        self._units = caches.of(unit.Unit)
         self._state = state.State(cluster=settings.cluster)
         self._preempting = preempting.Preempting(caches, self._state, events=events, clock=clock)
         self._loop: loop.Loop[meta.Key] = loop.Loop(
@@ -72,6 +73,8 @@ class Binder:
             ask = scheduling.ask_of(subject, pinned=storage.node)
         except (claims.ClaimMissing, ValueError) as problem:
             return await self._tell(subject, str(problem))
+        if ask.shares:
+            ask.among = self._state.sharing.among(ask.shares, namespace=key.namespace, known=self._units)
         choice = scheduling.choose(ask, self._state.places.values())
         if not choice.place:
             made = await self._preempting.make_room(subject, ask)
@@ -180,7 +183,8 @@ def _is_wanted(subject: pod.Pod) -> bool:
 
 def _minds_others(subject: pod.Pod) -> bool:
     """Whether it matters to a Pod where others are."""
-    return subject.spec.affinity is not None or bool(subject.spec.topologySpreadConstraints)
+    spec = subject.spec
+    return spec.affinity is not None or bool(spec.topologySpreadConstraints) or coupling.consumes(subject)
 
 
 def _is_same_neighbour(old: pod.Pod | None, new: pod.Pod) -> bool:

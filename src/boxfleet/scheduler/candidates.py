@@ -2,22 +2,28 @@
 
 import collections
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from boxfleet.api import cluster, labels, meta, namespace, placement, unit
 from boxfleet.client import shared
 from boxfleet.kit import clock
-from boxfleet.planning import disruption, domains, resources
+from boxfleet.planning import coupling, disruption, domains, resources
 from boxfleet.planning import placement as planning
 
 
-def wish_of(subject: unit.Unit) -> planning.Wish:
-    """What a Unit asks of its Clusters; raises ValueError for quantities that are none."""
+def wish_of(subject: unit.Unit, known: Iterable[unit.Unit]) -> planning.Wish:
+    """What a Unit asks of its Clusters; raises ValueError for quantities that are none. `known` are all Units."""
     return planning.Wish(
         replicas=subject.spec.replicas,
         requests=resources.requests_of(subject.spec.pod_template().spec),
         policy=subject.spec.placement,
         keeps_data=bool(subject.spec.volumeClaimTemplates),
+        shares=bool(subject.spec.provides or subject.spec.consumes),
+        consumes=tuple(each.name for each in subject.spec.consumes),
+        providers={
+            each.name: coupling.would_provide(each.name, namespace=subject.metadata.namespace, known=known)
+            for each in subject.spec.consumes
+        },
     )
 
 
@@ -66,7 +72,25 @@ class Candidates:
             used=used,
             cost=spec.cost,
             latency=status.latencyMilliseconds / 1000,
+            shares=spec.type is cluster.ClusterType.HOSTS,
+            provided=self._provided(subject, name),
             peers=frozenset(peer for peer, count in peers.items() if count > 0 and peer != own),
+        )
+
+    def _provided(self, subject: unit.Unit, name: str) -> frozenset[str]:
+        """What a Unit consumes that others of its Namespace provide in a Cluster."""
+        wanted = {each.name for each in subject.spec.consumes}
+        if not wanted:
+            return frozenset()
+        namespace = subject.metadata.namespace
+        there = {
+            each.spec.unit
+            for each in self._placements
+            if each.metadata.namespace == namespace and each.spec.cluster == name and each.spec.ordinals
+        }
+        found = (self._units.find(each, namespace=namespace) for each in there)
+        return frozenset(
+            said.name for each in found if each is not None for said in each.spec.provides if said.name in wanted
         )
 
     def _fault(self, each: cluster.Cluster) -> tuple[str, float]:

@@ -50,7 +50,7 @@ class Divider:
         known = {each.spec.cluster: each for each in mine if not each.metadata.deletionTimestamp}
         # What is still being taken away from a cluster cannot be given to it anew.
         going = {each.spec.cluster for each in mine if each.metadata.deletionTimestamp}
-        wish = candidates.wish_of(subject)
+        wish = candidates.wish_of(subject, self._units)
         places = [each for each in self._candidates.of(subject) if each.name not in going]
         placed = {name: each.spec.ordinals for name, each in known.items()}
         division = planning.divide(wish, placed=placed, clusters=places)
@@ -162,11 +162,25 @@ class Divider:
             old is None or old.metadata.generation != new.metadata.generation or old.metadata.uid != new.metadata.uid
         ):
             self._loop.add(new.key)
+            if new.spec.provides:
+                self._add_consumers(new)
+
+    def _add_consumers(self, provider: unit.Unit) -> None:
+        """Where something is provided matters to those that consume it."""
+        names = {each.name for each in provider.spec.provides}
+        for each in self._units:
+            if each.metadata.namespace == provider.metadata.namespace and any(
+                said.name in names for said in each.spec.consumes
+            ):
+                self._loop.add(each.key)
 
     def _placement_changed(self, old: placement.Placement | None, new: placement.Placement | None) -> None:
         subject = new or old
         if subject is not None and (old is None or new is None or old.spec != new.spec):
-            self._loop.add(meta.Key(subject.metadata.namespace, subject.spec.unit))
+            key = meta.Key(subject.metadata.namespace, subject.spec.unit)
+            self._loop.add(key)
+            if (owner := self._units.get(key)) is not None and owner.spec.provides:
+                self._add_consumers(owner)
 
     def _cluster_changed(self, old: cluster.Cluster | None, new: cluster.Cluster | None) -> None:
         # Load of a cluster matters only to instances that wait; what it is, and whether it answers, to all.

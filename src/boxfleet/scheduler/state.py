@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Iterator, Mapping
 
 from boxfleet.api import labels, meta, node, pod
-from boxfleet.planning import node_places, pod_asks, scheduling
+from boxfleet.planning import coupling, instances, node_places, pod_asks, scheduling
 from boxfleet.planning.engine import fragments, preemption, table
 
 
@@ -29,6 +29,7 @@ class State:
     def __init__(self, *, cluster: str) -> None:
         self._cluster = cluster
         self.places = table.Table()
+        self.sharing = coupling.Board()
         self._seats: dict[meta.Key, Seat] = {}
         self._on: dict[str, dict[meta.Key, None]] = {}
         self._typical = fragments.Typical()
@@ -51,7 +52,15 @@ class State:
         return True
 
     def pod_changed(self, key: meta.Key, new: pod.Pod | None) -> bool:
-        """Take in a Pod; says whether it set something free."""
+        """Take in a Pod; says whether it set something free, or serves now those on its host who wait for it."""
+        freed = self._pod_changed(key, new)
+        seat = self._seats.get(key)
+        if seat is None or not seat.ask.shares:
+            return freed
+        ready = new is not None and instances.is_ready(new)
+        return (self.sharing.tell(key, ready=ready) and ready) or freed
+
+    def _pod_changed(self, key: meta.Key, new: pod.Pod | None) -> bool:
         seat = self._seats.get(key)
         if new is None or new.status.has_ended:
             return self._set(key, None)
@@ -123,6 +132,8 @@ class State:
         if old is not None:
             on = self._on[old.node]
             del on[key]
+            if old.ask.shares:
+                self.sharing.drop(key, node=old.node, shares=old.ask.shares)
             if not on:
                 del self._on[old.node]
             if old.node in self.places:
@@ -132,6 +143,8 @@ class State:
                 new = dataclasses.replace(new, devices=self.places.take(new.node, new.ask))
             self._seats[key] = new
             self._on.setdefault(new.node, {})[key] = None
+            if new.ask.shares:
+                self.sharing.put(key, node=new.node, shares=new.ask.shares)
             # Only where there are devices does it matter what is asked of them.
             if new.ask.gpus is not None and self._typical.add(new.ask):
                 self.places.prefer(self._typical.fragments())

@@ -221,7 +221,7 @@ class Bed:
         made = FakeAgent(self.api, name)
         await made.register(**allocatable)
         await made.renew()
-        self._spawn(made.run())
+        self.spawn(made.run())
         return made
 
     async def stop(self) -> None:

@@ -320,3 +320,19 @@ async def test_a_silent_provider_holds_up_no_other_pool(short_dir: pathlib.Path)
         assert known.status("first").joiningHosts == 1
         known.cloud("first").silent.set()  # type: ignore[union-attr]
         await known.bed.until_ready(unit.Unit, "app")
+
+
+async def test_no_host_comes_for_who_waits_for_shared_memory(short_dir: pathlib.Path) -> None:
+    async with farm(short_dir) as known:
+        await known.pool()
+        known.bed.agent.held["db-0"] = "ImagePullBackOff"
+        await known.bed.apply(fleetbed.unit_yaml("db", extra="  provides: [{name: ipc/orders}]"))
+        await known.bed.until(lambda: (found := known.bed.get(pod.Pod, "db-0")) and found.spec.nodeName == "node-1")
+        consumer = fleetbed.unit_yaml("web", replicas=2, asks='cpu: "2"', extra="  consumes: [{name: ipc/orders}]")
+        await known.bed.apply(consumer)
+        await known.bed.until(lambda: any("ipc/orders" in each for each in known.bed.events("FailedScheduling")))
+        # Of those who need a host besides, two find room where there is one, and two on a new one.
+        await known.unit(4)
+        await known.bed.until_ready(unit.Unit, "app")
+        await known.bed.until(lambda: known.settled(hosts=1))
+        assert len(known.cloud("small").created) == 1

@@ -138,6 +138,7 @@ def test_a_network_that_began_anew_takes_its_users_along() -> None:
     [
         ({"activeDeadlineSeconds": 5}, "spec.activeDeadlineSeconds"),
         ({"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}, r"spec.volumes\[0\].hostPath"),
+        ({"volumes": [{"name": "v", "csi": {"driver": "ipc.boxfleet.dev"}}]}, r"spec.volumes\[0\].csi"),
         (
             {"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]},
             r"spec.volumes\[0\].projected.sources",

@@ -27,6 +27,7 @@ def wanted(*, secrets: dict[str, Any] | None = None, **spec: Any) -> given.Given
         ({"initContainers": [MAIN | {"name": "b"}]}, "spec.initContainers"),
         ({"hostIPC": True}, "spec.hostIPC"),
         ({"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}, r"spec.volumes\[0\].hostPath"),
+        ({"volumes": [{"name": "v", "csi": {"driver": "ipc.boxfleet.dev"}}]}, r"spec.volumes\[0\].csi"),
         (
             {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]},
             r"spec.volumes\[0\].persistentVolumeClaim",

@@ -279,6 +279,7 @@ def test_the_authorities_of_the_clusters_own_api_are_left_alone() -> None:
     ("spec", "word"),
     [
         ({"hostname": "h"}, "spec.hostname"),
+        ({"volumes": [{"name": "s", "csi": {"driver": "ipc.boxfleet.dev"}}]}, r"spec\.volumes\[0\]\.csi"),
         ({"activeDeadlineSeconds": 5}, "spec.activeDeadlineSeconds"),
         (
             {"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]},

@@ -185,3 +185,37 @@ def test_every_instance_has_one_place_and_the_same_question_the_same_answer(
     assert {name: got for name, got in settled.shares.items() if got} == {
         name: got for name, got in first.shares.items() if got
     } or first.waiting
+
+
+def consumer(replicas: int = 1, **said: Any) -> placement.Wish:
+    return placement.Wish(
+        replicas=replicas,
+        requests={"cpu": 1000, "pods": 1},
+        policy=policy(),
+        shares=True,
+        consumes=("ipc/a",),
+        providers={"ipc/a": "Unit db provides it"},
+        **said,
+    )
+
+
+def test_a_consumer_goes_where_its_provider_is_and_follows_it() -> None:
+    has, lacks = at("east", cpu=9000, provided=frozenset({"ipc/a"})), at("west")
+    assert divide(consumer(2), [has, lacks]) == {"east": [0, 1]}
+    assert why(consumer(), [has, lacks]) == {
+        "east": [],
+        "west": ["nobody provides ipc/a there (it is provided on east)"],
+    }
+    assert divide(consumer(), [has, lacks], west=[0]) == {"west": [], "east": [0]}
+    # Where nobody provides it yet, it waits; what has a place waits there.
+    waits = placement.divide(consumer(), placed={}, clusters=[lacks])
+    assert (waits.shares, waits.waiting) == ({}, [0])
+    assert waits.why_not == ("0/1 clusters are available: west: nobody provides ipc/a there (Unit db provides it)")
+    assert divide(consumer(), [lacks], west=[0]) == {"west": [0]}
+
+
+def test_what_shares_memory_goes_to_hosts_only() -> None:
+    engine = at("docker", shares=False)
+    provider = placement.Wish(replicas=1, requests={"cpu": 1, "pods": 1}, policy=policy(), shares=True)
+    assert why(provider, [engine]) == {"docker": ["its instances can share no memory: only clusters of hosts can"]}
+    assert divide(provider, [engine, at("west", cpu=9000)]) == {"west": [0]}

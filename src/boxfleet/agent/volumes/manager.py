@@ -1,10 +1,11 @@
 """The volumes of a Pod: made before its containers, renewed when their objects change, taken away at the end."""
 
 import pathlib
+import threading
 from collections.abc import Callable, Mapping
 
 from boxfleet.agent import wanted
-from boxfleet.agent.volumes import atomic_files, folders, host_path, mounting, ownership, subpath
+from boxfleet.agent.volumes import atomic_files, folders, host_path, mounting, ownership, shared_memory, subpath
 from boxfleet.api import pod as pods
 from boxfleet.api import pod_sources
 from boxfleet.kit import quantity
@@ -24,6 +25,8 @@ class Volumes:
     def __init__(self, root: pathlib.Path, *, claim_folder: Callable[[wanted.Record, str], pathlib.Path]) -> None:
         self._root = root
         self._claim_folder = claim_folder
+        # Who joins a memory must not take the mount of one who is just leaving it.
+        self._sharing = threading.Lock()
 
     def folder(self, uid: str) -> folders.PodFolder:
         """A Pod's own folder."""
@@ -92,7 +95,8 @@ class Volumes:
 
     def release(self, uid: str) -> None:
         """Take a Pod's folder and mounts away; claims stay."""
-        self.folder(uid).remove()
+        with self._sharing:
+            self.folder(uid).remove()
 
     def _make(
         self,
@@ -133,6 +137,9 @@ class Volumes:
             claim = self._claim_folder(record, volume.persistentVolumeClaim.claimName)
             if group is not None and claim.stat().st_gid != group:
                 ownership.give(claim, group)
+        elif volume.csi is not None:
+            with self._sharing:
+                shared_memory.prepare(path, volume.csi, namespace=pod.metadata.namespace, root=self._root)
         else:
             self._empty(path, volume.emptyDir or pod_sources.EmptyDirVolumeSource(), group)
 

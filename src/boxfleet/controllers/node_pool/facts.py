@@ -79,7 +79,9 @@ class Facts:
                     places[where].take(ask)
             if ask is None or each.metadata.deletionTimestamp:
                 continue
-            if not where and _is_wanted(each):
+            # A consumer of shared memory goes to the host of its provider, and to no new one.
+            consumes = any(not share.provides for share in ask.shares)
+            if not where and not consumes and _is_wanted(each):
                 found = node_pools.Instance(key=str(each.key), ask=self._pinned(each, ask), priority=_priority(each))
                 waiting.append(found)
                 if _is_told(each):

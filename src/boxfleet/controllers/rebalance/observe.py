@@ -6,7 +6,7 @@ import msgspec
 
 from boxfleet.api import disruption_budget, labels, meta, node, pod, unit, usage, volume_claim
 from boxfleet.client import client
-from boxfleet.planning import disruption, instances, node_health, node_places, resources
+from boxfleet.planning import disruption, instances, node_health, node_places, pod_asks, resources
 from boxfleet.planning import rebalance as planning
 
 
@@ -99,6 +99,8 @@ class _Movable:
         ]
         if any(meta.Key(subject.metadata.namespace, claim) in self._kept for claim in data):
             return "its data is on its host"
+        if each := pod_asks.shares_of(subject.spec):
+            return f"it shares {each[0].name} with others on its host"
         status = owner.status
         if status.readyReplicas < owner.spec.replicas or status.updatedReplicas < owner.spec.replicas:
             return f"its Unit is not whole ({status.readyReplicas} of {owner.spec.replicas} ready)"

@@ -10,7 +10,7 @@ from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, quotas, settings
 from boxfleet.controllers.unit import gate, make, observe, refresh, remove, render, report
 from boxfleet.kit import clock, tasks
-from boxfleet.planning import adoption, dependencies, instances, manifest, rollout, unit_status
+from boxfleet.planning import adoption, coupling, dependencies, instances, manifest, rollout, unit_status
 
 # Seconds after which a name that someone else had is tried again; its release is not an event of ours.
 _CONFLICT_RETRY = 1.0
@@ -143,6 +143,12 @@ class UnitController:
         namespace = situation.unit.metadata.namespace
         may_turn = {each.ordinal for each in turning.ready}
         going = [*steps.surplus, *(each for each in steps.outdated if each.ordinal in may_turn)]
+        gone = {each.uid for each in going}
+        going += [each for each in situation.instances if each.uid in situation.lost and each.uid not in gone]
+        for each in going:
+            if (what := situation.lost.get(each.uid)) is not None:
+                words = f"instance {each.name} leaves {each.node}, where nobody provides {what} any more"
+                self._events.normal(situation.unit, "ProviderGone", words)
         leaving = {each.uid for each in going} | {each.uid for each in steps.failed}
         work = [remove.remove(self._api, each, namespace=namespace) for each in going]
         work += [make.make(self._api, situation, each, revision=revision) for each in making.ready]
@@ -221,12 +227,16 @@ class UnitController:
         # Its own counts concern nobody else; what it is and how far it is may concern every Unit of the Box.
         if old is None or new is None or _matters(old) != _matters(new):
             self._add_siblings(subject)
+        if (old.spec.provides if old is not None else []) != (new.spec.provides if new is not None else []):
+            # Those who wait are told who would provide it.
+            self._add_consumers(subject.metadata.namespace)
 
     def _pod_changed(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
         before = self._views.of(old) if old is not None else None
         after = self._views.of(new) if new is not None else None
         if new is None and old is not None:
             self._views.forget(old.key)
+        self._tell_consumers(old, new)
         key = caches.owner_key(new or old, unit.Unit)
         if key is None:
             return
@@ -240,6 +250,17 @@ class UnitController:
         replicas = owner.spec.replicas if owner is not None else 0
         # Every look at a Unit costs time by its size: many changes of a large one are looked at together.
         self._loop.add_after(key, max(pause, max(0, replicas - _AT_ONCE) * _PAUSE_EACH))
+
+    def _tell_consumers(self, old: pod.Pod | None, new: pod.Pod | None) -> None:
+        """Whoever consumes what an instance provides minds when it has its place no more."""
+        if old is None or not coupling.provides(old) or _place(old) == _place(new):
+            return
+        self._add_consumers(old.metadata.namespace)
+
+    def _add_consumers(self, namespace: str) -> None:
+        for each in self._indexed.units:
+            if each.metadata.namespace == namespace and each.spec.consumes:
+                self._loop.add(each.key)
 
     def _owned_changed(self, old: meta.Object | None, new: meta.Object | None) -> None:
         key = caches.owner_key(new or old, unit.Unit)
@@ -311,6 +332,13 @@ def _claim_going(situation: observe.Situation, ordinal: int) -> make.ClaimGoing 
 
 def _where(subject: address.Address) -> str:
     return subject.status.reachedAt
+
+
+def _place(subject: pod.Pod | None) -> str:
+    """The node where an instance is to stay."""
+    if subject is None or subject.metadata.deletionTimestamp or subject.status.has_ended:
+        return ""
+    return subject.spec.nodeName
 
 
 def _owner(subject: pod.Pod | None) -> str:

@@ -74,6 +74,9 @@ def _one(
     name = manifest.instance_name(situation.unit, ordinal)
     cluster = situation.clusters.get(ordinal, "")
     if not cluster:
+        if situation.unprovided:
+            what = f"instance {name} waits for the scheduler to choose its cluster, one that runs a provider of"
+            return dependencies.Blocked("WaitingForProvider", f"{what} {' and '.join(situation.unprovided)}")
         return dependencies.Blocked(
             "WaitingForPlacement", f"instance {name} waits for the scheduler to choose its cluster"
         )

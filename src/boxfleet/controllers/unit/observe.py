@@ -7,7 +7,7 @@ from boxfleet.api import address, box, cluster, config, meta, placement, pod, vo
 from boxfleet.api import unit as units
 from boxfleet.client import cache
 from boxfleet.controllers import caches
-from boxfleet.planning import domains, instances
+from boxfleet.planning import coupling, domains, instances
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,10 @@ class Situation:
     siblings: Mapping[str, units.Unit]
     # Names of all Units of the Box, made or not.
     declared: frozenset[str]
+    # Shared memory that it consumes, with who would provide it, in words.
+    unprovided: Sequence[str] = ()
+    # What consumers have lost whose provider left their host, by uid.
+    lost: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def runs_to_end(self) -> bool:
@@ -65,11 +69,13 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
     key = f"{namespace}/{subject.metadata.name}"
     # A Placement of an earlier Unit of the same name says nothing about this one.
     shares = [each for each in indexed.placements.by_index(caches.UNIT, key) if meta.controller_uid(each) == uid]
+    existing = [view for each in pods if (view := views.of(each)) is not None]
+    consumes = subject.spec.consumes
     owner = boxes.find(subject.spec.box, namespace=namespace) if subject.spec.box else None
     return Situation(
         unit=subject,
         template=subject.spec.pod_template(),
-        instances=[view for each in pods if (view := views.of(each)) is not None],
+        instances=existing,
         claims={each.metadata.name: each for each in indexed.claims.by_index(caches.OWNER, uid)},
         files={each.metadata.name: each for each in indexed.files.by_index(caches.OWNER, uid)},
         shares=shares,
@@ -87,6 +93,11 @@ def observe(subject: units.Unit, indexed: caches.Indexed, boxes: cache.Cache[box
         ),
         siblings=_siblings(subject, indexed),
         declared=frozenset(owner.spec.units) if owner is not None else frozenset(),
+        unprovided=[
+            f"{each.name} ({coupling.would_provide(each.name, namespace=namespace, known=indexed.units)})"
+            for each in consumes
+        ],
+        lost=coupling.lost(existing, indexed.pods.by_index(caches.SHARED, namespace)) if consumes else {},
     )
 
 

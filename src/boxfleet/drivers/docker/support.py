@@ -69,6 +69,8 @@ def _faults(wanted: given.Given, engine: given.Engine) -> Iterator[tuple[str, st
             yield f"{path}.hostPath", "a folder of the host is only for an engine on this machine: use a claim"
         if volume.hostPath is not None and volume.hostPath.type == "FileOrCreate":
             yield f"{path}.hostPath.type", "an engine makes folders only: make the file, and use File"
+        if volume.csi is not None:
+            yield f"{path}.csi", f"an engine knows no driver {volume.csi.driver}: use a cluster of hosts"
         if volume.projected is not None and volume.projected.tokens:
             yield (
                 f"{path}.projected.sources",

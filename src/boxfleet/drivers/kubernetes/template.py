@@ -9,7 +9,7 @@ import dataclasses
 import re
 from typing import Any, Final
 
-from boxfleet.api import labels
+from boxfleet.api import coupling, labels
 from boxfleet.drivers.kubernetes import names, settings
 from boxfleet.planning import manifest
 from boxfleet.ports import cluster
@@ -137,6 +137,11 @@ def _refuse(spec: JsonObject) -> None:
     for number, volume in enumerate(spec.get("volumes") or []):
         if volume["name"].startswith(_TOKEN_VOLUME):
             continue
+        if (volume.get("csi") or {}).get("driver") == coupling.DRIVER:
+            raise cluster.Unsupported(
+                f"spec.volumes[{number}].csi: Kubernetes lets Pods share no memory, and has no driver "
+                f"{coupling.DRIVER}: use a cluster of hosts"
+            )
         for place, source in enumerate((volume.get("projected") or {}).get("sources") or []):
             if "serviceAccountToken" in source:
                 raise cluster.Unsupported(

@@ -78,6 +78,28 @@ class Gpus:
     models: frozenset[str] = frozenset()
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A memory that an instance provides on its host, or consumes there."""
+
+    name: str
+    provides: bool
+    exclusive: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Among:
+    """The only places that will do, by name; and why others do not: by name, or else in the words for all others."""
+
+    open: frozenset[str]
+    words: Mapping[str, str]
+    otherwise: str
+
+    def why_not(self, name: str) -> str:
+        """Why a place is none; empty when it is one."""
+        return "" if name in self.open else self.words.get(name, self.otherwise)
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Ask:
     """What an instance needs of its place. Not to be changed once it was asked with."""
@@ -98,6 +120,9 @@ class Ask:
     cluster: str = ""
     # Only this place, because its storage is there, unless empty.
     pinned: str = ""
+    # Memory that it shares on its host, and the places that this leaves to a consumer; None: all of them.
+    shares: tuple[Share, ...] = ()
+    among: Among | None = None
     # Whom terms of others mean.
     namespace: str = ""
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -113,7 +138,7 @@ class Ask:
 
     @property
     def key(self) -> Key:
-        """Everything but priority and the pin, which are looked at for each ask."""
+        """Everything but priority, the pin and what is shared, which are looked at for each ask."""
         if self._key is None:
             self._key = (
                 tuple(self.requests.items()),

@@ -1,6 +1,6 @@
 """What places are apart from what is used of them, by row: taints, labels, readiness, images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -67,6 +67,12 @@ class Facts:
     def present(self, rows: columns.Rows) -> columns.Mask:
         """Where there is a place."""
         return self.there[rows]
+
+    def named(self, names: Collection[str], row_of: Mapping[str, int]) -> columns.Mask:
+        """The rows of these places."""
+        found: columns.Mask = np.zeros(len(self.places), np.bool_)
+        found[[row_of[name] for name in names if name in row_of]] = True
+        return found
 
     def in_cluster(self, ask: asks.Ask, rows: columns.Rows) -> columns.Mask:
         """Where the cluster is the one that is asked for."""

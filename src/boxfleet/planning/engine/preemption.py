@@ -56,10 +56,16 @@ def make_room(
     for name in _candidates(ask, fleet):
         if len(found) >= max(_ENOUGH, len(fleet) // 10):
             break
-        lower = [each for each in on(name) if each.ask.priority < ask.priority]
+        lower = [each for each in on(name) if each.ask.priority < ask.priority and not _is_needed(each.ask, ask)]
         if lower and (room := _room(ask, fleet, name, lower, allowed)) is not None:
             found.append(room)
     return min(found, key=_harm, default=None)
+
+
+def _is_needed(other: asks.Ask, ask: asks.Ask) -> bool:
+    """Whether an ask is for what only the other, or one like it, provides."""
+    wanted = {each.name for each in ask.shares if not each.provides}
+    return other.namespace == ask.namespace and any(each.provides and each.name in wanted for each in other.shares)
 
 
 def _candidates(ask: asks.Ask, fleet: table.Table) -> list[str]:
@@ -74,6 +80,8 @@ def _candidates(ask: asks.Ask, fleet: table.Table) -> list[str]:
             names = [name for name in names if not mask[fleet.row_of[name]]]
     if ask.pinned:
         names = [name for name in names if name == ask.pinned]
+    if ask.among is not None:
+        names = [name for name in names if name in ask.among.open]
     return sorted(names)
 
 

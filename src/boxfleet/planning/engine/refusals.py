@@ -51,8 +51,8 @@ def words(causes: list[Cause], *, total: int) -> str:
     return f"0/{total} nodes are available: {detail}."
 
 
-def causes(table: "tables.Table", kind: kinds.Kind, *, pinned: str = "") -> list[Cause]:
-    """What rules places out; one place may have several causes."""
+def causes(table: "tables.Table", kind: kinds.Kind, *, asked: asks.Ask) -> list[Cause]:
+    """What rules places out; one place may have several causes. `asked` is one of the kind."""
     ask, facts = kind.ask, table.facts
     rows = facts.rows()
     open_ = facts.present(rows)
@@ -65,9 +65,14 @@ def causes(table: "tables.Table", kind: kinds.Kind, *, pinned: str = "") -> list
 
     if ask.cluster:
         narrow(rules.elsewhere(ask.cluster), facts.in_cluster(ask, rows))
-    if pinned:
-        narrow(rules.pinned_elsewhere(pinned), rows == table.row_of.get(pinned, -1))
+    if asked.pinned:
+        narrow(rules.pinned_elsewhere(asked.pinned), rows == table.row_of.get(asked.pinned, -1))
     narrow(rules.NOT_SELECTED, facts.labels.selected(ask, rows))
+    if asked.among is not None:
+        for text in sorted(set(asked.among.words.values())):
+            those = [name for name, said in asked.among.words.items() if said == text]
+            narrow(text, ~facts.named(those, table.row_of))
+        narrow(asked.among.otherwise, facts.named(asked.among.open, table.row_of))
     others: list[Cause] = [(rules.CORDONED, facts.cordoned[rows])]
     repelling = facts.repelling(ask, rows)
     others += repelling.items()

@@ -35,6 +35,11 @@ def pinned_elsewhere(name: str) -> str:
     return f"node(s) had volume node affinity conflict (the data is on {name})"
 
 
+def no_provider(name: str) -> str:
+    """Why a place where nobody shares this memory is none."""
+    return f"node(s) had no ready provider of {name}"
+
+
 def tainted(taint: node.Taint) -> str:
     """Why a taint keeps away."""
     return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
@@ -69,6 +74,8 @@ def obstacles(ask: asks.Ask, place: places.Place) -> list[str]:
         return [pinned_elsewhere(ask.pinned)]
     if not selected(ask, place):
         return [NOT_SELECTED]
+    if ask.among is not None and (why := ask.among.why_not(place.name)):
+        return [why]
     found = []
     if place.unschedulable:
         found.append(CORDONED)

@@ -277,16 +277,22 @@ class Table(Mapping[str, places.Place]):
             return places.Choice("", refusals.NOBODY)
         kind = self.kind(ask)
         total = self.scores(kind)
+        if ask.among is not None:
+            total = np.where(self.facts.named(ask.among.open, self.row_of), total, _NEVER)
         row = self.row_of.get(ask.pinned, -1) if ask.pinned else self._best(total)
         if row >= 0 and total[row] > _NEVER:
             return places.Choice(self.facts.of(row).name)
-        return places.Choice("", refusals.words(refusals.causes(self, kind, pinned=ask.pinned), total=len(self)))
+        return places.Choice("", refusals.words(refusals.causes(self, kind, asked=ask), total=len(self)))
 
     def fits(self, ask: asks.Ask, name: str) -> bool:
         """Whether one place can take an ask now."""
         row, kind = self.row_of[name], self.kind(ask)
         self._sync(kind)
-        if ask.pinned not in ("", name) or kind.score[row] == _NEVER:
+        if (
+            ask.pinned not in ("", name)
+            or kind.score[row] == _NEVER
+            or (ask.among is not None and name not in ask.among.open)
+        ):
             return False
         if not kind.looks_around:
             return True

@@ -42,6 +42,8 @@ def _faults(wanted: given.Given, engine: given.Engine) -> Iterator[tuple[str, st
         path = f"spec.volumes[{index}]"
         if volume.hostPath is not None:
             yield f"{path}.hostPath", "hosts of a Swarm differ: use files, or an engine by itself"
+        if volume.csi is not None:
+            yield f"{path}.csi", f"a Swarm knows no driver {volume.csi.driver}: use a cluster of hosts"
         if volume.persistentVolumeClaim is not None:
             yield (
                 f"{path}.persistentVolumeClaim",
