@@ -1,0 +1,19 @@
+"""A real kube-apiserver as the home of our kinds."""
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from boxfleet.testing.kubernetes import server
+
+
+@pytest.fixture(scope="session")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
+    with server.running(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture
+def kubeconfig(kube: server.Server) -> pathlib.Path:
+    return kube.kubeconfig
