@@ -3,6 +3,7 @@
 import json
 import pathlib
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from boxfleet.testing.kubernetes import programs, server
 EXAMPLES = pathlib.Path(__file__).parents[3] / "examples"
 OWN = [each for each in catalog.TYPES if each.KIND.group == kind.GROUP]
 MARKS = [
-    pytest.mark.kubernetes("kube-apiserver", "kubectl"),
+    pytest.mark.kubernetes("kube-apiserver", "kube-controller-manager", "kubectl"),
     pytest.mark.skipif(bool(programs.lacking()), reason=f"this machine lacks {programs.lacking()}"),
 ]
 
@@ -30,3 +31,9 @@ def done(kube: server.Server, *words: str, stdin: Any = "") -> str:
     found = kubectl(kube, *words, stdin=stdin)
     assert found.returncode == 0, found.stderr
     return found.stdout
+
+
+def boxfleet(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as people do."""
+    command = [sys.executable, "-m", "boxfleet", *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)

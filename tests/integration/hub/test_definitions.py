@@ -1,5 +1,7 @@
 """Our kinds as objects of a real Kubernetes API server: the same files, with kubectl."""
 
+from collections.abc import Iterator
+
 import pytest
 from tests.integration.hub import hub
 
@@ -10,10 +12,12 @@ pytestmark = hub.MARKS
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _defined(kube: server.Server) -> None:
+def _defined(kube: server.Server) -> Iterator[None]:
     items = exported.definitions(hub.OWN, selectable=False)
     hub.done(kube, "apply", "--server-side", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": items})
     hub.done(kube, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    yield
+    hub.done(kube, "delete", "crd", "--all")
 
 
 def test_all_are_structural_and_their_names_accepted(kube: server.Server) -> None:
