@@ -56,7 +56,12 @@ def created(obj: kind.JsonObject, now: datetime.datetime) -> str:
     return age(obj.get("metadata", {}).get("creationTimestamp"), now)
 
 
-AGE = kind.Column(name="Age", cell=created, description="Time since the object was created.")
+AGE = kind.Column(
+    name="Age",
+    cell=created,
+    path=".metadata.creationTimestamp",
+    description="Time since the object was created.",
+)
 
 
 def find(obj: Any, path: str) -> list[Any]:
@@ -100,8 +105,19 @@ def state_message(obj: kind.JsonObject, now: datetime.datetime) -> str:
     return "" if ready.get("status") == "True" else ready.get("message", "")
 
 
-STATE = kind.Column(name="Status", cell=state_word, description="What it is, or what it waits for, in a word.")
-REASON = kind.Column(name="Reason", cell=state_message, priority=1, description="Why it is not Ready.")
+STATE = kind.Column(
+    name="Status",
+    cell=state_word,
+    path='.status.conditions[?(@.type=="Ready")].reason',
+    description="What it is, or what it waits for, in a word.",
+)
+REASON = kind.Column(
+    name="Reason",
+    cell=state_message,
+    path='.status.conditions[?(@.type=="Ready")].message',
+    priority=1,
+    description="Why it is not Ready.",
+)
 
 
 def _pair(first: int, unit: str, second: int, small_unit: str) -> str:

@@ -142,7 +142,9 @@ class Cluster(meta.Object, kw_only=True):
         namespaced=False,
         columns=(
             kind.Column(name="Type", path=".spec.type", description="Which driver speaks to it."),
-            kind.Column(name="Nodes", cell=_nodes, description="Hosts that are ready, of all."),
+            kind.Column(
+                name="Nodes", cell=_nodes, path=".status.readyNodes", description="Hosts that are ready, of all."
+            ),
             cells.STATE,
             cells.AGE,
             kind.Column(name="CPU", path=".status.allocatable.cpu", priority=1, description="CPUs for instances."),

@@ -46,7 +46,8 @@ class FieldError:
 class Column:
     """A column of ``kubectl get``; `path` is a JSONPath as in a CustomResourceDefinition's printer columns.
 
-    `cell` computes what no path can say (ready counts, ages of containers) from the object's JSON and the time now.
+    `cell` computes what no path can say (ready counts, ages of containers) from the object's JSON and the time now;
+    `path` is then the nearest that one can say, for a server that computes nothing, or empty.
     """
 
     name: str

@@ -152,7 +152,12 @@ class NodePool(meta.Object, kw_only=True):
         name_limit=40,
         columns=(
             kind.Column(name="Provider", path=".spec.provider.type", description="Who makes its machines."),
-            kind.Column(name="Hosts", cell=_hosts, description="Hosts that are ready, of all machines."),
+            kind.Column(
+                name="Hosts",
+                cell=_hosts,
+                path=".status.readyHosts",
+                description="Hosts that are ready, of all machines.",
+            ),
             kind.Column(name="Min", type="integer", path=".spec.min", description="So many are always there."),
             kind.Column(name="Max", type="integer", path=".spec.max", description="More are never made."),
             kind.Column(name="Order", type="integer", path=".spec.order", description="The lowest comes first."),

@@ -69,8 +69,20 @@ class Placement(meta.Object, kw_only=True):
         columns=(
             kind.Column(name="Unit", path=".spec.unit", description="The Unit whose share it is."),
             kind.Column(name="Cluster", path=".spec.cluster", description="The Cluster that runs it."),
-            kind.Column(name="Instances", type="integer", cell=_instances, description="How many it runs."),
-            kind.Column(name="Ready", type="integer", cell=_ready, description="How many are ready."),
+            kind.Column(
+                name="Instances",
+                type="integer",
+                cell=_instances,
+                path=".status.replicas",
+                description="How many it runs.",
+            ),
+            kind.Column(
+                name="Ready",
+                type="integer",
+                cell=_ready,
+                path=".status.readyReplicas",
+                description="How many are ready.",
+            ),
             cells.AGE,
             kind.Column(name="Ordinals", path=".spec.ordinals", priority=1, description="Which instances it runs."),
         ),

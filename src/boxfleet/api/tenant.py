@@ -113,6 +113,12 @@ def _share(name: str) -> Callable[[kind.JsonObject, datetime.datetime], str]:
     return cell
 
 
+def _column(title: str, description: str, *, priority: int = 0) -> kind.Column:
+    name = title.lower()
+    path = f".status.used.{name}"
+    return kind.Column(name=title, cell=_share(name), path=path, priority=priority, description=description)
+
+
 def _count(obj: kind.JsonObject, now: datetime.datetime) -> int:
     return len((obj.get("status") or {}).get("namespaces") or ())
 
@@ -131,15 +137,13 @@ class Tenant(meta.Object, kw_only=True):
         name_limit=63,
         columns=(
             kind.Column(name="Namespaces", type="integer", cell=_count, description="How many Namespaces it has."),
-            kind.Column(name="Instances", cell=_share("instances"), description="Instances, of those allowed."),
-            kind.Column(name="CPU", cell=_share("cpu"), description="CPU asked for, of what is allowed."),
-            kind.Column(name="Memory", cell=_share("memory"), description="Memory asked for, of what is allowed."),
+            _column("Instances", "Instances, of those allowed."),
+            _column("CPU", "CPU asked for, of what is allowed."),
+            _column("Memory", "Memory asked for, of what is allowed."),
             cells.STATE,
             cells.AGE,
-            kind.Column(name="Volumes", cell=_share("volumes"), priority=1, description="Volumes, of those allowed."),
-            kind.Column(
-                name="Addresses", cell=_share("addresses"), priority=1, description="Addresses, of those allowed."
-            ),
+            _column("Volumes", "Volumes, of those allowed.", priority=1),
+            _column("Addresses", "Addresses, of those allowed.", priority=1),
             cells.REASON,
         ),
         default=tenant_rules.default,

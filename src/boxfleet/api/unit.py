@@ -155,9 +155,18 @@ class Unit(meta.Object, kw_only=True):
         namespaced=True,
         scale=kind.Scale(),
         columns=(
-            kind.Column(name="Ready", cell=_ready, description="Instances that are ready, of those wanted."),
             kind.Column(
-                name="Up-To-Date", type="integer", cell=_updated, description="Instances of the newest revision."
+                name="Ready",
+                cell=_ready,
+                path=".status.readyReplicas",
+                description="Instances that are ready, of those wanted.",
+            ),
+            kind.Column(
+                name="Up-To-Date",
+                type="integer",
+                cell=_updated,
+                path=".status.updatedReplicas",
+                description="Instances of the newest revision.",
             ),
             cells.STATE,
             kind.Column(name="Domain", path=".status.domain", description="Its domain name."),

@@ -60,7 +60,15 @@ async def admin(known: settings.Instance, *, patience: float = 30.0) -> AsyncIte
 async def by_kubeconfig(path: pathlib.Path, *, patience: float = 30.0) -> AsyncIterator[client.Client]:
     """A client with the rights of whoever the kubeconfig's current context names. Raises NoAccess."""
     given = read_kubeconfig(path)
-    api = client.Client(plain.Plain(given.server, authority_data=given.authority, token=given.token, patience=patience))
+    api = client.Client(
+        plain.Plain(
+            given.server,
+            authority_data=given.authority,
+            token=given.token,
+            certificate_data=given.certificate,
+            patience=patience,
+        )
+    )
     try:
         yield api
     finally:
@@ -90,15 +98,19 @@ def require_sight(known: settings.Instance) -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """What a kubeconfig's current context says: URL, token, and the authority's certificates (PEM)."""
+    """What a kubeconfig's current context says: URL, and the authority's certificates (PEM).
+
+    Its user is known by a token, or by a certificate with its key (PEM).
+    """
 
     server: str
-    token: str
+    token: str = dataclasses.field(repr=False)
     authority: str
+    certificate: str = dataclasses.field(default="", repr=False)
 
 
 def read_kubeconfig(path: pathlib.Path) -> Way:
-    """The way that a kubeconfig gives, by its token. Raises NoAccess when there is none."""
+    """The way that a kubeconfig gives, by a token or a certificate. Raises NoAccess when there is none."""
     try:
         said = yaml.safe_load(path.read_text())
         context = _named(said, "context", said["current-context"])
@@ -106,16 +118,22 @@ def read_kubeconfig(path: pathlib.Path) -> Way:
         token = user.get("token") or ""
         if "tokenFile" in user:
             token = (path.parent / user["tokenFile"]).read_text().strip()
-        authority = base64.b64decode(cluster.get("certificate-authority-data") or "").decode()
-        if "certificate-authority" in cluster:
-            authority = (path.parent / cluster["certificate-authority"]).read_text()
-        if not token:
-            raise NoAccess(f"{path}: its current context has no token, and Boxfleet knows no other way in")
-        return Way(server=cluster["server"], token=token, authority=authority)
+        authority = _text(path, cluster, "certificate-authority")
+        certificate = "\n".join(_text(path, user, key) for key in ("client-certificate", "client-key")).strip()
+        if not token and not certificate:
+            raise NoAccess(f"{path}: its current context has no token and no certificate; no other way in is known")
+        return Way(server=cluster["server"], token=token, authority=authority, certificate=certificate)
     except OSError as error:
         raise NoAccess(f"cannot read {error.filename}: {error.strerror}") from None
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
         raise NoAccess(f"{path} is not a kubeconfig with a current context, its cluster and its user") from None
+
+
+def _text(path: pathlib.Path, part: Any, key: str) -> str:
+    """What a kubeconfig holds itself, or in a file beside it."""
+    if key in part:
+        return (path.parent / str(part[key])).read_text()
+    return base64.b64decode(part.get(f"{key}-data") or "").decode()
 
 
 def _named(said: Any, kind: str, name: str) -> Any:

@@ -219,3 +219,52 @@ def rebalance(
 
 def _spec(cost: float, tenants: list[str] | None) -> dict[str, Any]:
     return {"cost": cost, "tenants": tenants or []}
+
+
+HubKubeconfig = Annotated[str, typer.Option("--kubeconfig", help="The kubeconfig of the cluster.")]
+Patience = Annotated[int, typer.Option("--timeout", min=1, help="Seconds to wait for what takes its time.")]
+
+
+def install(
+    kubeconfig: HubKubeconfig,
+    image: Annotated[
+        str,
+        typer.Option("--image", help="Image of Boxfleet that the cluster's hosts can pull; default boxfleet:VERSION."),
+    ] = "",
+    replicas: Annotated[int, typer.Option("--replicas", min=0, help="Processes of controllers; one works.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change, and change nothing; with -o yaml, the objects.")
+    ] = False,
+    force_conflicts: Annotated[
+        bool, typer.Option("--force-conflicts", help="Take fields over that somebody else manages.")
+    ] = False,
+    timeout: Patience = 60,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Make a Kubernetes cluster Boxfleet's home: kinds, rights and controllers; harmless when repeated."""
+    from boxfleet.cli import hub
+
+    raise typer.Exit(
+        hub.install(
+            kubeconfig,
+            image=image,
+            replicas=replicas,
+            dry_run=dry_run,
+            force=force_conflicts,
+            timeout=timeout,
+            form=output,
+        )
+    )
+
+
+def uninstall(
+    kubeconfig: HubKubeconfig,
+    keep_data: Annotated[
+        bool, typer.Option("--keep-data", help="Leave the kinds and all their objects; take controllers and rights.")
+    ] = False,
+    timeout: Patience = 120,
+) -> None:
+    """Take Boxfleet out of a Kubernetes cluster, with all Boxes."""
+    from boxfleet.cli import hub
+
+    raise typer.Exit(hub.uninstall(kubeconfig, keep_data=keep_data, timeout=timeout))

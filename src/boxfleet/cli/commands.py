@@ -38,6 +38,8 @@ app.add_typer(records, name="audit")
 app.add_typer(cluster_commands.clusters, name="cluster")
 app.command("why")(cluster_commands.why)
 app.command("rebalance")(cluster_commands.rebalance)
+app.command("install")(cluster_commands.install)
+app.command("uninstall")(cluster_commands.uninstall)
 
 tenants = typer.Typer(help="Who shares the fleet, with which rights and quotas.", no_args_is_help=True)
 app.add_typer(tenants, name="tenant")

@@ -6,6 +6,7 @@ Loading aiohttp takes longer than such a command's whole work. Calls run in thre
 import asyncio
 import contextlib
 import http.client
+import os
 import pathlib
 import select
 import socket
@@ -19,6 +20,7 @@ from boxfleet.client import errors, transport
 class Plain:
     """Implements `transport.Transport` over HTTP/1.1. `url` has no path.
 
+    One is known by a token, or by `certificate_data`, the text of a PEM certificate with its key.
     `authority` is a file of PEM certificates, `authority_data` such a file's text. `patience` is in seconds, for a
     connection and for each silence within an answer that is not a watch.
     """
@@ -30,16 +32,21 @@ class Plain:
         token: str,
         authority: pathlib.Path | None = None,
         authority_data: str = "",
+        certificate_data: str = "",
         patience: float = 30.0,
     ) -> None:
         self._patience = patience
         parts = urllib.parse.urlsplit(url)
         self._url = url
         self._host, self._port = parts.hostname or "", parts.port or 443
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "boxfleet"}
+        self._headers = {"User-Agent": "boxfleet"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
         self._tls = None
         if parts.scheme == "https":
             self._tls = ssl.create_default_context(cafile=authority, cadata=authority_data or None)
+            if certificate_data:
+                _show(self._tls, certificate_data)
         self._idle: list[http.client.HTTPConnection] = []
 
     async def request(
@@ -117,3 +124,13 @@ class Plain:
         if self._tls is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=self._patience)
         return http.client.HTTPSConnection(self._host, self._port, timeout=self._patience, context=self._tls)
+
+
+def _show(tls: ssl.SSLContext, certificate: str) -> None:
+    """Be known by a certificate and its key; what is only read from files gets one that is in no folder."""
+    descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, certificate.encode())
+        tls.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

@@ -54,7 +54,7 @@ def test_the_current_context_counts_and_files_are_found_beside_it(home: pathlib.
         ("", "not a kubeconfig"),
         ("a: 1", "not a kubeconfig"),
         (yaml.safe_dump(CONFIG | {"current-context": "gone"}), "not a kubeconfig"),
-        (yaml.safe_dump(CONFIG | {"users": []}), "has no token"),
+        (yaml.safe_dump(CONFIG | {"users": []}), "no token and no certificate"),
         (yaml.safe_dump(CONFIG).replace(base64.b64encode(b"PEM").decode(), "%"), "not a kubeconfig"),
     ],
 )
