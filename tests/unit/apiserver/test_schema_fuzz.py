@@ -3,6 +3,7 @@
 import copy
 import datetime
 import random
+import re
 from typing import Any
 
 import msgspec
@@ -30,6 +31,10 @@ WORDS = (
     "ä" * 70,
 )
 QUANTITIES = (0, 1.5, "1000m", "1Gi", "-1", "9e99", "1e-99")
+
+
+# Words of which one fits each pattern that there is.
+FITTING = ("0644", "22:00", "unix:///a")
 
 
 class Maker:
@@ -78,7 +83,7 @@ class Maker:
         if node.enum:
             return self.chance.choice(node.enum)
         if node.pattern:
-            return "0644"
+            return next(word for word in FITTING if re.search(node.pattern, word))
         return self.chance.choice(WORDS)[: node.max_length]
 
 

@@ -69,7 +69,7 @@ async def test_boxfleets_parts_have_the_least_that_they_need(api: server.Api) ->
         (roles.CONTROLLERS, "create", "pods", "", True), (roles.CONTROLLERS, "get", "secrets", "", False),
         (roles.CONTROLLERS, "create", "pods/exec", "", False),
         (roles.CONTROLLERS, "delete", "boxes", "boxfleet.dev", False),
-        (roles.SCHEDULER, "create", "pods/binding", "", True), (roles.SCHEDULER, "delete", "pods", "", False),
+        (roles.SCHEDULER, "create", "pods/binding", "", True), (roles.SCHEDULER, "delete", "pods", "", True),
         (roles.SCHEDULER, "update", "units", "boxfleet.dev", False),
         (roles.GARBAGE_COLLECTOR, "delete", "boxes", "boxfleet.dev", True),
         (roles.GARBAGE_COLLECTOR, "create", "pods", "", False),
