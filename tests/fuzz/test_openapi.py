@@ -18,7 +18,7 @@ from schemathesis import generation
 
 from boxfleet.testing import server
 
-EXAMPLES = {generation.GenerationMode.POSITIVE: 1, generation.GenerationMode.NEGATIVE: 3}
+EXAMPLES = {generation.GenerationMode.POSITIVE: 1, generation.GenerationMode.NEGATIVE: 2}
 # Answers that go on for as long as the client likes have tests of their own.
 ENDLESS = {"watch", "follow"}
 STREAMS = ("/exec", "/attach", "/portforward", "/proxy")
