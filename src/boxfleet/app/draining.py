@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from boxfleet.api import node, pod, volume_claim
+from boxfleet.api import labels, node, pod, volume_claim
 from boxfleet.client import client as clients
 from boxfleet.client import errors
 from boxfleet.planning import draining
@@ -21,17 +21,28 @@ class Refused(Exception):
 
 
 async def mark(api: clients.Client, name: str, *, unschedulable: bool) -> bool:
-    """Keep new instances off a node, or let them come again; whether that is a change. Raises ApiError."""
-    found = await api.get(node.Node, name)
+    """Keep new instances off a node, or let them come again; whether that is a change. Raises ApiError and Refused."""
+    found = await _host(api, name)
     if found.spec.unschedulable == unschedulable:
         return False
     await api.patch(node.Node, name, {"spec": {"unschedulable": unschedulable or None}})
     return True
 
 
+async def _host(api: clients.Client, name: str) -> node.Node:
+    found = await api.get(node.Node, name)
+    if labels.MIRRORED in found.metadata.labels:
+        cluster = found.metadata.labels.get(labels.CLUSTER, "")
+        raise Refused(
+            f"{name} only shows a host of cluster {cluster}: whoever runs it takes it out of work there; "
+            f"boxfleet cluster cordon {cluster} keeps new instances off the whole cluster"
+        )
+    return found
+
+
 async def plan(api: clients.Client, name: str) -> list[draining.Leaving]:
-    """What has to leave. Raises ApiError."""
-    await api.get(node.Node, name)
+    """What has to leave. Raises ApiError and Refused."""
+    await _host(api, name)
     pods = await api.list(pod.Pod, fields=f"spec.nodeName={name}")
     claims = await api.list(volume_claim.PersistentVolumeClaim)
     return draining.leaving(name, pods.items, claims.items)
@@ -62,7 +73,7 @@ async def drain(
 
 async def remove(api: clients.Client, name: str, *, timeout: float) -> bool:
     """Delete the Node, which ends its certificate, and its Lease with it; whether it is gone in time."""
-    found = await api.get(node.Node, name)
+    found = await _host(api, name)
     await api.delete(node.Node, name, uid=found.metadata.uid)
     end = time.monotonic() + timeout
     while time.monotonic() < end:

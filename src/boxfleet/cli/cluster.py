@@ -143,17 +143,14 @@ def remove(known: settings.All, name: str, *, policy: str, timeout: int, kubecon
 
 
 async def _why_still_there(api: client.Client, name: str, timeout: int) -> str:
+    said = [f"cluster {name} is still there after {timeout} s"]
+    if left := await clusters.instances_on(api, name):
+        said.append(f"it goes when others have taken its {left} instances: `boxfleet why UNIT` says what is in the way")
     found = await api.find(cluster.Cluster, name)
     ready = meta.find_condition(found.status.conditions, "Ready") if found is not None else None
     if ready is not None and ready.status != "True":
-        return (
-            f"cluster {name} is still there after {timeout} s: {ready.message or ready.reason}; "
-            "it goes when it answers and what is Boxfleet's there is taken away"
-        )
-    return (
-        f"cluster {name} still has instances after {timeout} s; it goes when others have taken them: "
-        "`boxfleet why UNIT` says what is in the way"
-    )
+        said.append(f"it was last heard of as {ready.reason}: {ready.message}")
+    return "; ".join(said)
 
 
 def print_rbac(*, namespace: str, kubelet_summaries: bool) -> int:

@@ -71,7 +71,10 @@ def mark(
         async with access.way(known, kubeconfig) as api:
             return {name: await draining.mark(api, name, unschedulable=unschedulable) for name in names}
 
-    changed = asyncio.run(work())
+    try:
+        changed = asyncio.run(work())
+    except draining.Refused as refused:
+        raise faults.CommandFailed(str(refused)) from None
     if form is not options.Format.TEXT:
         output.data([{"name": name, "changed": each} for name, each in changed.items()], form)
         return 0

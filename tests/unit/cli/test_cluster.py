@@ -1,5 +1,6 @@
 """``boxfleet cluster``: what it says of what cannot be joined, and what joining leaves and meets."""
 
+import asyncio
 import pathlib
 import subprocess
 import sys
@@ -90,3 +91,22 @@ async def test_keys_of_a_cluster_that_is_gone_are_in_nobodys_way(tmp_path: pathl
         with pytest.raises(errors.AlreadyExists):
             await clusters.join(api.admin, wanted(b"other"))
         assert await api.admin.get(config.Secret, "east", namespace=cluster.NAMESPACE) == found
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_one_that_does_not_answer_is_told_so(tmp_path: pathlib.Path) -> None:
+    # Nobody listens there, and no controller runs here that would notice.
+    async with server.running(tmp_path) as api, server.on_socket(api, tmp_path) as socket:
+        mark = meta.ObjectMeta(name="east", finalizers=["boxfleet.dev/cluster"])
+        spec = cluster.ClusterSpec(
+            type=cluster.ClusterType.DOCKER, docker=cluster.DockerAccess(host="unix:///nowhere.sock")
+        )
+        await api.admin.create(cluster.Cluster(metadata=mark, spec=spec))
+        condition = {"type": "Ready", "status": "False", "reason": "Unreachable", "message": "nobody listens"}
+        await api.admin.patch(cluster.Cluster, "east", {"status": {"conditions": [condition]}}, subresource="status")
+        given = ("remove", "east", "--timeout", "1", "--kubeconfig", str(socket.kubeconfig))
+        command = [sys.executable, "-m", "boxfleet", "cluster", *given, "--run", "/run/boxfleet-not-there"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "last heard of as Unreachable: nobody listens" in done.stderr) == (1, True), (
+            done.stderr
+        )
