@@ -77,7 +77,7 @@ def _explain(
         if meta.controller_uid(each) == uid
     }
     places = sorted(made.of(subject), key=lambda each: each.name)
-    wish = candidates.wish_of(subject, caches.of(unit.Unit))
+    wish = made.wish(subject)
     counts = {name: len(ordinals) for name, ordinals in placed.items()}
     verdicts = planning.judge(wish, places, counts=counts)
     clusters = [

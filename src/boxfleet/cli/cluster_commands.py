@@ -213,8 +213,7 @@ def rebalance(
         raise typer.BadParameter("choose Off, Even or Consolidate", param_hint="--mode")
     if dry_run or not mode:
         raise typer.Exit(commands.show(known, clusters or [], mode, output, kubeconfig=kubeconfig))
-    for name in clusters or ["local"]:
-        commands.turn(known, name, mode, kubeconfig=kubeconfig)
+    raise typer.Exit(commands.turn(known, clusters or [], mode, kubeconfig=kubeconfig))
 
 
 def _spec(cost: float, tenants: list[str] | None) -> dict[str, Any]:

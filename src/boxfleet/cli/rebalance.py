@@ -40,13 +40,19 @@ def show(
     return 0
 
 
-def turn(known: settings.All, name: str, mode: str, *, kubeconfig: str | None = None) -> int:
-    """Let a cluster of hosts be rebalanced, or no longer."""
+def turn(known: settings.All, names: Sequence[str], mode: str, *, kubeconfig: str | None = None) -> int:
+    """Let clusters of hosts be rebalanced, or no longer; all of them when none is named."""
 
-    async def work() -> None:
+    async def work() -> list[str]:
         async with access.way(known, kubeconfig) as api:
-            await api.patch(cluster.Cluster, name, {"spec": {"rebalance": {"mode": mode}}})
+            found = (await api.list(cluster.Cluster)).items
+            chosen = list(names) or [
+                each.metadata.name for each in found if each.spec.type is cluster.ClusterType.HOSTS
+            ]
+            for name in chosen:
+                await api.patch(cluster.Cluster, name, {"spec": {"rebalance": {"mode": mode}}})
+            return chosen
 
-    asyncio.run(work())
-    output.say(f"cluster {name}: rebalance {mode}")
+    for name in asyncio.run(work()):
+        output.say(f"cluster {name}: rebalance {mode}")
     return 0

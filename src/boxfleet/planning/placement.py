@@ -58,6 +58,10 @@ class Wish:
     policy: placement_policy.PlacementPolicy
     # It has claims: its instances stay with their data.
     keeps_data: bool = False
+    # Units of its Box that it must not meet, whichever of the two says so.
+    apart: frozenset[str] = frozenset()
+    # Units near which it is to be that are placed before it.
+    first: frozenset[str] = frozenset()
     # It provides or consumes memory on its hosts; what it consumes, and by name which Units would provide it, in words.
     shares: bool = False
     consumes: tuple[str, ...] = ()
@@ -313,11 +317,14 @@ def _rules(wish: Wish, at: Candidate) -> list[str]:
 
 
 def _neighbours(wish: Wish, at: Candidate, clusters: Sequence[Candidate]) -> list[str]:
-    found = [f"it runs Unit {name}, which is to be apart" for name in wish.policy.apart if name in at.peers]
+    found = [f"it runs Unit {name}, which is to be apart" for name in sorted(wish.apart & at.peers)]
     for name in wish.policy.near:
-        # The first of those who want to be near each other is free to choose.
-        if name not in at.peers and any(name in each.peers for each in clusters):
+        if name in at.peers:
+            continue
+        if any(name in each.peers for each in clusters):
             found.append(f"it does not run Unit {name}, which is to be near")
+        elif name in wish.first:
+            found.append(f"Unit {name}, which is to be near, is not placed yet")
     return found
 
 

@@ -2,7 +2,7 @@
 
 import collections
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from boxfleet.api import cluster, labels, meta, namespace, placement, unit
 from boxfleet.client import shared
@@ -10,13 +10,32 @@ from boxfleet.kit import clock
 from boxfleet.planning import coupling, disruption, domains, resources
 from boxfleet.planning import placement as planning
 
+# Indexes of Units by their Box, and of Placements by their Unit.
+_BOX = "box of level one"
+_UNIT = "unit of level one"
 
-def wish_of(subject: unit.Unit, known: Iterable[unit.Unit]) -> planning.Wish:
-    """What a Unit asks of its Clusters; raises ValueError for quantities that are none. `known` are all Units."""
+
+def wish_of(subject: unit.Unit, known: Iterable[unit.Unit], *, siblings: Iterable[unit.Unit]) -> planning.Wish:
+    """What a Unit asks of its Clusters; raises ValueError for quantities that are none.
+
+    `known` are all Units, `siblings` those of its Box.
+    """
+    own = domains.short_name(subject)
+    others = {domains.short_name(each): each for each in siblings if each.key != subject.key}
+    policy = subject.spec.placement
     return planning.Wish(
+        apart=frozenset(policy.apart) | {name for name, each in others.items() if own in each.spec.placement.apart},
+        # Of two that want to be near each other the first by name is free to choose.
+        first=frozenset(
+            name
+            for name in policy.near
+            if (each := others.get(name)) is not None
+            and each.spec.replicas
+            and (own not in each.spec.placement.near or name < own)
+        ),
         replicas=subject.spec.replicas,
         requests=resources.requests_of(subject.spec.pod_template().spec),
-        policy=subject.spec.placement,
+        policy=policy,
         keeps_data=bool(subject.spec.volumeClaimTemplates),
         shares=bool(subject.spec.provides or subject.spec.consumes),
         consumes=tuple(each.name for each in subject.spec.consumes),
@@ -41,7 +60,31 @@ class Candidates:
         self._parts: dict[meta.Key, tuple[str, resources.Amounts]] = {}
         # Units of Boxes that have instances, by Cluster.
         self._peers: dict[tuple[str, str, str], collections.Counter[str]] = {}
+        # Decided, and not seen as Placements yet: number of instances by Unit and Cluster.
+        self._assumed: dict[meta.Key, dict[str, int]] = {}
         self._placements.listen(self._placement_changed)
+        self._placements.add_index(_UNIT, lambda each: f"{each.metadata.namespace}/{each.spec.unit}")
+        self._units.add_index(_BOX, lambda each: f"{each.metadata.namespace}/{each.spec.box}" if each.spec.box else "")
+
+    def wish(self, subject: unit.Unit) -> planning.Wish:
+        """What a Unit asks, beside those of its Box; raises ValueError for quantities that are none."""
+        box = f"{subject.metadata.namespace}/{subject.spec.box}"
+        siblings = self._units.by_index(_BOX, box) if subject.spec.box else []
+        return wish_of(subject, self._units, siblings=siblings)
+
+    def assume(self, subject: unit.Unit, shares: Mapping[str, Sequence[int]]) -> None:
+        """Count a decision that is about to be written, so that others who decide now know of it."""
+        seen = {
+            each.spec.cluster: len(each.spec.ordinals)
+            for each in self._placements.by_index(_UNIT, f"{subject.metadata.namespace}/{subject.metadata.name}")
+        }
+        self._assumed[subject.key] = {
+            name: len(ordinals) for name, ordinals in shares.items() if len(ordinals) > seen.get(name, 0)
+        }
+
+    def forget(self, key: meta.Key) -> None:
+        """A decision came to nothing."""
+        self._assumed.pop(key, None)
 
     def of(self, subject: unit.Unit) -> list[planning.Candidate]:
         """All Clusters, for this Unit."""
@@ -59,6 +102,7 @@ class Candidates:
         key = (subject.metadata.namespace, subject.spec.box, name)
         peers: Mapping[str, int] = self._peers.get(key, {}) if subject.spec.box else {}
         own = domains.short_name(subject)
+        assumed = self._assumed_peers(subject, name) if subject.spec.box else set()
         return planning.Candidate(
             name=name,
             labels=each.metadata.labels,
@@ -74,8 +118,17 @@ class Candidates:
             latency=status.latencyMilliseconds / 1000,
             shares=spec.type is cluster.ClusterType.HOSTS,
             provided=self._provided(subject, name),
-            peers=frozenset(peer for peer, count in peers.items() if count > 0 and peer != own),
+            peers=frozenset({peer for peer, count in peers.items() if count > 0} | assumed) - {own},
         )
+
+    def _assumed_peers(self, subject: unit.Unit, name: str) -> set[str]:
+        """Units of the same Box that were just given to a Cluster."""
+        prefix = f"{subject.spec.box}-"
+        return {
+            key.name.removeprefix(prefix)
+            for key, shares in self._assumed.items()
+            if name in shares and key.namespace == subject.metadata.namespace and key.name.startswith(prefix)
+        }
 
     def _provided(self, subject: unit.Unit, name: str) -> frozenset[str]:
         """What a Unit consumes that others of its Namespace provide in a Cluster."""
@@ -106,6 +159,11 @@ class Candidates:
         subject = new or old
         if subject is None:
             return
+        waited = self._assumed.get(meta.Key(subject.metadata.namespace, subject.spec.unit))
+        if waited is not None:
+            waited.pop(subject.spec.cluster, None)
+            if not waited:
+                del self._assumed[meta.Key(subject.metadata.namespace, subject.spec.unit)]
         known = self._parts.pop(subject.key, None)
         if known is not None:
             resources.add(self._promised[known[0]], known[1], sign=-1)
@@ -115,9 +173,18 @@ class Candidates:
             return
         self._count_peer(new, 1)
         requests = self._requests(new)
+        if not self._could_fit(new.spec.cluster, requests):
+            # It waits for ever: what it asks for is nobody's.
+            return
         part = {resource: amount * len(new.spec.ordinals) for resource, amount in requests.items()}
         resources.add(self._promised.setdefault(new.spec.cluster, collections.Counter()), part)
         self._parts[new.key] = (new.spec.cluster, part)
+
+    def _could_fit(self, name: str, requests: resources.Amounts) -> bool:
+        """Whether a Cluster that is empty would have room for one such instance."""
+        found = self._clusters.find(name)
+        offers = _amounts(found.status.allocatable) if found is not None else {}
+        return not offers or all(amount <= offers.get(resource, 0) for resource, amount in requests.items())
 
     def _requests(self, share: placement.Placement) -> resources.Amounts:
         found = self._units.find(share.spec.unit, namespace=share.metadata.namespace)

@@ -50,15 +50,20 @@ class Divider:
         known = {each.spec.cluster: each for each in mine if not each.metadata.deletionTimestamp}
         # What is still being taken away from a cluster cannot be given to it anew.
         going = {each.spec.cluster for each in mine if each.metadata.deletionTimestamp}
-        wish = candidates.wish_of(subject, self._units)
+        wish = self._candidates.wish(subject)
         places = [each for each in self._candidates.of(subject) if each.name not in going]
         placed = {name: each.spec.ordinals for name, each in known.items()}
         division = planning.divide(wish, placed=placed, clusters=places)
         # An ordinal is taken away from one cluster before another gets it: never twice, whatever is killed in between.
         shrinking = {name: got for name, got in division.shares.items() if set(got) <= set(placed.get(name, ()))}
         growing = {name: got for name, got in division.shares.items() if name not in shrinking}
-        for name, ordinals in [*shrinking.items(), *growing.items()]:
-            await self._write(subject, name, ordinals, known.get(name))
+        self._candidates.assume(subject, division.shares)
+        try:
+            for name, ordinals in [*shrinking.items(), *growing.items()]:
+                await self._write(subject, name, ordinals, known.get(name))
+        except BaseException:
+            self._candidates.forget(key)
+            raise
         self._tell(subject, division, placed)
         if division.waiting or going:
             return _AGAIN
@@ -179,8 +184,12 @@ class Divider:
         if subject is not None and (old is None or new is None or old.spec != new.spec):
             key = meta.Key(subject.metadata.namespace, subject.spec.unit)
             self._loop.add(key)
-            if (owner := self._units.get(key)) is not None and owner.spec.provides:
+            owner = self._units.get(key)
+            if owner is not None and owner.spec.provides:
                 self._add_consumers(owner)
+            # Who waits may wait for this one.
+            for waits in [each for each in self._waiting if each.namespace == key.namespace and each != key]:
+                self._loop.add(waits)
 
     def _cluster_changed(self, old: cluster.Cluster | None, new: cluster.Cluster | None) -> None:
         # Load of a cluster matters only to instances that wait; what it is, and whether it answers, to all.

@@ -265,6 +265,39 @@ async def test_a_released_cluster_keeps_what_it_runs(tmp_path: pathlib.Path) -> 
         await known.bed.until(lambda: known.bed.get(cluster.Cluster, "east") is None)
         await known.bed.until(lambda: known.where("web-0") == "west" and known.ready("web-0"))
         assert running(known.east) == ["web-0"]
+        # Joined again, it is rid of what no Unit means any more.
+        await known.join("east")
+        await known.bed.until(lambda: running(known.east) == [])
+        assert running(known.west) == ["web-0"]
+
+
+@pytest.mark.anyio
+async def test_units_that_are_to_be_near_or_apart_are_so_whoever_comes_first(tmp_path: pathlib.Path) -> None:
+    async with fleet(tmp_path) as known:
+        await known.bed.apply("""
+apiVersion: boxfleet.dev/v1
+kind: Box
+metadata: {name: shop}
+spec:
+  units:
+    a:
+      placement: {near: [z]}
+      template: {spec: {containers: [{name: main, image: "a:1"}]}}
+    p:
+      placement: {clusters: [east, west], prefer: Cheap}
+      template: {spec: {containers: [{name: main, image: "p:1"}]}}
+    q:
+      placement: {clusters: [east], apart: [p]}
+      template: {spec: {containers: [{name: main, image: "q:1"}]}}
+    z:
+      placement: {clusters: [west]}
+      template: {spec: {containers: [{name: main, image: "z:1"}]}}
+""")
+        await known.bed.until(lambda: known.ready("shop-a-0", "shop-z-0"))
+        assert (known.where("shop-a-0"), known.where("shop-z-0")) == ("west", "west")
+        # Whichever of the two was first: they are not together.
+        await known.bed.until(lambda: known.where("shop-p-0"))
+        assert known.where("shop-q-0") != known.where("shop-p-0")
 
 
 @pytest.mark.anyio

@@ -19,7 +19,11 @@ def policy(**fields: Any) -> placement_policy.PlacementPolicy:
 
 def wish(replicas: int, *, cpu: int = 1000, keeps_data: bool = False, **fields: Any) -> placement.Wish:
     return placement.Wish(
-        replicas=replicas, requests={"cpu": cpu, "pods": 1}, policy=policy(**fields), keeps_data=keeps_data
+        replicas=replicas,
+        requests={"cpu": cpu, "pods": 1},
+        policy=policy(**fields),
+        keeps_data=keeps_data,
+        apart=frozenset(fields.get("apart", ())),
     )
 
 
@@ -95,6 +99,10 @@ def test_near_and_apart() -> None:
     home, idle = at("home", peers=frozenset({"db"})), at("idle")
     assert divide(wish(1, near=["db"]), [home, idle]) == {"home": [0]}
     assert divide(wish(1, apart=["db"]), [home, idle]) == {"idle": [0]}
+    late = placement.Wish(replicas=1, requests={}, policy=policy(near=["web"]), first=frozenset({"web"}))
+    assert placement.divide(late, placed={}, clusters=[idle]).why_not.endswith(
+        "idle: Unit web, which is to be near, is not placed yet"
+    )
     # Whoever comes first is free to choose.
     assert divide(wish(1, near=["web"]), [idle]) == {"idle": [0]}
 

@@ -46,6 +46,9 @@ class Deliver:
         share = self._part.share(key)
         if share is None:
             self._looks.pop(key, None)
+            if self._driver.synced and self._driver.instances(key):
+                # Left behind by a Cluster that was released: no Placement means them, and nobody would ever end them.
+                await self._driver.withdraw(key)
             return None
         if not self._driver.synced:
             # What runs there is not known: the first view leads here again.

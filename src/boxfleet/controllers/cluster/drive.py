@@ -106,8 +106,9 @@ class Drive:
             self._fault = None
             self._looking.add("")
             self._hosting.add("")
-            for share in self._part.shares():
-                self.share_changed(part.unit_key(share))
+            there = {meta.Key(each.namespace, each.unit) for each in self._driver.instances()}
+            for unit in there | {part.unit_key(share) for share in self._part.shares()}:
+                self.share_changed(unit)
         self._synced = self._driver.synced
         if key is None:
             self._hosting.add("")

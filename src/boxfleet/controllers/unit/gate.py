@@ -78,7 +78,8 @@ def _one(
             what = f"instance {name} waits for the scheduler to choose its cluster, one that runs a provider of"
             return dependencies.Blocked("WaitingForProvider", f"{what} {' and '.join(situation.unprovided)}")
         return dependencies.Blocked(
-            "WaitingForPlacement", f"instance {name} waits for the scheduler to choose its cluster"
+            "WaitingForPlacement",
+            f"instance {name} waits for a cluster: see `boxfleet why {situation.unit.metadata.name}`",
         )
     address = "" if situation.template.spec.hostNetwork else addresses.get(name, "")
     if not address and not situation.template.spec.hostNetwork:
