@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from boxfleet.api import address, address_pool, box, cluster, meta, placement, pod, unit
+from boxfleet.api import address, address_pool, box, cluster, labels, meta, placement, pod, unit
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, quotas, settings
@@ -145,7 +145,8 @@ class UnitController:
         going = [*steps.surplus, *(each for each in steps.outdated if each.ordinal in may_turn)]
         leaving = {each.uid for each in going} | {each.uid for each in steps.failed}
         work = [remove.remove(self._api, each, namespace=namespace) for each in going]
-        work += [make.make(self._api, situation, each, revision=revision) for each in making.ready]
+        scheduler = labels.HUB_SCHEDULER if self._settings.hub else ""
+        work += [make.make(self._api, situation, each, revision=revision, scheduler=scheduler) for each in making.ready]
         staying = [
             each
             for each in situation.instances
