@@ -21,6 +21,8 @@ NAME_THERE = "boxfleet.dev/name-there"
 CLUSTER_FINALIZER = "boxfleet.dev/cluster"
 # The scheduler's name of Pods whose node their own Cluster chooses.
 CLUSTER_SCHEDULER = "boxfleet-cluster"
+# Who chooses nodes for the others where Kubernetes has a scheduler of its own beside this one: on a hub.
+HUB_SCHEDULER = "boxfleet"
 
 # On a Node: the NodePool that it was made for.
 NODE_POOL = "boxfleet.dev/node-pool"

@@ -67,8 +67,8 @@ def _rights() -> Iterator[Json]:
             bindings.append(binding | {"roleRef": reference, "subjects": [subject]})
     yield from bindings
     # One process is all parts: it speaks as each of them, and has no more rights at once than that one.
-    others = [account_of(each) for each in PARTS[1:]]
-    rule = {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": others, "verbs": ["impersonate"]}
+    accounts = [account_of(each) for each in PARTS]
+    rule = {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": accounts, "verbs": ["impersonate"]}
     yield _object(f"{rbac_rules.GROUP}/v1", "Role", "parts") | {"rules": [rule]}
     yield _object(f"{rbac_rules.GROUP}/v1", "RoleBinding", "parts") | {
         "roleRef": {"apiGroup": rbac_rules.GROUP, "kind": "Role", "name": "parts"},

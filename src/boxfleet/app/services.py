@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boxfleet.app import locks, paths, settings, supervision
 from boxfleet.kit import collector
+
+if TYPE_CHECKING:
+    from boxfleet.app import hub_controllers
 
 # What `boxfleet renew` ends with when it made a new certificate.
 RENEWED = 10
@@ -58,6 +61,16 @@ def _agent(known: settings.Agent) -> int:
     # Not uvloop, whose pipes to child processes raise when the child is quicker, and the agent runs many; it forks with
     # the handlers of gRPC; and tests of streams that end at once fail on it.
     return _until_told(lambda stop: agent.run(known, stop=stop), loop=asyncio.run)
+
+
+def controllers(home: "hub_controllers.Home", *, log_level: str) -> int:
+    """Work for a hub until told to stop; the exit code."""
+    from boxfleet.app import hub_controllers, logs
+
+    logs.set_up("controllers", level=log_level)
+    import uvloop
+
+    return _until_told(lambda stop: hub_controllers.run(home, stop=stop), loop=uvloop.run)
 
 
 def _until_told(

@@ -267,3 +267,16 @@ def uninstall(
     from boxfleet.cli import hub
 
     raise typer.Exit(hub.uninstall(kubeconfig, keep_data=keep_data, timeout=timeout))
+
+
+def controllers(
+    kubeconfig: Annotated[
+        str, typer.Option("--kubeconfig", help="The kubeconfig of the hub; default the cluster that this runs in.")
+    ] = "",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run controllers, scheduler and drivers for a Kubernetes hub, in the foreground; of several, one works."""
+    from boxfleet.app import hub_controllers, services
+
+    with hub_controllers.home_of(kubeconfig) as home:
+        raise typer.Exit(services.controllers(home, log_level=log_level))

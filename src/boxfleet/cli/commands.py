@@ -40,6 +40,7 @@ app.command("why")(cluster_commands.why)
 app.command("rebalance")(cluster_commands.rebalance)
 app.command("install")(cluster_commands.install)
 app.command("uninstall")(cluster_commands.uninstall)
+app.command("controllers")(cluster_commands.controllers)
 
 tenants = typer.Typer(help="Who shares the fleet, with which rights and quotas.", no_args_is_help=True)
 app.add_typer(tenants, name="tenant")

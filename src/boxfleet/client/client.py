@@ -1,7 +1,7 @@
 """Typed calls to one Kubernetes API: Boxfleet's own or a hub's."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Generic, Literal, cast
 
 import msgspec
@@ -15,6 +15,8 @@ PATCH_TYPES = {
     "json": "application/json-patch+json",
 }
 
+
+_POLICY = "policy/v1"
 
 # Objects cut to their metadata (meta.k8s.io/v1 PartialObjectMetadata), and lists of such.
 _PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -76,12 +78,14 @@ def path_of(
 class Client:
     """Calls to one API server. Every method raises `errors.ApiError` subclasses."""
 
-    def __init__(self, via: transport.Transport) -> None:
+    def __init__(self, via: transport.Transport, *, older: Mapping[str, str] | None = None) -> None:
+        """`older` has the versions in which the server has kinds that are read here in a newer one of the same form."""
         self._via = via
+        self._older = older or {}
 
     async def get(self, kind: type[meta.T], name: str, *, namespace: str = "") -> meta.T:
         """Read one object."""
-        return await self._typed(kind, "GET", path_of(kind, namespace=namespace, name=name))
+        return await self._typed(kind, "GET", self._path(kind, namespace=namespace, name=name))
 
     async def find(self, kind: type[meta.T], name: str, *, namespace: str = "") -> meta.T | None:
         """Read one object, or None when it is not there."""
@@ -96,7 +100,7 @@ class Client:
         """Read all objects that match, in all namespaces when none is named."""
         query = _selectors(labels, fields)
         accept = _PARTIAL_LIST if kind.METADATA_ONLY else transport.JSON
-        answer = await self._send("GET", path_of(kind, namespace=namespace), query=query, accept=accept)
+        answer = await self._send("GET", self._path(kind, namespace=namespace), query=query, accept=accept)
         page = msgspec.json.decode(answer, type=_List)
         decoder = msgspec.json.Decoder(kind)
         return Listing([decoder.decode(item) for item in page.items], page.metadata.resourceVersion)
@@ -104,13 +108,13 @@ class Client:
     async def create(self, obj: meta.T, *, namespace: str = "") -> meta.T:
         """Create an object; it goes to its own namespace unless one is given."""
         meta.stamp_kind(obj)
-        path = path_of(type(obj), namespace=namespace or obj.metadata.namespace)
+        path = self._path(type(obj), namespace=namespace or obj.metadata.namespace)
         return await self._typed(type(obj), "POST", path, body=obj)
 
     async def create_raw(self, kind: type[meta.T], body: dict[str, Any]) -> meta.T:
         """Create an object from plain JSON data, for what says more than our types do."""
         body = {"apiVersion": kind.KIND.api_version, "kind": kind.KIND.kind} | body
-        path = path_of(kind, namespace=body["metadata"].get("namespace", ""))
+        path = self._path(kind, namespace=body["metadata"].get("namespace", ""))
         return await self._typed(kind, "POST", path, body=body)
 
     async def replace(self, obj: meta.T, *, subresource: str = "") -> meta.T:
@@ -119,7 +123,7 @@ class Client:
         Standard kinds are patched instead: our types hold only a part of them.
         """
         meta.stamp_kind(obj)
-        path = path_of(type(obj), namespace=obj.metadata.namespace, name=obj.metadata.name, subresource=subresource)
+        path = self._path(type(obj), namespace=obj.metadata.namespace, name=obj.metadata.name, subresource=subresource)
         return await self._typed(type(obj), "PUT", path, body=obj)
 
     async def patch(
@@ -133,7 +137,7 @@ class Client:
         type: Literal["merge", "strategic", "json"] = "merge",
     ) -> meta.T:
         """Change parts of an object."""
-        path = path_of(kind, namespace=namespace, name=name, subresource=subresource)
+        path = self._path(kind, namespace=namespace, name=name, subresource=subresource)
         return await self._typed(kind, "PATCH", path, body=patch, content_type=PATCH_TYPES[type])
 
     async def put_condition(self, subject: meta.Object, condition: meta.Condition) -> None:
@@ -165,7 +169,7 @@ class Client:
             options["preconditions"] = {"uid": uid}
         if propagation:
             options["propagationPolicy"] = propagation
-        path = path_of(kind, namespace=namespace, name=name)
+        path = self._path(kind, namespace=namespace, name=name)
         await self._send("DELETE", path, body=msgspec.json.encode(options))
 
     async def bind(self, *, namespace: str, pod: str, uid: str, node: str) -> None:
@@ -182,7 +186,7 @@ class Client:
     async def evict(self, *, namespace: str, pod: str, uid: str) -> None:
         """Ask a Pod to leave its node (``pods/eviction``). Unavailable: its disruption budget holds it back for now."""
         body = {
-            "apiVersion": "policy/v1",
+            "apiVersion": self._older.get(_POLICY, _POLICY),
             "kind": "Eviction",
             "metadata": {"name": pod, "namespace": namespace},
             "deleteOptions": {"preconditions": {"uid": uid}},
@@ -201,7 +205,7 @@ class Client:
         }
         decoder = msgspec.json.Decoder(kind)
         line_decoder = msgspec.json.Decoder(_WatchLine)
-        answer = self._via.lines(path_of(kind, namespace=namespace), query=query, accept=_accept(kind))
+        answer = self._via.lines(self._path(kind, namespace=namespace), query=query, accept=_accept(kind))
         async with contextlib.aclosing(answer) as lines:
             async for line in lines:
                 event = line_decoder.decode(line)
@@ -238,6 +242,13 @@ class Client:
     async def close(self) -> None:
         """Let go of connections."""
         await self._via.close()
+
+    def _path(
+        self, kind: type[meta.Object], *, namespace: str | None = None, name: str | None = None, subresource: str = ""
+    ) -> str:
+        path = path_of(kind, namespace=namespace, name=name, subresource=subresource)
+        version = kind.KIND.api_version
+        return path.replace(version, self._older[version], 1) if version in self._older else path
 
     async def _typed(
         self, kind: type[meta.T], method: str, path: str, *, body: object = None, content_type: str = "application/json"

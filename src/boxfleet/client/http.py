@@ -1,5 +1,6 @@
 """Requests over a socket, for processes other than the server."""
 
+import contextlib
 import pathlib
 import socket
 import ssl
@@ -30,7 +31,8 @@ class Http:
 
     `server` is a URL without a path, or several servers: one that does not answer is left for the next one.
 
-    One is known by a token, or by `certificate`, a PEM file with its key; `contact` is told how servers answer.
+    One is known by a token, by `token_file`, which is read again as it is renewed, or by `certificate`, a PEM file with
+    its key; `speaking_as` is the user that one speaks as. `contact` is told how servers answer.
     `program` is the name under which objects show what was written through it.
     """
 
@@ -39,6 +41,8 @@ class Http:
         server: str | servers.Servers,
         *,
         token: str = "",
+        token_file: pathlib.Path | None = None,
+        speaking_as: str = "",
         authority: pathlib.Path | None = None,
         certificate: pathlib.Path | None = None,
         contact: contacts.Contact | None = None,
@@ -46,6 +50,8 @@ class Http:
     ) -> None:
         self._servers = servers.Servers([server]) if isinstance(server, str) else server
         self._token = token
+        self._token_file = token_file
+        self._speaking_as = speaking_as
         self._program = program
         self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
         if self._tls is not None and certificate is not None:
@@ -64,7 +70,7 @@ class Http:
         accept: str = transport.JSON,
     ) -> transport.Response:
         """Send a request and read the whole answer."""
-        headers = {"Accept": accept}
+        headers = self._headers(accept)
         if body and content_type:
             headers["Content-Type"] = content_type
         left = len(self._servers.urls)
@@ -95,7 +101,7 @@ class Http:
         url = self._servers.present
         try:
             async with self._open().get(
-                url + path, params=query, headers={"Accept": accept}, timeout=_ENDLESS
+                url + path, params=query, headers=self._headers(accept), timeout=_ENDLESS
             ) as answer:
                 if answer.status != 200:
                     content = await answer.read()
@@ -131,6 +137,14 @@ class Http:
         else:
             self._contact.answer()
 
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept}
+        if self._token_file is not None:
+            # Renewed while this process runs; small, and in memory.
+            with contextlib.suppress(OSError):
+                headers["Authorization"] = f"Bearer {self._token_file.read_text().strip()}"
+        return headers
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
@@ -139,6 +153,8 @@ class Http:
             headers = {"User-Agent": self._program}
             if self._token:
                 headers["Authorization"] = f"Bearer {self._token}"
+            if self._speaking_as:
+                headers["Impersonate-User"] = self._speaking_as
             self._session = aiohttp.ClientSession(
                 connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
             )

@@ -57,11 +57,7 @@ class Manager:
     ) -> None:
         api = shared.api
         reaching = cluster_api or api
-        collecting = shared.speaking(garbage_api or api)
-        emptying = shared.speaking(namespace_api or api)
-        counting = shared.speaking(quota_api or api)
         giving = shared.speaking(tenant_api or api)
-        signing = shared.speaking(token_api or api)
         indexed = caches.Indexed(shared)
         self._api = api
         self._shared = shared
@@ -69,31 +65,43 @@ class Manager:
         self._settings = settings
         self._events = recorders.Recorder(api, component="boxfleet-controllers", clock=clock)
         reached = recorders.Recorder(reaching, component="boxfleet-clusters", clock=clock)
-        ordering = node_pool_api or api
-        ordered = recorders.Recorder(ordering, component="boxfleet-node-pools", clock=clock)
         self._loops: dict[str, Callable[[], Awaitable[None]]] = {
             "box": box.BoxController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "unit": unit.UnitController(api, indexed, events=self._events, clock=clock, settings=settings).run,
             "address": address.AddressController(api, indexed, events=self._events, clock=clock, settings=settings).run,
-            "garbage": garbage.GarbageController(collecting.api, collecting, clock=clock, events=self._events).run,
-            "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
-            "disruption": disruption.DisruptionController(api, indexed, clock=clock).run,
-            "autoscaler": autoscaler.AutoscalerController(api, shared, clock=clock).run,
-            "quota": quota.QuotaController(counting.api, counting).run,
             "tenant": tenant.TenantController(giving.api, giving, clock=clock).run,
-            "root authority": root_ca.RootAuthority(api, emptying, settings=settings).run,
-            "token secrets": token_secrets.TokenSecrets(signing.api, signing, settings=settings, sign=sign).run,
-            "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
-            "taint eviction": eviction.TaintEviction(api, indexed, events=self._events, clock=clock).run,
             "cluster status": cluster.ClusterStatus(api, indexed, clock=clock, settings=settings).run,
-            "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,
-            "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,
             "clusters": driving.ClusterController(
                 reaching, indexed, connectors=connectors or {}, events=reached, clock=clock, settings=settings
             ).run,
             "rebalance": rebalance.RebalanceController(
                 api, indexed, events=self._events, clock=clock, settings=settings
             ).run,
+            "events": self._events.run,
+            "events of clusters": reached.run,
+        }
+        if settings.hub:
+            # Kubernetes has controllers of its own for all that follows, but for NodePools: their machines join by
+            # tokens that only Boxfleet's own server knows.
+            return
+        collecting = shared.speaking(garbage_api or api)
+        emptying = shared.speaking(namespace_api or api)
+        counting = shared.speaking(quota_api or api)
+        signing = shared.speaking(token_api or api)
+        ordering = node_pool_api or api
+        ordered = recorders.Recorder(ordering, component="boxfleet-node-pools", clock=clock)
+        self._loops |= {
+            "garbage": garbage.GarbageController(collecting.api, collecting, clock=clock, events=self._events).run,
+            "namespace": namespace.NamespaceController(emptying.api, emptying, clock=clock, settings=settings).run,
+            "disruption": disruption.DisruptionController(api, indexed, clock=clock).run,
+            "autoscaler": autoscaler.AutoscalerController(api, shared, clock=clock).run,
+            "quota": quota.QuotaController(counting.api, counting).run,
+            "root authority": root_ca.RootAuthority(api, emptying, settings=settings).run,
+            "token secrets": token_secrets.TokenSecrets(signing.api, signing, settings=settings, sign=sign).run,
+            "node health": health.Health(api, indexed, events=self._events, clock=clock, settings=settings).run,
+            "taint eviction": eviction.TaintEviction(api, indexed, events=self._events, clock=clock).run,
+            "old events": events.OldEvents(api, shared, clock=clock, settings=settings).run,
+            "orphaned pods": pods.OrphanedPods(api, indexed, clock=clock, settings=settings).run,
             "node pools": node_pool.NodePoolController(
                 ordering,
                 indexed,
@@ -103,9 +111,7 @@ class Manager:
                 clock=clock,
                 settings=settings,
             ).run,
-            "events": self._events.run,
             "events of node pools": ordered.run,
-            "events of clusters": reached.run,
         }
 
     async def run(self) -> None:

@@ -39,5 +39,7 @@ class Settings:
     rebalance_look: float = 60.0
     # Seconds between looks at what the provider of a NodePool has: machines that nobody wants cost money meanwhile.
     node_pool_look: float = 60.0
+    # Whether the API is a Kubernetes cluster's: what Kubernetes' own controllers do is then left to them.
+    hub: bool = False
     # Writes of one reconciliation that are under way at once: enough to fill one group commit of the store.
     concurrency: int = 32

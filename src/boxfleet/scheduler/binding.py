@@ -9,9 +9,6 @@ from boxfleet.kit import backoff, clock
 from boxfleet.planning import coupling, scheduling
 from boxfleet.scheduler import claims, preempting, settings, state, waiting
 
-# What Pods name that leave the choice to whoever is there; in Boxfleet that is this scheduler.
-_OURS = ("", "default-scheduler")
-
 
 class Binder:
     """Gives unbound Pods their node.
@@ -28,6 +25,7 @@ class Binder:
         self._api: client.Client = caches.api
         self._events = events
         self._clock = clock
+        self._names = settings.names
         self._settings = settings
         self._pods = caches.of(pod.Pod)
         self._claims = caches.of(volume_claim.PersistentVolumeClaim)
@@ -55,13 +53,13 @@ class Binder:
         """Bind until cancelled."""
         # A restart of this loop must not miss what its last run had in hand.
         for each in self._pods:
-            if _is_wanted(each):
+            if self._is_wanted(each):
                 self._loop.add(each.key)
         await self._loop.run()
 
     async def _one(self, key: meta.Key) -> float | None:
         subject = self._pods.get(key)
-        if subject is None or not _is_wanted(subject):
+        if subject is None or not self._is_wanted(subject):
             self._waiting.drop(key)
             return None
         uid = subject.metadata.uid
@@ -138,7 +136,7 @@ class Binder:
             for waits in self._preempting.gone(key):
                 self._waiting.drop(waits)
                 self._loop.add(waits)
-        if new is None or not _is_wanted(new):
+        if new is None or not self._is_wanted(new):
             self._waiting.drop(key)
         elif old is None or old.metadata.uid != new.metadata.uid or old.spec != new.spec:
             self._waiting.drop(key)
@@ -168,17 +166,16 @@ class Binder:
             return (0, "")
         return (-(subject.spec.priority or 0), subject.metadata.creationTimestamp or "")
 
-
-def _is_wanted(subject: pod.Pod) -> bool:
-    """Whether a Pod is to get a node, from this scheduler, now."""
-    spec = subject.spec
-    return (
-        not spec.nodeName
-        and not subject.metadata.deletionTimestamp
-        and subject.status.phase in ("", "Pending")
-        and not spec.schedulingGates
-        and spec.schedulerName in _OURS
-    )
+    def _is_wanted(self, subject: pod.Pod) -> bool:
+        """Whether a Pod is to get a node, from this scheduler, now."""
+        spec = subject.spec
+        return (
+            not spec.nodeName
+            and not subject.metadata.deletionTimestamp
+            and subject.status.phase in ("", "Pending")
+            and not spec.schedulingGates
+            and spec.schedulerName in self._names
+        )
 
 
 def _minds_others(subject: pod.Pod) -> bool:

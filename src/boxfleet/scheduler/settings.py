@@ -11,6 +11,9 @@ class Settings:
 
     # The Cluster that a node belongs to when its labels name none.
     cluster: str = wellknown.CLUSTER
+    # What Pods name that are to get their node here. The first two leave the choice to whoever is there, which on
+    # Boxfleet's own server is this scheduler.
+    names: tuple[str, ...] = ("", "default-scheduler")
     # Seconds after which an instance that fits nowhere is looked at again although nothing was heard of that could
     # help it: the safety net under the signals.
     retry: float = 60.0

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import msgspec
 import yaml
+from tests.integration.controllers import homes
 
 from boxfleet.api import (
     address,
@@ -30,6 +32,7 @@ from boxfleet.api import (
     unit,
     volume_claim,
 )
+from boxfleet.app import hub_controllers
 from boxfleet.client import cache, client, errors, shared
 from boxfleet.controllers import manager
 from boxfleet.controllers import settings as controller_settings
@@ -180,8 +183,8 @@ class FakeAgent:
 class Bed:
     """What a test holds: the API, what is there now, the agent, and the control plane to stop and start."""
 
-    def __init__(self, api: server.Api, group: asyncio.TaskGroup, settings: controller_settings.Settings) -> None:
-        self.server = api
+    def __init__(self, api: homes.Home, group: asyncio.TaskGroup, settings: controller_settings.Settings) -> None:
+        self._home = api
         self.api = api.admin
         self.agent = FakeAgent(api.admin)
         self._group = group
@@ -197,6 +200,12 @@ class Bed:
         self.joins: joining.Joins | None = None
         # Drivers of clusters that others run, by type; for controls that are started afterwards.
         self.connectors: dict[cluster.ClusterType, driving.Connect] = {}
+
+    @property
+    def server(self) -> server.Api:
+        """Boxfleet's own server, where that is the home."""
+        assert isinstance(self._home, server.Api)
+        return self._home
 
     def all(self, kind: type[meta.T]) -> list[meta.T]:
         return list(self._seen.of(kind))
@@ -244,26 +253,34 @@ class Bed:
 
     async def _run_control(self) -> None:
         # As in the server process: one set of caches for both.
-        part = self.server.part
+        part = self._home.part
         caches = shared.Caches(part(roles.CONTROLLERS), clock=CLOCK)
         chooser_caches = caches.speaking(part(roles.SCHEDULER))
+        # What Kubernetes' own controllers do on a hub.
+        own: dict[str, Any] = {}
+        if isinstance(self._home, server.Api):
+            own = {
+                "garbage_api": part(roles.GARBAGE_COLLECTOR),
+                "namespace_api": part(roles.NAMESPACE_CONTROLLER),
+                "node_pool_api": part(roles.NODE_POOL_CONTROLLER),
+                "quota_api": part(roles.QUOTA_CONTROLLER),
+                "token_api": part(roles.TOKEN_CONTROLLER),
+                "sign": self._home.accounts.secret_token,
+            }
+        hub = not own
         controllers = manager.Manager(
             caches,
             clock=CLOCK,
-            settings=self._settings,
+            settings=dataclasses.replace(self._settings, hub=hub),
             cluster_api=part(roles.CLUSTER_CONTROLLER),
             connectors=self.connectors,
-            garbage_api=part(roles.GARBAGE_COLLECTOR),
-            namespace_api=part(roles.NAMESPACE_CONTROLLER),
-            node_pool_api=part(roles.NODE_POOL_CONTROLLER),
             providers=self.providers,
             joins=self.joins,
-            quota_api=part(roles.QUOTA_CONTROLLER),
             tenant_api=part(roles.TENANT_CONTROLLER),
-            token_api=part(roles.TOKEN_CONTROLLER),
-            sign=self.server.accounts.secret_token,
+            **own,
         )
-        chooser = scheduler.Scheduler(chooser_caches, clock=CLOCK, settings=scheduler_settings.Settings())
+        chosen = hub_controllers.SCHEDULING if hub else scheduler_settings.Settings()
+        chooser = scheduler.Scheduler(chooser_caches, clock=CLOCK, settings=chosen)
         async with asyncio.TaskGroup() as group:
             group.create_task(caches.run())
             group.create_task(controllers.run())
@@ -340,7 +357,7 @@ class Bed:
 @contextlib.asynccontextmanager
 async def bed(folder: pathlib.Path, settings: controller_settings.Settings = DEFAULTS) -> AsyncIterator[Bed]:
     """A whole control plane without hosts."""
-    async with server.running(folder) as api, asyncio.TaskGroup() as group:
+    async with homes.running(folder) as api, asyncio.TaskGroup() as group:
         made = Bed(api, group, settings)
         await made.start()
         try:

@@ -36,6 +36,7 @@ spec:
 """
 
 
+@pytest.mark.both_homes
 async def test_a_box_becomes_units_pods_and_addresses(short_dir: pathlib.Path) -> None:
     async with fleetbed.bed(short_dir) as bed:
         await bed.apply(WORDPRESS)
@@ -66,6 +67,7 @@ def share_of(bed: fleetbed.Bed, name: str) -> tuple[int, int]:
     return share.status.replicas, share.status.readyReplicas
 
 
+@pytest.mark.both_homes
 async def test_a_dependant_says_what_it_waits_for(short_dir: pathlib.Path) -> None:
     async with fleetbed.bed(short_dir) as bed:
         bed.agent.held["blog-db-0"] = "ImagePullBackOff"
@@ -89,6 +91,7 @@ async def test_a_dependant_says_what_it_waits_for(short_dir: pathlib.Path) -> No
         assert {each.metadata.name: each.metadata.uid for each in bed.all(pod.Pod)} == before
 
 
+@pytest.mark.both_homes
 async def test_completed_dependencies(short_dir: pathlib.Path) -> None:
     text = """
 apiVersion: boxfleet.dev/v1
@@ -112,6 +115,7 @@ spec:
         assert bed.condition(unit.Unit, "shop-migrate", "Completed")[0] == "True"
 
 
+@pytest.mark.both_homes
 async def test_a_box_does_not_take_over_what_is_not_its_own(short_dir: pathlib.Path) -> None:
     async with fleetbed.bed(short_dir) as bed:
         await bed.apply(fleetbed.unit_yaml("blog-db"))
@@ -122,6 +126,7 @@ async def test_a_box_does_not_take_over_what_is_not_its_own(short_dir: pathlib.P
         assert bed.get(unit.Unit, "blog-db").metadata.uid == uid  # type: ignore[union-attr]
 
 
+@pytest.mark.both_homes
 async def test_a_wrong_template_is_shown_and_mended(short_dir: pathlib.Path) -> None:
     async with fleetbed.bed(short_dir) as bed:
         await bed.apply(fleetbed.unit_yaml("app", extra='  env: {A: "{{ unit.members[7].name }}"}'))
@@ -132,6 +137,7 @@ async def test_a_wrong_template_is_shown_and_mended(short_dir: pathlib.Path) -> 
         await bed.until_ready(unit.Unit, "app")
 
 
+@pytest.mark.both_homes
 async def test_edits_of_a_box_reach_its_units_and_scaling_a_unit_stays(short_dir: pathlib.Path) -> None:
     async with fleetbed.bed(short_dir) as bed:
         await bed.apply(WORDPRESS)

@@ -56,7 +56,10 @@ class AddressController:
         self._settings = settings
         self._pools = indexed.shared.of(address_pool.AddressPool)
         self._nodes = indexed.shared.of(node.Node)
-        self._ledger = ledger.Ledger(api, indexed.addresses, clock=clock, concurrency=settings.concurrency)
+        # Kubernetes selects custom kinds by their fields since 1.31 alone.
+        self._ledger = ledger.Ledger(
+            api, indexed.addresses, clock=clock, concurrency=settings.concurrency, selects=not settings.hub
+        )
         self._waiting: set[_Want] = set()
         self._doubles: dict[meta.Key, float] = {}
         self._claims: loop.Loop[_Want] = loop.Loop("address claims", self._claim, workers=8)

@@ -41,12 +41,20 @@ class Ledger:
     """Claims addresses. One per process; several processes are told apart by the server, since names are unique."""
 
     def __init__(
-        self, api: client.Client, known: cache.Cache[address.Address], *, clock: clock.Clock, concurrency: int
+        self,
+        api: client.Client,
+        known: cache.Cache[address.Address],
+        *,
+        clock: clock.Clock,
+        concurrency: int,
+        selects: bool = True,
     ) -> None:
+        """`selects`: the server finds Addresses by their fields; others are asked for all of them."""
         self._api = api
         self._known = known
         self._clock = clock
         self._concurrency = concurrency
+        self._selects = selects
         self._taken: set[int] = set()
         # Claimed by us and not in the cache yet: number and moment, by instance.
         self._fresh: dict[str, tuple[int, float]] = {}
@@ -90,7 +98,7 @@ class Ledger:
         self._under_way.update(each.instance for each in wanted)
         try:
             if self._clock.monotonic() < self._doubt_until:
-                listing = await self._api.list(address.Address, fields=selector)
+                listing = await self._api.list(address.Address, fields=selector if self._selects else "")
                 there = {f"{each.spec.namespace}/{each.spec.instance}" for each in listing.items}
                 wanted = [each for each in wanted if each.instance not in there]
             free = self._free(pools)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
-from boxfleet.api import address, address_pool, box, cluster, meta, placement, pod, unit
+from boxfleet.api import address, address_pool, box, cluster, labels, meta, placement, pod, unit
 from boxfleet.client import client, errors, loop
 from boxfleet.client import events as recorders
 from boxfleet.controllers import caches, quotas, settings
@@ -151,7 +151,8 @@ class UnitController:
                 self._events.normal(situation.unit, "ProviderGone", words)
         leaving = {each.uid for each in going} | {each.uid for each in steps.failed}
         work = [remove.remove(self._api, each, namespace=namespace) for each in going]
-        work += [make.make(self._api, situation, each, revision=revision) for each in making.ready]
+        scheduler = labels.HUB_SCHEDULER if self._settings.hub else ""
+        work += [make.make(self._api, situation, each, revision=revision, scheduler=scheduler) for each in making.ready]
         staying = [
             each
             for each in situation.instances

@@ -39,8 +39,13 @@ class ClaimGoing(Exception):
         )
 
 
-async def make(api: client.Client, situation: observe.Situation, each: gate.Ready, *, revision: str) -> None:
-    """Make one instance; what is there already is left as it is. Raises NameTaken."""
+async def make(
+    api: client.Client, situation: observe.Situation, each: gate.Ready, *, revision: str, scheduler: str
+) -> None:
+    """Make one instance; what is there already is left as it is. Raises NameTaken.
+
+    `scheduler` chooses its node on hosts; empty where there is only one.
+    """
     subject = situation.unit
     body = manifest.pod(
         subject,
@@ -49,7 +54,7 @@ async def make(api: client.Client, situation: observe.Situation, each: gate.Read
         address=each.address,
         rendered=each.rendered,
         revision=revision,
-        scheduler=labels.CLUSTER_SCHEDULER if each.cluster in situation.foreign else "",
+        scheduler=labels.CLUSTER_SCHEDULER if each.cluster in situation.foreign else scheduler,
     )
     first = _missing_claims(api, situation, each.ordinal)
     files = manifest.files(subject, ordinal=each.ordinal, rendered=each.rendered)

@@ -107,6 +107,25 @@ def running(
         )
 
 
+@contextlib.contextmanager
+def controlled(server: Server) -> Iterator[None]:
+    """Run those of Kubernetes' own controllers that need no node, beside a server that was started with `accounts`."""
+    words = [
+        str(programs.path("kube-controller-manager")),
+        f"--kubeconfig={server.kubeconfig}",
+        "--bind-address=127.0.0.1",
+        "--port=0",
+        "--leader-elect=false",
+        f"--service-account-private-key-file={server.folder / 'accounts.key'}",
+        f"--root-ca-file={server.ca_file}",
+        "--controllers=namespace,garbagecollector,serviceaccount,serviceaccount-token,root-ca-cert-publisher,"
+        "clusterrole-aggregation,nodelifecycle,podgc,disruption,resourcequota",
+    ]
+    # Certificates of its own go to the folder that it runs in.
+    with program(words, log=server.folder / "kube-controller-manager.log", cwd=server.folder):
+        yield
+
+
 def free_port() -> int:
     """A port of the loopback address that nobody has at the moment."""
     with socket.socket() as probe:
