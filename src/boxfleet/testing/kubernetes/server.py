@@ -113,8 +113,9 @@ def controlled(server: Server) -> Iterator[None]:
     words = [
         str(programs.path("kube-controller-manager")),
         f"--kubeconfig={server.kubeconfig}",
-        "--bind-address=127.0.0.1",
+        # It has nothing to say to anybody, and the next one would want the same port.
         "--port=0",
+        "--secure-port=0",
         "--leader-elect=false",
         f"--service-account-private-key-file={server.folder / 'accounts.key'}",
         f"--root-ca-file={server.ca_file}",
