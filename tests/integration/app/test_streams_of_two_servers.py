@@ -31,6 +31,8 @@ class _Engine:
         self.runtime: runtime.Runtime = real.runtime
         self.images: runtime.Images = real.images
         self.pid = real.pid
+        # When it had to be started again.
+        self.restarts: list[float] = []
 
     async def start(self) -> None:
         """It runs."""
