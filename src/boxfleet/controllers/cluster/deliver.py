@@ -48,7 +48,9 @@ class Deliver:
             self._looks.pop(key, None)
             if self._driver.synced and self._driver.instances(key):
                 # Left behind by a Cluster that was released: no Placement means them, and nobody would ever end them.
-                await self._driver.withdraw(key)
+                # Their data stays: it may be what an older backup of our store does not know.
+                nothing = ports.Share(namespace=key.namespace, unit=key.name, box="", ordinals=(), orders={})
+                await self._driver.deliver(nothing)
             return None
         if not self._driver.synced:
             # What runs there is not known: the first view leads here again.

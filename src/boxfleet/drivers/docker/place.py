@@ -112,7 +112,7 @@ async def _network(link: connection.Connection, wish: Wish, *, driver: str) -> d
         # Somebody may have made it just now.
         with contextlib.suppress(faults.Conflict):
             await link.call("POST", "/networks/create", body=body)
-        found = await _only(link, name)
+        found = await _only(link, name, fleet=wish.fleet)
     if not wish.network and (found.get("Labels") or {}).get(marks.FLEET) != wish.fleet:
         raise cluster.Taken(
             f"the network {name} of the Docker engine at {link.where} belongs to somebody else: name another one in "
@@ -121,15 +121,15 @@ async def _network(link: connection.Connection, wish: Wish, *, driver: str) -> d
     return found
 
 
-async def _only(link: connection.Connection, name: str) -> dict[str, Any]:
+async def _only(link: connection.Connection, name: str, *, fleet: str) -> dict[str, Any]:
     """The network of that name; of several, which an engine makes when it is asked twice at once, the first.
 
-    Whoever asks sees the same one as first, and the others are taken away before anything uses them.
+    Whoever asks sees the same one as first, and others of ours are taken away before anything uses them.
     """
     params = {"filters": msgspec.json.encode({"name": [name]}).decode()}
     listed = await link.call("GET", "/networks", params=params)
     mine = sorted((each for each in listed if each["Name"] == name), key=lambda each: (each["Created"], each["Id"]))
-    for extra in mine[1:]:
+    for extra in [each for each in mine[1:] if (each.get("Labels") or {}).get(marks.FLEET) == fleet]:
         with contextlib.suppress(faults.NotFound, faults.Conflict):
             await link.call("DELETE", f"/networks/{extra['Id']}")
     found: dict[str, Any] = await link.call("GET", f"/networks/{mine[0]['Id'] if mine else name}")
